@@ -1,0 +1,24 @@
+"""The one exception for mistakes a user can mend, and the sentence that helps to mend them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in a config, a file or a command line: printed as one line, without a traceback."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`" (did you mean 'adam'?)"`, or nothing when no choice is close."""
+    found = difflib.get_close_matches(str(name).lower(), list(choices), n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(repr(f) for f in found)}?)" if found else ""
+
+
+def unknown(key: str, value: object, choices: Iterable[str]) -> UserError:
+    """The error for a value outside a closed list: names the key, the value and the choices."""
+    choices = list(choices)
+    return UserError(
+        f"{key}={value!r} is unknown{nearest(str(value), choices)}; choices: {', '.join(choices)}"
+    )

@@ -1,0 +1,217 @@
+"""What two papers or more share: the output type, option types, and thin layers around linen's.
+
+Nets call `conv`, `max_pool`, `avg_pool` and `local_response_norm` from here and never ask which
+backend they run on, so that a backend's faster form of an operation has one place to live.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.errors import UserError
+
+Activation = Literal[
+    "sigmoid", "tanh", "scaled_tanh", "relu", "relu6", "gelu", "silu", "hard_swish", "none"
+]
+Norm = Literal["none", "batch", "layer", "instance", "group"]
+Pooling = Literal["avg", "max"]
+Padding = str | int | Sequence[tuple[int, int]]
+
+# Norms that subtract each channel's mean, so that a bias before them has no effect
+# (Ioffe & Szegedy 2015, sec. 3.2).
+CENTRING_NORMS = ("batch", "instance")
+HE_NORMAL = nn.initializers.he_normal()
+
+
+class Output(NamedTuple):
+    """What every net returns: `logits` [B, K], and the auxiliary heads' logits while training."""
+
+    logits: jax.Array
+    auxiliary: tuple[jax.Array, ...] = ()
+
+
+def scaled_tanh(x: jax.Array) -> jax.Array:
+    """1.7159 tanh(2x/3), so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, appendix A)."""
+    return 1.7159 * jnp.tanh(x * (2 / 3))
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sigmoid": nn.sigmoid,
+    "tanh": jnp.tanh,
+    "scaled_tanh": scaled_tanh,
+    "relu": nn.relu,
+    "relu6": nn.relu6,
+    "gelu": functools.partial(nn.gelu, approximate=False),
+    "silu": nn.silu,
+    "hard_swish": nn.hard_swish,
+    "none": lambda x: x,
+}
+
+
+def activate(name: Activation, x: jax.Array) -> jax.Array:
+    """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
+    return ACTIVATIONS[name](x)
+
+
+def pad_pairs(padding: Padding) -> str | Sequence[tuple[int, int]]:
+    """One integer means that many zeros on every side, as papers write it."""
+    return [(padding, padding)] * 2 if isinstance(padding, int) else padding
+
+
+def conv(
+    features: int,
+    kernel: int | tuple[int, int],
+    stride: int | tuple[int, int] = 1,
+    *,
+    padding: Padding = "SAME",
+    groups: int = 1,
+    bias: bool = True,
+    name: str | None = None,
+    dtype: Any = None,
+    kernel_init: Callable = HE_NORMAL,
+    bias_init: Callable = nn.initializers.zeros,
+) -> nn.Conv:
+    """A 2-D convolution on [B, H, W, C]; `padding` is "SAME", "VALID", an integer or pairs."""
+    return nn.Conv(
+        features,
+        (kernel, kernel) if isinstance(kernel, int) else kernel,
+        strides=(stride, stride) if isinstance(stride, int) else stride,
+        padding=pad_pairs(padding),
+        feature_group_count=groups,
+        use_bias=bias,
+        name=name,
+        dtype=dtype,
+        kernel_init=kernel_init,
+        bias_init=bias_init,
+    )
+
+
+def norm(
+    kind: Norm,
+    train: bool,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    scale_init: Callable = nn.initializers.ones,
+    groups: int = 32,
+) -> Callable[[jax.Array], jax.Array]:
+    """The normalisation `kind` for maps [B, H, W, C] or vectors [B, C], as a linen module.
+
+    `batch` normalises over the batch (its running statistics move by `1 - momentum` a step and are
+    what `train=False` uses), `layer` over a whole example, `instance` over each map of an example,
+    `group` over groups of channels (at most `groups`, fewer where they do not divide the channels).
+    A vector has no map to normalise over: `instance` leaves it alone.
+    """
+    common = {"name": name, "dtype": dtype, "epsilon": epsilon, "scale_init": scale_init}
+    if kind == "batch":
+        return nn.BatchNorm(use_running_average=not train, momentum=momentum, **common)
+
+    def by_group(x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        count = {"layer": 1, "instance": channels, "group": math.gcd(groups, channels)}[kind]
+        return nn.GroupNorm(num_groups=count, **common)(x)
+
+    def unchanged(x: jax.Array) -> jax.Array:
+        return x
+
+    if kind == "none":
+        return unchanged
+    if kind == "instance":
+        return lambda x: by_group(x) if x.ndim == 4 else x
+    return by_group
+
+
+def pool_pads(
+    size: tuple[int, int], window: int, stride: int, padding: Padding, ceil: bool
+) -> str | list[tuple[int, int]]:
+    """Explicit pads for a pool; `ceil` adds the rows that Caffe's and torch's ceil mode adds."""
+    pads = pad_pairs(padding)
+    if not ceil:
+        return pads
+    if pads == "VALID":
+        pads = [(0, 0), (0, 0)]
+    out = []
+    for n, (low, high) in zip(size, pads, strict=True):
+        steps = -(-(n + low + high - window) // stride)
+        if steps * stride >= n + low:  # no window may start in the padding on the far side
+            steps -= 1
+        out.append((low, max(high, steps * stride + window - n - low)))
+    return out
+
+
+def max_pool(
+    x: jax.Array, window: int, stride: int, *, padding: Padding = "VALID", ceil: bool = False
+) -> jax.Array:
+    """Maximum over `window` x `window`, every `stride`; padding never wins."""
+    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    return nn.max_pool(x, (window, window), strides=(stride, stride), padding=pads)
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int,
+    stride: int,
+    *,
+    padding: Padding = "VALID",
+    ceil: bool = False,
+    count_padding: bool = True,
+) -> jax.Array:
+    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window."""
+    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    return nn.avg_pool(
+        x,
+        (window, window),
+        strides=(stride, stride),
+        padding=pads,
+        count_include_pad=count_padding,
+    )
+
+
+def pool(kind: Pooling, x: jax.Array, window: int, stride: int, **options: Any) -> jax.Array:
+    """`max_pool` or `avg_pool` by name, where the kind is an option of the net."""
+    return {"avg": avg_pool, "max": max_pool}[kind](x, window, stride, **options)
+
+
+def global_pool(kind: Pooling, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, C]: the mean or the maximum of each map."""
+    return x.mean((1, 2)) if kind == "avg" else x.max((1, 2))
+
+
+def local_response_norm(
+    x: jax.Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
+) -> jax.Array:
+    """x / (k + alpha * sum of squares over `size` neighbouring channels) ** beta.
+
+    The constants are AlexNet's (Krizhevsky et al. 2012, sec. 3.3): alpha multiplies the sum, not
+    the mean. Caffe and torch divide alpha by `size`; pass `alpha * size`'s counterpart for theirs.
+    """
+    half = size // 2
+    sums = jax.lax.reduce_window(
+        jnp.square(x),
+        jnp.zeros((), x.dtype),
+        jax.lax.add,
+        window_dimensions=(1, 1, 1, size),
+        window_strides=(1, 1, 1, 1),
+        padding=[(0, 0)] * 3 + [(half, size - 1 - half)],
+    )
+    return x / (k + alpha * sums) ** beta
+
+
+def require_size(x: jax.Array, minimum: int, net: str) -> None:
+    """Raises unless images are [B, H, W, C] with both sides at least `minimum` pixels."""
+    if x.ndim != 4:
+        raise UserError(f"{net} takes images [B, H, W, C], not an array of shape {x.shape}")
+    if min(x.shape[1:3]) < minimum:
+        raise UserError(
+            f"{net} needs images of at least {minimum}x{minimum} pixels, not "
+            f"{x.shape[1]}x{x.shape[2]}: set config.data.image_size={minimum} or more"
+        )

@@ -1,0 +1,195 @@
+"""LeNet-5: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
+recognition", Proc. IEEE 86(11), 1998, sec. II-B and appendix A.
+
+    input 32x32 -> C1 6@28x28 -> S2 6@14x14 -> C3 16@10x10 -> S4 16@5x5 -> C5 120 -> F6 84 -> 10
+
+- `lenet5_1998` is the published net, 60,000 trainable parameters: C3 sees S2 through table I, S2
+  and S4 multiply a 2x2 sum by a trained coefficient and add a trained bias, every layer up to F6 is
+  squashed by 1.7159 tanh(2x/3), a class's logit is minus the squared distance of F6 to its code.
+- `lenet5` is the net that is taught today, 61,706: full C3, plain 2x2 average, linear output, tanh.
+- `bn_lenet` is `lenet5` with BatchNorm before each non-linearity and without the biases that it
+  cancels (Ioffe & Szegedy 2015, sec. 3.2): 61,706 - 226 + 452 = 61,932, and 452 running statistics.
+
+Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters. Larger ones
+give C5 more inputs. The paper prints the class codes as a picture only (fig. 3): the bitmaps here
+are drawn after it by hand, and classes beyond the ten digits get random codes from a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.models.layers import (
+    CENTRING_NORMS,
+    Activation,
+    Norm,
+    Output,
+    activate,
+    conv,
+    norm,
+    pool,
+)
+from cnn_jax.models.registry import Net
+
+# Table I: the S2 maps that each of the 16 C3 maps sees.
+C3_TABLE = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+# The digits 0 to 9 in seven columns, one word a row; the twelfth row is empty.
+BITMAPS = (
+    "..###.. .#...#. #.....# #.....# #.....# #.....# #.....# #.....# #.....# .#...#. ..###..",
+    "...#... ..##... .#.#... ...#... ...#... ...#... ...#... ...#... ...#... ...#... .#####.",
+    ".#####. #.....# ......# ......# .....#. ....#.. ...#... ..#.... .#..... #...... #######",
+    ".#####. #.....# ......# ......# .....#. ..###.. .....#. ......# ......# #.....# .#####.",
+    ".....#. ....##. ...#.#. ..#..#. .#...#. #....#. ####### .....#. .....#. .....#. .....#.",
+    "####### #...... #...... #...... ######. ......# ......# ......# ......# #.....# .#####.",
+    "..####. .#..... #...... #...... #.####. ##....# #.....# #.....# #.....# .#...#. ..###..",
+    "####### ......# .....#. .....#. ....#.. ....#.. ...#... ...#... ..#.... ..#.... ..#....",
+    ".#####. #.....# #.....# #.....# .#...#. ..###.. .#...#. #.....# #.....# #.....# .#####.",
+    "..###.. .#...#. #.....# #.....# #.....# #....## .####.# ......# ......# .....#. .####..",
+)
+
+
+def class_codes(num_classes: int) -> np.ndarray:
+    """The fixed targets of F6, [num_classes, 84] of +1 and -1: bitmaps first, then random codes."""
+    digits = [
+        [1.0 if c == "#" else -1.0 for c in (b + " .......").replace(" ", "")] for b in BITMAPS
+    ]
+    extra = np.random.RandomState(1998).choice([-1.0, 1.0], (max(0, num_classes - 10), 84))
+    return np.concatenate([np.array(digits), extra])[:num_classes].astype(np.float32)
+
+
+def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
+    """Uniform on [-2.4 / F, 2.4 / F], F the number of inputs of a unit (appendix A)."""
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -2.4 / fan_in, 2.4 / fan_in)
+
+    return init
+
+
+class PartialConv(nn.Module):
+    """A 5x5 convolution whose output map j sees only the input maps `table[j]`."""
+
+    table: tuple[tuple[int, ...], ...] = C3_TABLE
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        maps_in, maps_out = x.shape[-1], len(self.table)
+        pairs = [(i, j) for j, seen in enumerate(self.table) for i in seen]
+
+        def init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
+            fan_in = np.array([25 * len(self.table[j]) for _, j in pairs], np.float32)
+            return jax.random.uniform(key, shape, jnp.float32, -2.4, 2.4) / fan_in
+
+        kernel = self.param("kernel", init, (5, 5, len(pairs)))  # one 5x5 for each connection
+        bias = self.param("bias", nn.initializers.zeros, (maps_out,))
+        columns = np.array([i * maps_out + j for i, j in pairs])
+        dense = jnp.zeros((5, 5, maps_in * maps_out)).at[..., columns].set(kernel)
+        dense = dense.reshape(5, 5, maps_in, maps_out)
+        x, dense, bias = nn.dtypes.promote_dtype(x, dense, bias, dtype=self.dtype)
+        dims = ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(x, dense, (1, 1), "VALID", dimension_numbers=dims)
+        return x + bias
+
+
+class Subsampling(nn.Module):
+    """The sum over 2x2, times a trained coefficient, plus a trained bias: two numbers a map."""
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        coefficient = self.param("coefficient", uniform_by_fan_in(4), (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        x = 4 * pool("avg", x, 2, 2)
+        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
+        return x * coefficient + bias
+
+
+class LeNet5(nn.Module):
+    """LeNet-5, from the published net to today's by its options."""
+
+    num_classes: int = 10
+    c3: Literal["partial", "full"] = "full"
+    pooling: Literal["trainable", "avg", "max"] = "avg"
+    output: Literal["rbf", "linear"] = "linear"
+    activation: Activation = "tanh"
+    norm: Norm = "none"
+    dropout: float = 0.0
+    initialiser: Literal["fan_in", "glorot"] = "glorot"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        def kernel_init(fan_in: int) -> nn.initializers.Initializer:
+            glorot = nn.initializers.glorot_uniform()
+            return uniform_by_fan_in(fan_in) if self.initialiser == "fan_in" else glorot
+
+        def convolve(x: jax.Array, maps: int, name: str) -> jax.Array:
+            bias = self.norm not in CENTRING_NORMS
+            init = kernel_init(25 * x.shape[-1])
+            return conv(
+                maps, 5, padding="VALID", bias=bias, name=name, kernel_init=init, dtype=self.dtype
+            )(x)
+
+        def dense(x: jax.Array, units: int, name: str) -> jax.Array:
+            init = kernel_init(x.shape[-1])
+            return nn.Dense(
+                units, use_bias=self.norm != "batch", name=name, kernel_init=init, dtype=self.dtype
+            )(x)
+
+        def squash(x: jax.Array, layer: str) -> jax.Array:
+            x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
+            return activate(self.activation, x)
+
+        def subsample(x: jax.Array, name: str) -> jax.Array:
+            if self.pooling == "trainable":
+                return activate(self.activation, Subsampling(self.dtype, name=name)(x))
+            return pool(self.pooling, x, 2, 2)
+
+        short = [max(0, 32 - side) for side in images.shape[1:3]]
+        x = jnp.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
+        x = squash(convolve(x, 6, "c1"), "c1")  # 28x28x6
+        x = subsample(x, "s2")  # 14x14x6
+        if self.c3 == "partial":
+            x = PartialConv(dtype=self.dtype, name="c3")(x)
+        else:
+            x = convolve(x, 16, "c3")
+        x = squash(x, "c3")  # 10x10x16
+        x = subsample(x, "s4")  # 5x5x16
+        x = x.reshape(x.shape[0], -1)
+        x = squash(dense(x, 120, "c5"), "c5")  # a convolution over the whole 5x5 map
+        x = squash(dense(x, 84, "f6"), "f6")
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        if self.output == "rbf":
+            distance = x[:, None, :] - jnp.asarray(class_codes(self.num_classes), x.dtype)
+            return Output(-jnp.square(distance).sum(-1))
+        init = kernel_init(x.shape[-1])
+        return Output(
+            nn.Dense(self.num_classes, name="output", kernel_init=init, dtype=self.dtype)(x)
+        )
+
+
+PUBLISHED = {
+    "c3": "partial",
+    "pooling": "trainable",
+    "output": "rbf",
+    "activation": "scaled_tanh",
+    "initialiser": "fan_in",
+}
+NETS = {
+    "lenet5_1998": Net(LeNet5, PUBLISHED, (32, 32, 1), 10),
+    "lenet5": Net(LeNet5, {}, (32, 32, 1), 10),
+    "bn_lenet": Net(LeNet5, {"norm": "batch"}, (32, 32, 1), 10),
+}
