@@ -52,16 +52,21 @@ def jit(function: Callable, **options: Any) -> Callable:
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """All devices in one row, and the mode in which a step uses them."""
+    """Devices in one row, and the mode in which a step uses them."""
 
     mode: str
     mesh: Mesh
 
     @classmethod
-    def all(cls, mode: str) -> Devices:
+    def take(cls, mode: str, count: int = 0) -> Devices:
+        """The first `count` devices, or all for 0."""
         if mode not in MODES:
             raise unknown("parallel", mode, MODES)
-        return cls(mode, Mesh(np.array(jax.devices()), (AXIS,), axis_types=(AxisType.Auto,)))
+        devices = jax.devices()
+        if not 0 <= count <= len(devices):
+            raise UserError(f"devices={count}, but there are {len(devices)}; 0 takes all")
+        row = np.array(devices[: count or None])
+        return cls(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)))
 
     @property
     def count(self) -> int:

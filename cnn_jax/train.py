@@ -60,7 +60,7 @@ def make_run(config: ConfigDict) -> Run:
     for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
         if config[key] <= 0:
             raise UserError(f"{key}={config[key]} must be positive")
-    devices = Devices.all(config.parallel)
+    devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
     dataset = data.load(config.data)
@@ -265,11 +265,13 @@ class Training:
 
     def line(self, row: dict[str, float]) -> str:
         """One evaluation for people: training and watched figures side by side."""
-        parts = [f"epoch {row['epoch']:g}"]
+        parts = [f"epoch {row['epoch']:6.2f}"]
         for part in ("train", self.run.monitor):
             figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            figures.pop("gradient_norm", None)
-            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+            for name in ("gradient_norm", "top5_accuracy"):
+                figures.pop(name, None)
+            shown = sorted(figures.items(), key=lambda item: item[0] != "loss")
+            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in shown))
         if self.writers.console:
             speed = self.writers.console.steps_per_second() * self.run.config.batch_size
             parts.append(f"{speed:,.0f} images/s")
