@@ -8,11 +8,11 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
-from absl import logging  # noqa: E402
+import jax
+import pytest
+from absl import logging
 
-from configs.base import base  # noqa: E402
+from configs.base import base
 
 logging.set_verbosity(logging.WARNING)
 jax.config.update("jax_default_matmul_precision", "highest")
