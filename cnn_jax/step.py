@@ -230,16 +230,16 @@ def compile_steps(
         return eval_step(recipe, variables, data.batch(rows, mask))
 
     shuffle_key = named_key(recipe.seed, "shuffle")
-    order = parallel.jit(
+    order = parallel.jit_once(
         lambda epoch: make_order(shuffle_key, epoch, clock.examples), out_shardings=everywhere
     )
     return Steps(
         order=order,
-        init=parallel.jit(init, out_shardings=sharding),
+        init=parallel.jit_once(init, out_shardings=sharding),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
         abstract=abstract,
-        empty_metrics=parallel.jit(collection.empty, out_shardings=everywhere),
+        empty_metrics=parallel.jit_once(collection.empty, out_shardings=everywhere),
     )
 
 

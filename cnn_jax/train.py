@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import time
 from pathlib import Path
@@ -21,13 +20,12 @@ from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import Devices
+from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
 from cnn_jax.writers import Writers
 
 DTYPES = ("float32", "bfloat16")
-AHEAD = 4  # steps that may be under way before the loop waits for the oldest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +141,7 @@ class Training:
         run, clock, progress = self.run, self.run.clock, self.progress
         train_data = run.devices.replicate(Resident.of(run.dataset.train))
         evaluator = run.evaluator(run.monitor)
-        under_way: collections.deque[jax.Array] = collections.deque()
+        under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
         self.announce()
         with Interruption() as interruption:
@@ -153,9 +151,7 @@ class Training:
                     order = run.steps.order(order_epoch)
                 self.carry, done = run.steps.train(self.carry, train_data, order)
                 progress.step += 1
-                under_way.append(done)
-                if len(under_way) > AHEAD:
-                    under_way.popleft().block_until_ready()
+                under_way.add(done)
                 self.after_step(evaluator)
                 if interruption.signum is not None:
                     self.save()

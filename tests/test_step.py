@@ -136,6 +136,7 @@ def test_the_second_step_compiles_nothing(tiny):
     run = make_run(tiny)
     data, order = run.devices.replicate(Resident.of(run.dataset.train)), run.steps.order(0)
     carry, _ = run.steps.train(run.steps.init(), data, order)
+    run.steps.empty_metrics()
     events = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
     carry = carry[0], run.steps.empty_metrics()
