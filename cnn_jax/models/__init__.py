@@ -10,7 +10,16 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnn_jax.models import alexnet, lenet, mlp, vgg
+from cnn_jax.models import (
+    alexnet,
+    bn_inception,
+    googlenet,
+    inception_v3,
+    inception_v4,
+    lenet,
+    mlp,
+    vgg,
+)
 from cnn_jax.models.layers import Output
 from cnn_jax.models.registry import Net, build
 
@@ -19,6 +28,10 @@ REGISTRY: dict[str, Net] = {
     **lenet.NETS,
     **alexnet.NETS,
     **vgg.NETS,
+    **googlenet.NETS,
+    **bn_inception.NETS,
+    **inception_v3.NETS,
+    **inception_v4.NETS,
 }
 
 

@@ -165,8 +165,16 @@ def avg_pool(
     ceil: bool = False,
     count_padding: bool = True,
 ) -> jax.Array:
-    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window."""
+    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window.
+
+    The rows that `ceil` adds are never counted, as in torch.
+    """
     pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    if ceil and count_padding:
+        counted = [(0, 0)] * 2 if padding == "VALID" else pad_pairs(padding)
+        x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
+        pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
+        count_padding = False
     return nn.avg_pool(
         x,
         (window, window),
