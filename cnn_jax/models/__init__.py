@@ -10,13 +10,15 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnn_jax.models import lenet, mlp
+from cnn_jax.models import lenet, mlp, resnet, resnet_cifar
 from cnn_jax.models.layers import Output
 from cnn_jax.models.registry import Net, build
 
 REGISTRY: dict[str, Net] = {
     **mlp.NETS,
     **lenet.NETS,
+    **resnet.NETS,
+    **resnet_cifar.NETS,
 }
 
 
