@@ -18,6 +18,8 @@ from cnn_jax.models import (
     inception_v4,
     lenet,
     mlp,
+    resnet,
+    resnet_cifar,
     vgg,
 )
 from cnn_jax.models.layers import Output
@@ -32,6 +34,8 @@ REGISTRY: dict[str, Net] = {
     **bn_inception.NETS,
     **inception_v3.NETS,
     **inception_v4.NETS,
+    **resnet.NETS,
+    **resnet_cifar.NETS,
 }
 
 

@@ -27,7 +27,8 @@ Padding = str | int | Sequence[tuple[int, int]]
 # Norms that subtract each channel's mean, so that a bias before them has no effect
 # (Ioffe & Szegedy 2015, sec. 3.2).
 CENTRING_NORMS = ("batch", "instance")
-HE_NORMAL = nn.initializers.he_normal()
+# He et al. 2015, "Delving deep into rectifiers": N(0, 2 / fan-in), not truncated.
+HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class Output(NamedTuple):
@@ -214,17 +215,6 @@ def local_response_norm(
     return x / (k + alpha * sums) ** beta
 
 
-def require_size(x: jax.Array, minimum: int, net: str) -> None:
-    """Raises unless images are [B, H, W, C] with both sides at least `minimum` pixels."""
-    if x.ndim != 4:
-        raise UserError(f"{net} takes images [B, H, W, C], not an array of shape {x.shape}")
-    if min(x.shape[1:3]) < minimum:
-        raise UserError(
-            f"{net} needs images of at least {minimum}x{minimum} pixels, not "
-            f"{x.shape[1]}x{x.shape[2]}: set config.data.image_size={minimum} or more"
-        )
-
-
 def conv_norm(
     x: jax.Array,
     features: int,
@@ -277,6 +267,48 @@ def conv_norm(
         scale_init=zeros if zero else nn.initializers.ones,
     )(x)
     return activate(activation, x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Each map of x [B, H, W, C] times a gate in [0, 1], from all maps' means by two dense layers.
+
+    Hu et al. 2017, "Squeeze-and-excitation networks", sec. 3. `reduced` is the hidden width.
+    """
+
+    reduced: int
+    activation: Activation = "relu"
+    gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"
+    kernel_init: Callable = HE_NORMAL
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dense = functools.partial(nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype)
+        z = global_pool("avg", x)  # squeeze
+        z = activate(self.activation, dense(self.reduced, name="fc1")(z))
+        z = dense(x.shape[-1], name="fc2")(z)
+        gate = nn.sigmoid(z) if self.gate == "sigmoid" else nn.hard_sigmoid(z)
+        return x * gate[:, None, None, :]
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """The multiple of `by` nearest to `channels`, but never under nine tenths of it.
+
+    The rounding of scaled widths in the authors' releases of MobileNet v2, v3 and EfficientNet.
+    """
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded if rounded >= 0.9 * channels else rounded + by
+
+
+def require_size(x: jax.Array, minimum: int, net: str) -> None:
+    """Raises unless images are [B, H, W, C] with both sides at least `minimum` pixels."""
+    if x.ndim != 4:
+        raise UserError(f"{net} takes images [B, H, W, C], not an array of shape {x.shape}")
+    if min(x.shape[1:3]) < minimum:
+        raise UserError(
+            f"{net} needs images of at least {minimum}x{minimum} pixels, not "
+            f"{x.shape[1]}x{x.shape[2]}: set config.data.image_size={minimum} or more"
+        )
 
 
 def stage(net: nn.Module, name: str, x: jax.Array) -> jax.Array:
