@@ -10,7 +10,21 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnn_jax.models import lenet, mlp, resnet, resnet_cifar
+from cnn_jax.models import (
+    convnext,
+    efficientnet,
+    lenet,
+    mlp,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    resnet,
+    resnet_cifar,
+    resnet_v2,
+    resnext,
+    senet,
+    wide_resnet,
+)
 from cnn_jax.models.layers import Output
 from cnn_jax.models.registry import Net, build
 
@@ -19,6 +33,15 @@ REGISTRY: dict[str, Net] = {
     **lenet.NETS,
     **resnet.NETS,
     **resnet_cifar.NETS,
+    **resnet_v2.NETS,
+    **wide_resnet.NETS,
+    **resnext.NETS,
+    **mobilenet_v1.NETS,
+    **senet.NETS,
+    **mobilenet_v2.NETS,
+    **mobilenet_v3.NETS,
+    **efficientnet.NETS,
+    **convnext.NETS,
 }
 
 

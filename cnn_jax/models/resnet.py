@@ -13,8 +13,8 @@ Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
   in 50 layers. `resnet*_v1_5` stride in the 3x3, as torchvision's do: same count, 4.09 G.
 - Shortcuts (sec. 3.3, 4.1): `A` subsamples and pads new channels with zeros, no parameters; `B`
   projects where the shape changes, by a strided 1x1 with BatchNorm; `C` projects everywhere; `none`
-  is the plain net. The paper's tables 2 and 3 use A for 18 and 34 layers first; the names here
-  stand for B, its choice from 50 layers on and every published weight file's.
+  is the plain net. The names stand for B, the paper's choice from 50 layers on and every published
+  weight file's; its table 2 has 18 and 34 layers with A, its table 3 compares A, B and C.
 - BatchNorm after each convolution and before activation (sec. 3.4), no biases; epsilon 1e-5 and
   momentum 0.9, of which the paper says nothing, from the authors' release. No dropout (sec. 3.4).
 - Initialisation: sec. 3.4 refers to He et al. 2015: N(0, 2 / fan-in), biases zero.
