@@ -11,8 +11,13 @@ from typing import Any
 import flax.linen as nn
 
 from cnn_jax.models import (
+    alexnet,
+    bn_inception,
     convnext,
     efficientnet,
+    googlenet,
+    inception_v3,
+    inception_v4,
     lenet,
     mlp,
     mobilenet_v1,
@@ -23,6 +28,7 @@ from cnn_jax.models import (
     resnet_v2,
     resnext,
     senet,
+    vgg,
     wide_resnet,
 )
 from cnn_jax.models.layers import Output
@@ -31,6 +37,12 @@ from cnn_jax.models.registry import Net, build
 REGISTRY: dict[str, Net] = {
     **mlp.NETS,
     **lenet.NETS,
+    **alexnet.NETS,
+    **vgg.NETS,
+    **googlenet.NETS,
+    **bn_inception.NETS,
+    **inception_v3.NETS,
+    **inception_v4.NETS,
     **resnet.NETS,
     **resnet_cifar.NETS,
     **resnet_v2.NETS,

@@ -166,8 +166,16 @@ def avg_pool(
     ceil: bool = False,
     count_padding: bool = True,
 ) -> jax.Array:
-    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window."""
+    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window.
+
+    The rows that `ceil` adds are never counted, as in torch.
+    """
     pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    if ceil and count_padding:
+        counted = [(0, 0)] * 2 if padding == "VALID" else pad_pairs(padding)
+        x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
+        pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
+        count_padding = False
     return nn.avg_pool(
         x,
         (window, window),
@@ -210,37 +218,44 @@ def local_response_norm(
 def conv_norm(
     x: jax.Array,
     features: int,
-    kernel: int,
+    kernel: int | tuple[int, int],
     stride: int = 1,
     *,
     name: str,
     train: bool,
     kind: Norm = "batch",
     activation: Activation = "none",
+    padding: Padding | None = None,
     groups: int = 1,
+    bias: bool | None = None,
     zero: bool = False,
     momentum: float = 0.9,
     epsilon: float = 1e-5,
     dtype: Any = None,
     kernel_init: Callable = HE_NORMAL,
+    bias_init: Callable = nn.initializers.zeros,
 ) -> jax.Array:
-    """activation(norm(conv(x))), padded by (kernel - 1) / 2 zeros on every side.
+    """activation(norm(conv(x))), padded by (kernel - 1) / 2 zeros on every side by default.
 
     Makes the submodules `name` and `name_norm` of the module that calls it. The convolution has a
-    bias where `kind` does not subtract each channel's mean. `zero` lets the unit's output start at
-    zero: by the norm's scale, or by the kernel where there is no norm.
+    bias where `kind` does not subtract each channel's mean, unless `bias` says otherwise. `zero`
+    lets the unit's output start at zero: by the norm's scale, or by the kernel without a norm.
     """
     zeros = nn.initializers.zeros
+    if padding is None:
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = [((side - 1) // 2,) * 2 for side in sides]
     x = conv(
         features,
         kernel,
         stride,
-        padding=(kernel - 1) // 2,
+        padding=padding,
         groups=groups,
-        bias=kind not in CENTRING_NORMS,
+        bias=kind not in CENTRING_NORMS if bias is None else bias,
         name=name,
         dtype=dtype,
         kernel_init=zeros if zero and kind == "none" else kernel_init,
+        bias_init=bias_init,
     )(x)
     x = norm(
         kind,
@@ -294,3 +309,39 @@ def require_size(x: jax.Array, minimum: int, net: str) -> None:
             f"{net} needs images of at least {minimum}x{minimum} pixels, not "
             f"{x.shape[1]}x{x.shape[2]}: set config.data.image_size={minimum} or more"
         )
+
+
+def stage(net: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """`x`, made known to `capture_intermediates` as `name`: for pools, which are no modules."""
+    net.sow("intermediates", name, x)
+    return x
+
+
+def runs_heads(net: nn.Module, train: bool) -> bool:
+    """Whether a net computes its auxiliary heads.
+
+    It does while training, at `init` (so that their parameters exist), and in evaluation for a
+    caller that asks by `apply(..., mutable=["auxiliary"])`.
+    """
+    return train or net.is_mutable_collection("auxiliary")
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+    """[B, H, W, C] -> [B, size, size, C]: means over bins that cover the map, as torch cuts them.
+
+    Bin i of n pixels runs from floor(i n / size) to ceil((i + 1) n / size); bins overlap where
+    size does not divide n, and repeat pixels where size exceeds n.
+    """
+    if x.shape[1:3] == (size, size):
+        return x
+
+    def means(n: int) -> jax.Array:
+        start = [i * n // size for i in range(size)]
+        stop = [-(-(i + 1) * n // size) for i in range(size)]
+        rows = [
+            [(a <= j < b) / (b - a) for j in range(n)] for a, b in zip(start, stop, strict=True)
+        ]
+        return jnp.array(rows, x.dtype)
+
+    rows, columns = means(x.shape[1]), means(x.shape[2])
+    return jnp.einsum("bhwc,ih,jw->bijc", x, rows, columns, precision="highest")

@@ -1,0 +1,56 @@
+"""Normalisation: grey levels 0 to 255 -> what the net sees, by constants of the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from cnn_jax.errors import unknown
+
+NORMALISATIONS = ("per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "none")
+
+
+def constants(kind: str, train_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(shift, scale) of `(grey level - shift) * scale`, float32, exact sums over the images.
+
+    - `per_channel`: each channel has mean 0 and standard deviation 1 over the training split.
+    - `per_pixel_mean`: the mean image is subtracted, then one standard deviation for all
+      (Krizhevsky et al. 2012 and He et al. 2015 subtract only; their scale is grey levels).
+    - `minus_one_to_one`: 0 to 255 becomes -1 to 1.
+    - `lecun1998`: background -0.1, ink 1.175 (LeCun et al. 1998, sec. II-B).
+    - `none`: 0 to 1.
+    """
+    if kind not in NORMALISATIONS:
+        raise unknown("data.normalisation", kind, NORMALISATIONS)
+    if kind == "none":
+        shift, scale = 0.0, 1 / 255
+    elif kind == "minus_one_to_one":
+        shift, scale = 127.5, 1 / 127.5
+    elif kind == "lecun1998":
+        shift, scale = 0.1 * 255 / 1.275, 1.275 / 255
+    elif kind == "per_channel":
+        mean, square = channel_moments(train_images)
+        deviation = np.sqrt(np.maximum(square - mean**2, 0))
+        shift, scale = mean, 1 / np.where(deviation > 0, deviation, 1)
+    else:
+        shift = train_images.sum(0, dtype=np.int64) / len(train_images)
+        _, square = channel_moments(train_images)
+        scale = 1 / np.sqrt(max(square.mean() - (shift**2).mean(), 1e-12))
+    return np.float32(shift), np.float32(scale)
+
+
+def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean square of each channel [C], from integer counts of the 256 grey levels."""
+    levels = np.arange(256, dtype=np.float64)
+    channels = range(images.shape[-1])
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in channels])
+    share = counts / counts.sum(1, keepdims=True)
+    return share @ levels, share @ levels**2
+
+
+def normaliser(kind: str, train_images: np.ndarray) -> Callable[[jax.Array], jax.Array]:
+    """images float32 [B, H, W, C] in grey levels -> normalised."""
+    shift, scale = constants(kind, train_images)
+    return lambda images: (images - shift) * scale

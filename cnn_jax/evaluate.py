@@ -1,0 +1,34 @@
+"""Exact evaluation: every example of a split once, whatever the batch and the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.memory import Resident, evaluation_rows
+from cnn_jax.parallel import Devices
+from cnn_jax.state import TrainState
+
+
+class Evaluator:
+    """A split on the devices, and the compiled step that goes over it."""
+
+    def __init__(self, split: Split, step: Callable, devices: Devices, batch_size: int):
+        self.split, self.step = split, step
+        # No larger than the split, but the same for every device.
+        size = devices.round_up(min(batch_size, max(len(split), 1)))
+        self.batches = evaluation_rows(len(split), size)
+        self.data = devices.replicate(Resident.of(split))
+
+    def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
+        """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""
+        found = [self.step(state, self.data, rows, mask) for rows, mask in self.batches]
+        found = jax.device_get(found)
+        kept = np.concatenate([mask for _, mask in self.batches])
+        out = {name: np.concatenate([f[name] for f in found])[kept] for name in found[0]}
+        if not np.array_equal(out["id"], self.split.ids):
+            raise RuntimeError("evaluation did not see every example once")
+        return out

@@ -1,0 +1,99 @@
+"""Losses: what the step minimises, one number an example."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from cnn_jax.data.dataset import Task
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.models.layers import Output
+
+ExampleLoss = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs [B, K], targets [B, K]) -> [B]
+
+
+def softmax_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """-sum_k t_k log softmax(outputs)_k."""
+    return optax.softmax_cross_entropy(outputs, targets)
+
+
+def binary_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """One sigmoid for each output, mean over the outputs."""
+    return optax.sigmoid_binary_cross_entropy(outputs, targets).mean(-1)
+
+
+def mean_squared(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean over the outputs of (output - target) ** 2."""
+    return jnp.square(outputs - targets).mean(-1)
+
+
+def mean_absolute(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean over the outputs of |output - target|."""
+    return jnp.abs(outputs - targets).mean(-1)
+
+
+def lecun1998(outputs: jax.Array, targets: jax.Array, rubbish: float = 0.1) -> jax.Array:
+    """y_D + log(exp(-j) + sum_k exp(-y_k)), with penalties y = -outputs (LeCun et al. 1998, eq. 9).
+
+    The constant j keeps the penalties of classes that are already far from growing further.
+    """
+    others = jnp.concatenate([outputs, jnp.full_like(outputs[:, :1], -rubbish)], -1)
+    return jax.nn.logsumexp(others, -1) - (outputs * targets).sum(-1)
+
+
+LOSSES: dict[str, ExampleLoss] = {
+    "softmax_cross_entropy": softmax_cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mean_squared": mean_squared,
+    "mean_absolute": mean_absolute,
+    "lecun1998": lecun1998,
+}
+FOR_CLASSES_ONLY = ("softmax_cross_entropy", "binary_cross_entropy", "lecun1998")
+
+
+def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array], dict]:
+    """(Output, labels [B]) -> {"loss": [B], "auxiliary_loss_1": [B], ...}.
+
+    `loss` is the main loss plus each auxiliary head's, times its own weight. Class labels become
+    one-hot targets, smoothed by `label_smoothing`; a regression label is standardised.
+    """
+    c = config.loss
+    if c.name not in LOSSES:
+        raise unknown("loss.name", c.name, LOSSES)
+    if task.kind == "regression" and c.name in FOR_CLASSES_ONLY:
+        choices = [name for name in LOSSES if name not in FOR_CLASSES_ONLY]
+        raise UserError(
+            f"loss.name={c.name!r} is for classes, but {config.data.name} has numbers as targets; "
+            f"choices: {', '.join(choices)}"
+        )
+    of = LOSSES[c.name]
+    targets = functools.partial(make_targets, task=task, smoothing=c.label_smoothing)
+    weights = tuple(c.auxiliary_weights)
+
+    def loss(output: Output, labels: jax.Array) -> dict[str, jax.Array]:
+        if len(output.auxiliary) > len(weights):
+            raise UserError(
+                f"loss.auxiliary_weights={weights} has {len(weights)} entries, but the net has "
+                f"{len(output.auxiliary)} auxiliary heads: give each its weight"
+            )
+        wanted = targets(labels, output.logits.shape[-1])
+        total = of(output.logits.astype(jnp.float32), wanted)
+        parts = {}
+        for i, (logits, weight) in enumerate(zip(output.auxiliary, weights, strict=False), 1):
+            parts[f"auxiliary_loss_{i}"] = of(logits.astype(jnp.float32), wanted)
+            total = total + weight * parts[f"auxiliary_loss_{i}"]
+        return {"loss": total, **parts}
+
+    return loss
+
+
+def make_targets(labels: jax.Array, outputs: int, task: Task, smoothing: float) -> jax.Array:
+    """[B] -> [B, outputs]: smoothed one-hot classes, or standardised numbers."""
+    if task.kind == "regression":
+        return ((labels - task.mean) / task.std)[:, None]
+    return optax.smooth_labels(jax.nn.one_hot(labels, outputs), smoothing)

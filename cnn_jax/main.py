@@ -1,0 +1,53 @@
+"""python -m cnn_jax.main --config=configs/lenet5.py --workdir=runs/lenet5"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from absl import flags
+
+from cnn_jax import cli
+
+CONFIG = cli.define_config()
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG-DATASET.")
+MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do in the workdir.")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Two steps, a save, a restore, an evaluation.")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes (jax.distributed).")
+
+
+def main(argv: Sequence[str]) -> int | None:
+    del argv
+    config = CONFIG.value
+    if config is None:
+        raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+    workdir = WORKDIR.value or f"runs/{config.name}-{config.data.name}"
+
+    import jax
+
+    from cnn_jax import train
+    from cnn_jax.interrupt import Interrupted
+
+    if DISTRIBUTED.value:
+        jax.distributed.initialize()
+    if DRY_RUN.value:
+        train.dry_run(config, workdir)
+        return None
+    if MODE.value == "evaluate":
+        train.evaluate_only(config, workdir)
+        return None
+    try:
+        train.train_and_evaluate(config, workdir)
+    except Interrupted as stop:
+        print(f"stopped by {stop}: saved in {workdir}; go on with\n  {cli.same_command(workdir)}")
+        return 128 + stop.signum
+    except KeyboardInterrupt:
+        print(
+            f"stopped at once; go on from the last checkpoint with\n  {cli.same_command(workdir)}"
+        )
+        return 128 + signal.SIGINT
+    return None
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,127 @@
+"""What is measured: running means on the device while training, exact figures when evaluating."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import clu.metrics
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.data.dataset import Task
+
+NEVER = np.iinfo(np.int32).max
+
+
+@flax.struct.dataclass
+class FirstBadStep(clu.metrics.Metric):
+    """The number of the first step whose loss or gradient was not finite; `NEVER` if none was."""
+
+    value: jax.Array
+
+    @classmethod
+    def empty(cls) -> FirstBadStep:
+        return cls(value=jnp.int32(NEVER))
+
+    @classmethod
+    def from_model_output(
+        cls, *, step: jax.Array, loss: jax.Array, gradient_norm: jax.Array, **_: Any
+    ) -> FirstBadStep:
+        fine = jnp.isfinite(loss).all() & jnp.isfinite(gradient_norm)
+        return cls(value=jnp.where(fine, NEVER, step).astype(jnp.int32))
+
+    def merge(self, other: FirstBadStep) -> FirstBadStep:
+        return type(self)(value=jnp.minimum(self.value, other.value))
+
+    def compute(self) -> jax.Array:
+        return self.value
+
+
+def train_metrics(names: Iterable[str]) -> type[clu.metrics.Collection]:
+    """The running means of the named step outputs, and the first step that went wrong."""
+    means = {name: clu.metrics.Average.from_output(name) for name in names}
+    return clu.metrics.Collection.create(first_bad_step=FirstBadStep, **means)
+
+
+def sums(collection: clu.metrics.Collection) -> dict[str, tuple[float, int]]:
+    """{name: (total, count)} of the running means, on the host."""
+    host = jax.device_get(collection)
+    return {
+        name: (float(metric.total), int(metric.count))
+        for name, metric in vars(host).items()
+        if isinstance(metric, clu.metrics.Average)
+    }
+
+
+def step_figures(task: Task, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    """The figure beside the loss while training, one number an example."""
+    if task.kind == "classification":
+        return {"accuracy": (logits.argmax(-1) == labels).astype(jnp.float32)}
+    return {"mean_absolute_error": jnp.abs(logits[:, 0] * task.std + task.mean - labels)}
+
+
+def example_figures(task: Task, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    """What evaluation keeps of every example.
+
+    For classes: the predicted one, and the `rank` of the true one, 0 for a hit; ties go to the
+    lower class, as in argmax, and logits that are not finite rank last. For numbers: the value.
+    """
+    logits = logits.astype(jnp.float32)
+    if task.kind == "regression":
+        return {"prediction": logits[:, 0] * task.std + task.mean}
+    own = jnp.take_along_axis(logits, labels[:, None], -1)
+    lower = jnp.arange(logits.shape[-1]) < labels[:, None]
+    rank = ((logits > own) | ((logits == own) & lower)).sum(-1)
+    rank = jnp.where(jnp.isfinite(logits).all(-1), rank, logits.shape[-1])
+    return {"prediction": logits.argmax(-1).astype(jnp.int32), "rank": rank.astype(jnp.int32)}
+
+
+def summarise(task: Task, examples: dict[str, np.ndarray]) -> dict[str, float]:
+    """The exact figures of a split from its per-example arrays, in float64."""
+    out = {"loss": float(np.mean(examples["loss"], dtype=np.float64))}
+    if task.kind == "classification":
+        out["accuracy"] = float(np.mean(examples["rank"] == 0))
+        if len(task.classes) > 5:
+            out["top5_accuracy"] = float(np.mean(examples["rank"] < 5))
+        return out
+    error = examples["prediction"].astype(np.float64) - examples["label"]
+    spread = np.var(examples["label"].astype(np.float64))
+    return out | {
+        "mean_absolute_error": float(np.abs(error).mean()),
+        "root_mean_squared_error": float(np.sqrt((error**2).mean())),
+        "r2": float(1 - (error**2).mean() / spread) if spread else float("nan"),
+    }
+
+
+def rank(task: Task, found: dict[str, float]) -> tuple[float, float]:
+    """What decides which checkpoint is best, larger first: accuracy or error, then the loss."""
+    main = found["accuracy"] if task.kind == "classification" else -found["mean_absolute_error"]
+    return main, -found["loss"]
+
+
+def report(task: Task, examples: dict[str, np.ndarray]) -> dict[str, Any]:
+    """`summarise`, and for classes the per-class figures and the confusion matrix (rows: truth)."""
+    out: dict[str, Any] = {"examples": len(examples["label"]), **summarise(task, examples)}
+    if task.kind == "regression":
+        return out | {"unit": task.unit}
+    from sklearn.metrics import classification_report, confusion_matrix
+
+    labels = list(range(len(task.classes)))
+    truth, predicted = examples["label"], examples["prediction"]
+    by_class = classification_report(
+        truth,
+        predicted,
+        labels=labels,
+        target_names=task.classes,
+        output_dict=True,
+        zero_division=0.0,
+    )
+    return out | {
+        "macro_average": by_class["macro avg"],
+        "weighted_average": by_class["weighted avg"],
+        "classes": {name: by_class[name] for name in task.classes},
+        "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
+    }

@@ -1,0 +1,49 @@
+"""What training carries from step to step: one immutable value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+Tree = Any
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a checkpoint must hold to go on with the same bits.
+
+    With `parallel = "pmap"` every leaf of `batch_stats` (also in `average`) has a leading axis of
+    one entry a device; all else is the same on every device.
+    """
+
+    step: jax.Array  # int32, updates done
+    params: Tree
+    batch_stats: Tree
+    opt_state: optax.OptState
+    average: Tree = None  # {"params", "batch_stats"}, exponential moving average, or None
+    plateau: Any = None  # optax's state of the plateau schedule, or None
+
+    @property
+    def variables(self) -> dict[str, Tree]:
+        """What evaluation uses: the averaged weights where there are any."""
+        if self.average is not None:
+            return self.average
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def named_key(seed: int, name: str) -> jax.Array:
+    """The random stream `name` of a run; streams of different names are independent."""
+    number = int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big") % 2**31
+    return jax.random.fold_in(jax.random.key(seed), number)
+
+
+def init_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -> dict[str, Tree]:
+    """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
+    key = named_key(seed, "init")
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+    variables = model.init({"params": key, "dropout": key}, images, train=False)
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

@@ -1,0 +1,276 @@
+"""The pure train and eval steps, and how they run over the devices."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import clu.metrics
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import PartitionSpec as P
+from ml_collections import ConfigDict
+
+from cnn_jax import losses, metrics, optim, parallel
+from cnn_jax.clock import Clock
+from cnn_jax.data import augment, preprocess
+from cnn_jax.data.dataset import Dataset, Task
+from cnn_jax.data.memory import Batch, Order, Resident, make_order
+from cnn_jax.parallel import AXIS, Devices
+from cnn_jax.state import TrainState, Tree, init_variables, named_key
+
+Carry = tuple[TrainState, clu.metrics.Collection]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that a step is made of; nothing in it changes while training."""
+
+    model: nn.Module
+    task: Task
+    loss: Callable[..., dict[str, jax.Array]]
+    optimizer: optax.GradientTransformation
+    normalise: Callable[[jax.Array], jax.Array]
+    augment: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    seed: int
+    microbatches: int
+    average_decay: float
+
+
+def make_recipe(
+    config: ConfigDict, model: nn.Module, dataset: Dataset, schedule: optax.Schedule
+) -> Recipe:
+    """The parts that the config names."""
+    return Recipe(
+        model=model,
+        task=dataset.task,
+        loss=losses.make_loss(config, dataset.task),
+        optimizer=optim.make_optimizer(config, schedule),
+        normalise=preprocess.normaliser(config.data.normalisation, dataset.train.images),
+        augment=augment.compose(config.augment),
+        seed=config.seed,
+        microbatches=config.accumulate,
+        average_decay=config.average_decay,
+    )
+
+
+def init_state(recipe: Recipe, image_shape: tuple[int, ...], replicas: int, plateau: Any):
+    """The state before the first step, a pure function of the seed."""
+    variables = init_variables(recipe.model, recipe.seed, image_shape)
+    params, stats = variables["params"], variables["batch_stats"]
+    if replicas > 1:
+        stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
+    average = {"params": params, "batch_stats": stats} if recipe.average_decay else None
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        batch_stats=stats,
+        opt_state=recipe.optimizer.init(params),
+        average=jax.tree.map(jnp.copy, average),
+        plateau=None if plateau is None else plateau.init(params),
+    )
+
+
+def gradients(
+    recipe: Recipe, params: Tree, stats: Tree, batch: Batch, key: jax.Array
+) -> tuple[Tree, Tree, dict[str, jax.Array]]:
+    """(gradients, new batch_stats, figures [B] by name) of the mean loss over the batch.
+
+    With several microbatches, the gradients are their mean and the statistics move once for each.
+    """
+    parts = recipe.microbatches
+
+    def mean_loss(params: Tree, stats: Tree, part: Batch, key: jax.Array):
+        output, changed = recipe.model.apply(
+            {"params": params, "batch_stats": stats},
+            part["image"],
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        figures = recipe.loss(output, part["label"])
+        figures |= metrics.step_figures(recipe.task, output.logits, part["label"])
+        return figures["loss"].mean(), (changed.get("batch_stats", stats), figures)
+
+    differentiate = jax.grad(mean_loss, has_aux=True)
+    if parts == 1:
+        grads, (stats, figures) = differentiate(params, stats, batch, key)
+        return grads, stats, figures
+
+    # Every part takes each `parts`-th example, so that each device has its share of every part.
+    cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+
+    def add(carry: tuple[Tree, Tree], part: tuple[jax.Array, Batch]):
+        total, stats = carry
+        index, examples = part
+        grads, (stats, figures) = differentiate(
+            params, stats, examples, jax.random.fold_in(key, index)
+        )
+        return (jax.tree.map(jnp.add, total, grads), stats), figures
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    unroll = parts if jax.default_backend() == "cpu" else 1  # a loop is slow on the CPU
+    (total, stats), figures = jax.lax.scan(
+        add, (zeros, stats), (jnp.arange(parts), cut), unroll=unroll
+    )
+    figures = jax.tree.map(lambda x: x.reshape(-1), figures)
+    return jax.tree.map(lambda g: g / parts, total), stats, figures
+
+
+def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = None) -> Carry:
+    """One update. `axis` names the devices' axis when every device runs this on its own images."""
+    state, running = carry
+    step_key = jax.random.fold_in(named_key(recipe.seed, "dropout"), state.step)
+    augment_key = jax.random.fold_in(named_key(recipe.seed, "augment"), state.step)
+    if axis is not None:
+        step_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis))
+    images = recipe.augment(augment_key, batch["id"], batch["image"].astype(jnp.float32))
+    batch = {"image": recipe.normalise(images), "label": batch["label"]}
+    grads, stats, figures = gradients(recipe, state.params, state.batch_stats, batch, step_key)
+    if axis is not None:
+        grads = jax.lax.pmean(grads, axis)
+        figures = jax.lax.all_gather(figures, axis, tiled=True)
+    updates, opt_state = recipe.optimizer.update(grads, state.opt_state, state.params)
+    if state.plateau is not None:
+        updates = jax.tree.map(lambda u: u * state.plateau.scale, updates)
+    params = optax.apply_updates(state.params, updates)
+    average = state.average
+    if average is not None:
+        new = {"params": params, "batch_stats": stats}
+        # The decay rises to its value, so that the first weights are soon forgotten.
+        decay = jnp.minimum(recipe.average_decay, (1 + state.step) / (10 + state.step))
+        average = optax.incremental_update(new, average, 1 - decay)
+    figures |= {"step": state.step + 1, "gradient_norm": optax.global_norm(grads)}
+    running = running.merge(running.single_from_model_output(**figures))
+    state = state.replace(
+        step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, average=average
+    )
+    return state, running
+
+
+def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[str, jax.Array]:
+    """Per-example loss, figures and label, without augmentation, by population statistics."""
+    images = recipe.normalise(batch["image"].astype(jnp.float32))
+    output = recipe.model.apply(variables, images, train=False)
+    loss = recipe.loss(output, batch["label"])["loss"]
+    figures = metrics.example_figures(recipe.task, output.logits, batch["label"])
+    return {"loss": loss, "label": batch["label"], "id": batch["id"], **figures}
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """The compiled functions of one run; state and metrics are donated to `train`."""
+
+    order: Callable[[int], Order]
+    init: Callable[[], Carry]
+    train: Callable[[Carry, Resident, Order], tuple[Carry, jax.Array]]
+    evaluate: Callable[[TrainState, Resident, Any, Any], dict[str, jax.Array]]
+    abstract: Carry  # shapes, types and places of what `init` makes
+    empty_metrics: Callable[[], clu.metrics.Collection]
+
+
+def compile_steps(
+    recipe: Recipe,
+    devices: Devices,
+    clock: Clock,
+    image_shape: tuple[int, ...],
+    plateau: optax.GradientTransformationExtraArgs | None,
+) -> Steps:
+    """The steps over all devices; nothing is compiled before its first call."""
+    replicas, everywhere = devices.replicas, devices.everywhere
+    collection = metrics.train_metrics(figure_names(recipe, image_shape))
+
+    def init() -> Carry:
+        return init_state(recipe, image_shape, replicas, plateau), collection.empty()
+
+    shapes = jax.eval_shape(init)
+    carry_specs = specs_of(shapes[0], replicas), jax.tree.map(lambda _: P(), shapes[1])
+    sharding = jax.tree.map(
+        lambda spec: jax.NamedSharding(devices.mesh, spec), carry_specs, is_leaf=is_spec
+    )
+    abstract = jax.tree.map(
+        lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+        shapes,
+        sharding,
+    )
+
+    def update(carry: Carry, batch: Batch) -> Carry:
+        if replicas == 1:
+            return train_step(recipe, carry, batch)
+
+        def on_one_device(carry: Carry, batch: Batch) -> Carry:
+            state, running = carry
+            state = map_stats(lambda s: s[0], state)
+            state, running = train_step(recipe, (state, running), batch, axis=AXIS)
+            return map_stats(lambda s: s[None], state), running
+
+        return jax.shard_map(
+            on_one_device,
+            mesh=devices.mesh,
+            in_specs=(carry_specs, P(AXIS)),
+            out_specs=carry_specs,
+            check_vma=False,
+        )(carry, batch)
+
+    def train(carry: Carry, data: Resident, order: Order) -> tuple[Carry, jax.Array]:
+        rows = order.batch_rows(carry[0].step, clock.batch_size)
+        rows = jax.lax.with_sharding_constraint(rows, devices.split)
+        carry = update(carry, data.batch(rows, jnp.ones_like(rows, bool)))
+        return carry, carry[0].step + 0  # a value of its own, to wait for
+
+    def evaluate(state: TrainState, data: Resident, rows: jax.Array, mask: jax.Array):
+        variables = state.variables
+        if replicas > 1:
+            stats = jax.tree.map(lambda s: s.mean(0), variables["batch_stats"])
+            variables = {**variables, "batch_stats": stats}
+        rows = jax.lax.with_sharding_constraint(rows, devices.split)
+        return eval_step(recipe, variables, data.batch(rows, mask))
+
+    shuffle_key = named_key(recipe.seed, "shuffle")
+    order = parallel.jit(
+        lambda epoch: make_order(shuffle_key, epoch, clock.examples), out_shardings=everywhere
+    )
+    return Steps(
+        order=order,
+        init=parallel.jit(init, out_shardings=sharding),
+        train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
+        evaluate=parallel.jit(evaluate, out_shardings=everywhere),
+        abstract=abstract,
+        empty_metrics=lambda: devices.replicate(collection.empty()),
+    )
+
+
+def figure_names(recipe: Recipe, image_shape: tuple[int, ...]) -> list[str]:
+    """The names of what a train step measures: they depend on the net's auxiliary heads."""
+
+    def one_step() -> dict[str, jax.Array]:
+        variables = init_variables(recipe.model, recipe.seed, image_shape)
+        kind = jnp.int32 if recipe.task.kind == "classification" else jnp.float32
+        count = recipe.microbatches
+        batch = {"image": jnp.zeros((count, *image_shape)), "label": jnp.zeros(count, kind)}
+        params, stats = variables["params"], variables["batch_stats"]
+        return gradients(recipe, params, stats, batch, named_key(0, "dropout"))[2]
+
+    return [*jax.eval_shape(one_step), "gradient_norm"]
+
+
+def specs_of(state: TrainState, replicas: int) -> TrainState:
+    """How each part of the state lies on the mesh: replicated, but statistics one a replica."""
+    whole = jax.tree.map(lambda _: P(), state)
+    return map_stats(lambda _: P(AXIS), whole) if replicas > 1 else whole
+
+
+def is_spec(value: Any) -> bool:
+    return isinstance(value, P)
+
+
+def map_stats(function: Callable[[Any], Any], state: TrainState) -> TrainState:
+    """The state with `function` applied to every BatchNorm statistic."""
+    change = lambda tree: jax.tree.map(function, tree, is_leaf=is_spec)  # noqa: E731
+    average = state.average
+    if average is not None:
+        average = {**average, "batch_stats": change(average["batch_stats"])}
+    return state.replace(batch_stats=change(state.batch_stats), average=average)

@@ -1,0 +1,414 @@
+"""Training and evaluation of one config in one workdir."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from cnn_jax import data, metrics, models, optim, report, workdir
+from cnn_jax.checkpoint import Checkpoints
+from cnn_jax.clock import Clock
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.memory import Resident
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluate import Evaluator
+from cnn_jax.interrupt import Interrupted, Interruption
+from cnn_jax.parallel import Devices
+from cnn_jax.state import TrainState
+from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
+from cnn_jax.writers import Writers
+
+DTYPES = ("float32", "bfloat16")
+AHEAD = 4  # steps that may be under way before the loop waits for the oldest
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a config turns into: data, clock and compiled steps."""
+
+    config: ConfigDict
+    dataset: Dataset
+    devices: Devices
+    clock: Clock
+    schedule: Any
+    plateau: Any
+    steps: Steps
+
+    @property
+    def monitor(self) -> str:
+        """The split that is watched while training: validation where there is one."""
+        return "validation" if len(self.dataset.validation) else "test"
+
+    def evaluator(self, split: str) -> Evaluator:
+        config = self.config
+        size = config.eval_batch_size or config.batch_size
+        return Evaluator(self.dataset.split(split), self.steps.evaluate, self.devices, size)
+
+
+def make_run(config: ConfigDict) -> Run:
+    """Checks the config, loads the data and prepares the steps; compiles nothing."""
+    if config.dtype not in DTYPES:
+        raise unknown("dtype", config.dtype, DTYPES)
+    for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
+        if config[key] <= 0:
+            raise UserError(f"{key}={config[key]} must be positive")
+    devices = Devices.all(config.parallel)
+    devices.check_batch(config.batch_size, config.accumulate)
+    model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+    dataset = data.load(config.data)
+    if config.batch_size > len(dataset.train):
+        raise UserError(
+            f"batch_size={config.batch_size} is larger than the training split of "
+            f"{config.data.name} ({len(dataset.train)} examples)"
+        )
+    check_outputs(config, dataset)
+    clock = Clock(len(dataset.train), config.batch_size, config.epochs)
+    schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
+    recipe = make_recipe(config, model, dataset, schedule)
+    steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
+    return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
+    have, need = config.model.num_classes, dataset.task.outputs
+    if have < need or (dataset.task.kind == "regression" and have != need):
+        raise UserError(
+            f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"
+        )
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the loop stands beside the state on the device; saved with every checkpoint."""
+
+    step: int = 0
+    best_step: int = -1
+    best_rank: tuple[float, float] | None = None
+    evaluations_since_best: int = 0
+    stopped: bool = False
+    epoch_sums: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    rows_bytes: int = 0
+
+    def add(self, sums: dict[str, tuple[float, int]]) -> None:
+        """Counts the sums of a window into the epoch's."""
+        for name, (total, count) in sums.items():
+            old = self.epoch_sums.get(name, [0.0, 0])
+            self.epoch_sums[name] = [old[0] + total, old[1] + count]
+
+    def take_means(self) -> dict[str, float]:
+        """The means since the last call."""
+        means = {name: total / count for name, (total, count) in self.epoch_sums.items() if count}
+        self.epoch_sums = {}
+        return means
+
+    def judge(self, rank: tuple[float, float], patience: int) -> None:
+        """Takes in an evaluation at `step`; of two ranks the larger is better."""
+        if np.isfinite(rank).all() and (self.best_rank is None or rank > tuple(self.best_rank)):
+            self.best_step, self.best_rank, self.evaluations_since_best = self.step, rank, 0
+        else:
+            self.evaluations_since_best += 1
+        self.stopped = 0 < patience <= self.evaluations_since_best
+
+
+class Training:
+    """One run under way: the loop and what it does between steps."""
+
+    def __init__(self, run: Run, folder: Path):
+        self.run, self.folder = run, folder
+        self.checkpoints = Checkpoints(folder, run.config.checkpoint.keep)
+        self.checkpoints.tidy()
+        self.progress, self.carry = self.restore_or_init()
+        self.writers = Writers(
+            folder, run.clock.total_steps, self.progress.step, self.progress.rows_bytes
+        )
+        self.compiled = False
+
+    def restore_or_init(self) -> tuple[Progress, Carry]:
+        step = self.checkpoints.newest_whole()
+        if step is None:
+            return Progress(), self.run.steps.init()
+        restored = self.checkpoints.restore(step, self.run.steps.abstract)
+        return Progress(**restored.meta["progress"]), restored.tree
+
+    def loop(self) -> None:
+        """Trains to the end, to an early stop, or to a signal."""
+        run, clock, progress = self.run, self.run.clock, self.progress
+        train_data = run.devices.replicate(Resident.of(run.dataset.train))
+        evaluator = run.evaluator(run.monitor)
+        under_way: collections.deque[jax.Array] = collections.deque()
+        order, order_epoch = None, -1
+        self.announce()
+        with Interruption() as interruption:
+            while progress.step < clock.total_steps and not progress.stopped:
+                if clock.epoch_of(progress.step) != order_epoch:
+                    order_epoch = clock.epoch_of(progress.step)
+                    order = run.steps.order(order_epoch)
+                self.carry, done = run.steps.train(self.carry, train_data, order)
+                progress.step += 1
+                under_way.append(done)
+                if len(under_way) > AHEAD:
+                    under_way.popleft().block_until_ready()
+                self.after_step(evaluator)
+                if interruption.signum is not None:
+                    self.save()
+                    self.checkpoints.wait()
+                    raise Interrupted(interruption.signum, progress.step)
+
+    def announce(self) -> None:
+        """The line above the log: what trains on what, from where."""
+        run, step = self.run, self.progress.step
+        size = sum(leaf.size for leaf in jax.tree.leaves(self.carry[0].params))
+        self.writers.say(
+            f"{run.config.model.name} ({size:,} parameters) on {run.config.data.name} "
+            f"({len(run.dataset.train):,} training examples), {run.clock.total_steps:,} steps of "
+            f"{run.config.batch_size} on {run.devices.count} {jax.default_backend()} device(s)"
+        )
+        if step:
+            self.writers.say(f"going on from step {step:,} in {self.folder}")
+
+    def after_step(self, evaluator: Evaluator) -> None:
+        """Logs, evaluates and saves, each when it is time."""
+        config, clock, step = self.run.config, self.run.clock, self.progress.step
+        console = self.writers.console
+        if not self.compiled:
+            jax.block_until_ready(self.carry[0].step)
+            self.compiled = True
+            if console:
+                console.restart_clock()
+        if console:
+            console.advance(step, clock.epochs_seen(step))
+        evaluate = clock.is_time(step, config.eval_every_epochs)
+        if evaluate or (config.log_every_steps and step % config.log_every_steps == 0):
+            self.log_window()
+        if evaluate:
+            self.evaluate(evaluator)
+        every = config.checkpoint.every_steps
+        if evaluate or (every and step % every == 0):
+            self.save()
+
+    def log_window(self) -> None:
+        """Reads the means since the last window, checks them, and starts a new window."""
+        state, running = self.carry
+        self.check_finite()
+        sums = metrics.sums(running)
+        self.carry = state, self.run.steps.empty_metrics()
+        self.progress.add(sums)
+        means = {name: total / count for name, (total, count) in sums.items() if count}
+        if not means:
+            return
+        step, speed = self.progress.step, 0.0
+        row = {"step": step, "epoch": round(self.run.clock.epochs_seen(step), 6), **means}
+        if self.run.config.log_every_steps:
+            self.writers.row(row | {"learning_rate": self.learning_rate()})
+        if self.writers.console:
+            speed = self.writers.console.steps_per_second() * self.run.config.batch_size
+            shown = {k: v for k, v in means.items() if k != "gradient_norm"}
+            text = " ".join(f"{k} {v:.4f}" for k, v in shown.items())
+            self.writers.console.figures(f"{text} {speed:,.0f} images/s")
+        self.writers.scalars(step, {"images_per_second": speed})
+
+    def check_finite(self) -> None:
+        """Raises when a step since the last check gave a loss or a gradient that is not finite."""
+        bad = int(self.carry[1].first_bad_step.value)
+        if bad == metrics.NEVER:
+            return
+        self.checkpoints.wait()
+        kept = self.checkpoints.steps()
+        good = f"the checkpoint of step {kept[-1]} is kept" if kept else "no checkpoint was made"
+        raise UserError(
+            f"loss or gradient is not finite at step {bad} (epoch "
+            f"{self.run.clock.epochs_seen(bad):.2f}); {good}; try a lower "
+            f"optimizer.learning_rate (now {self.learning_rate():g}) or clip_norm"
+        )
+
+    def learning_rate(self) -> float:
+        """The rate of the last update."""
+        rate = float(self.run.schedule(self.progress.step - 1))
+        plateau = self.carry[0].plateau
+        return rate if plateau is None else rate * float(plateau.scale)
+
+    def evaluate(self, evaluator: Evaluator) -> None:
+        """Evaluates the watched split; writes the epoch's row; judges it for best and stop."""
+        run, progress, task = self.run, self.progress, self.run.dataset.task
+        state = self.carry[0]
+        found = metrics.summarise(task, evaluator(state))
+        train = progress.take_means()
+        row = {
+            "step": progress.step,
+            "epoch": round(run.clock.epochs_seen(progress.step), 6),
+            **{f"train/{name}": value for name, value in train.items()},
+            **{f"{run.monitor}/{name}": value for name, value in found.items()},
+            "learning_rate": self.learning_rate(),
+        }
+        self.writers.row(row)
+        self.writers.say(self.line(row))
+        if run.plateau is not None:
+            _, plateau = run.plateau.update(state.params, state.plateau, value=found["loss"])
+            self.carry = state.replace(plateau=run.devices.replicate(plateau)), self.carry[1]
+        patience = run.config.early_stopping_patience
+        progress.judge(metrics.rank(task, found), patience)
+        if run.monitor == "test":  # never choose by the test split
+            progress.best_step, progress.stopped = progress.step, False
+        if progress.stopped:
+            self.writers.say(
+                f"stopped early: no better {run.monitor} figures for {patience} evaluations; "
+                f"the best were at step {progress.best_step}"
+            )
+
+    def line(self, row: dict[str, float]) -> str:
+        """One evaluation for people: training and watched figures side by side."""
+        parts = [f"epoch {row['epoch']:g}"]
+        for part in ("train", self.run.monitor):
+            figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
+            figures.pop("gradient_norm", None)
+            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        if self.writers.console:
+            speed = self.writers.console.steps_per_second() * self.run.config.batch_size
+            parts.append(f"{speed:,.0f} images/s")
+        return " | ".join(parts)
+
+    def save(self) -> None:
+        """Starts a checkpoint of this very step, unless a number in it is not finite."""
+        self.check_finite()
+        self.progress.rows_bytes = self.writers.size
+        meta = {
+            "progress": dataclasses.asdict(self.progress),
+            "config": workdir.flat(self.run.config),
+            "versions": workdir.environment()["versions"],
+        }
+        self.checkpoints.save(self.progress.step, self.carry, meta, self.progress.best_step)
+
+    def best_state(self) -> TrainState:
+        """The state of the best evaluation; that of the newest whole checkpoint if it is lost."""
+        self.checkpoints.wait()
+        step = self.checkpoints.newest_whole(self.progress.best_step)
+        if step is None or step == self.progress.step:
+            return self.carry[0]
+        return self.checkpoints.restore(step, self.run.steps.abstract).tree[0]
+
+    def close(self) -> None:
+        self.writers.close()
+        self.checkpoints.close()
+
+
+def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
+    """Trains `config` in `folder`, going on from its newest whole checkpoint, and reports.
+
+    Returns the report of the best checkpoint on the test split. Raises `UserError` for what a user
+    can mend, and `Interrupted` after a signal, with everything saved.
+    """
+    with workdir.enter(folder, config):
+        training = Training(make_run(config), Path(folder))
+        try:
+            training.loop()
+            return finish(training)
+        finally:
+            training.close()
+
+
+def finish(training: Training) -> dict[str, Any]:
+    """The end of a run: the best state on the test split, the report and the curves."""
+    found = write_report(training.run, training.best_state(), "test", training.folder)
+    report.draw_curves(training.folder / "metrics.jsonl", training.folder / "curves.png")
+    training.writers.say("\n" + report.as_text(found))
+    training.writers.say(f"\nreport.json, curves.png and metrics.jsonl are in {training.folder}")
+    return found
+
+
+def write_report(run: Run, state: TrainState, split: str, folder: Path) -> dict[str, Any]:
+    """The full report of `state` on `split`, also as report.json in `folder`."""
+    found = metrics.report(run.dataset.task, run.evaluator(split)(state))
+    found = {"split": split, "protocol": "single crop", "dataset": run.config.data.name} | found
+    if jax.process_index() == 0:
+        workdir.write_json(folder / "report.json", found)
+    return found
+
+
+def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
+    """Restores the best checkpoint of a trained `folder` and reports on the test split."""
+    if not (Path(folder) / "config.json").exists():
+        raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
+    with workdir.enter(folder, config):
+        run = make_run(config)
+        checkpoints = Checkpoints(folder, config.checkpoint.keep)
+        newest = checkpoints.newest_whole()
+        if newest is None:
+            raise UserError(f"workdir={folder!r} holds no whole checkpoint: train first")
+        restored = checkpoints.restore(newest, run.steps.abstract)
+        best = checkpoints.newest_whole(restored.meta["progress"]["best_step"])
+        if best != newest:
+            restored = checkpoints.restore(best, run.steps.abstract)
+        print(f"checkpoint of step {restored.step} ({checkpoints.path(restored.step)})")
+        found = write_report(run, restored.tree[0], "test", Path(folder))
+        print(report.as_text(found))
+        return found
+
+
+def dry_run(config: ConfigDict, folder: str) -> dict[str, Any]:
+    """Two steps, a save, a restore and an evaluation, and what the whole run will cost."""
+    import tempfile
+
+    started = time.monotonic()
+    run = make_run(config)
+    with tempfile.TemporaryDirectory(prefix="cnn_jax_dry_run_") as scratch:
+        carry = run.steps.init()
+        train_data = run.devices.replicate(Resident.of(run.dataset.train))
+        order, seconds = run.steps.order(0), []
+        for _ in range(2):
+            start = time.monotonic()
+            carry, done = run.steps.train(carry, train_data, order)
+            done.block_until_ready()
+            seconds.append(time.monotonic() - start)
+        if int(carry[1].first_bad_step.value) != metrics.NEVER:
+            raise UserError("loss or gradient is not finite in the first two steps")
+        checkpoints = Checkpoints(scratch)
+        checkpoints.save(2, carry, {}, best=2)
+        checkpoints.wait()
+        size = sum(f.stat().st_size for f in checkpoints.path(2).rglob("*") if f.is_file())
+        again = checkpoints.restore(checkpoints.newest_whole(), run.steps.abstract).tree
+        checkpoints.close()
+        same = jax.tree.map(lambda a, b: bool((a == b).all()), carry[0], again[0])
+        if not all(jax.tree.leaves(same)):
+            raise RuntimeError("a restored checkpoint differs from what was saved")
+        evaluator = run.evaluator(run.monitor)
+        evaluator(carry[0])
+        start = time.monotonic()
+        evaluator(carry[0])
+        evaluation = time.monotonic() - start
+    evaluations = -(-config.epochs // config.eval_every_epochs)
+    total = seconds[0] + run.clock.total_steps * seconds[1] + evaluations * evaluation
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(carry[0].params))
+    found = {
+        "parameters": parameters,
+        "steps": run.clock.total_steps,
+        "seconds_to_first_step": round(seconds[0], 2),
+        "seconds_per_step": round(seconds[1], 5),
+        "seconds_per_evaluation": round(evaluation, 3),
+        "seconds_in_all": round(total),
+        "checkpoint_megabytes": round(size / 1e6, 2),
+    }
+    print(
+        f"dry run passed in {time.monotonic() - started:.1f} s: two steps, a save, a restore with "
+        f"the same bits, an evaluation\n"
+        f"{config.model.name}: {parameters:,} parameters; {run.clock.total_steps:,} steps of "
+        f"{seconds[1] * 1e3:.1f} ms ({config.batch_size / seconds[1]:,.0f} images/s), evaluation "
+        f"{evaluation:.2f} s, checkpoint {size / 1e6:.1f} MB\n"
+        f"the run will take about {duration(total)} on {run.devices.count} "
+        f"{jax.default_backend()} device(s)"
+    )
+    return found
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min", "3.5 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,126 @@
+"""The folder of a run: its config, where it ran, and a lock so that one process writes to it."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+from ml_collections import ConfigDict
+
+from cnn_jax.errors import UserError
+
+# Keys that say where data is found, not what it is: a run may go on with other values.
+FREE_KEYS = ("data.dir", "data.download", "data.mirror")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def flat(config: ConfigDict) -> dict[str, Any]:
+    """{"optimizer.name": "adam", ...}, as JSON holds it."""
+    out = {}
+
+    def walk(prefix: str, tree: dict) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                walk(f"{prefix}{key}.", value)
+            else:
+                out[prefix + key] = value
+
+    walk("", json.loads(config.to_json()))
+    return out
+
+
+def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
+    """Makes or re-enters the folder of a run and locks it; keep the returned file open.
+
+    Raises `UserError` naming the keys that differ when the folder holds a run of another config,
+    and when another process works in it.
+    """
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 - held as long as the run
+    except OSError as error:
+        raise UserError(f"workdir={str(workdir)!r} cannot be used: {error.strerror}") from error
+    if jax.process_index() != 0:
+        return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UserError(f"workdir={str(workdir)!r} is in use by another process") from error
+    path, wanted = folder / "config.json", flat(config)
+    if path.exists():
+        check_same(folder, read_config(folder), wanted)
+    write_json(path, wanted)
+    write_json(folder / "environment.json", environment())
+    return lock
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder / 'config.json'} cannot be read ({error}): choose another --workdir"
+        ) from error
+
+
+def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    missing = "(absent)"
+    differ = [
+        f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
+        for key in sorted({*there, *here} - {*FREE_KEYS})
+        if there.get(key, missing) != here.get(key, missing)
+    ]
+    if differ:
+        raise UserError(
+            f"workdir={str(folder)!r} holds a run of another config; keys that differ: "
+            f"{', '.join(differ)}; choose another --workdir"
+        )
+
+
+def environment() -> dict[str, Any]:
+    """The code, the versions and the machine of this process."""
+    return {
+        "git_commit": git_commit(),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "devices": [str(device) for device in jax.devices()],
+        "device_kind": jax.devices()[0].device_kind,
+        "cpus": os.cpu_count(),
+        "processes": jax.process_count(),
+    }
+
+
+def git_commit() -> str:
+    """The commit of the code that runs, with "+changes" when files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        changes = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "HEAD") + changes
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes atomically: a reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)

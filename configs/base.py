@@ -1,0 +1,86 @@
+"""Every key of a run with its default, and what each dataset needs. Imported by the configs."""
+
+from ml_collections import ConfigDict
+
+# What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
+# 28-pixel sets are padded as LeNet's authors did.
+DATASETS = {
+    "digits": {"fit": "bilinear", "channels": 1, "classes": 10, "test": 0.2, "validation": 0.1},
+    "digits_angle": {"fit": "pad", "channels": 1, "classes": 1, "test": 0.2, "validation": 0.1},
+    "mnist": {"fit": "pad", "channels": 1, "classes": 10, "validation": 5000},
+    "fashion_mnist": {"fit": "pad", "channels": 1, "classes": 10, "validation": 5000},
+    "cifar10": {"fit": "pad", "channels": 3, "classes": 10, "validation": 5000},
+    "cifar100": {"fit": "pad", "channels": 3, "classes": 100, "validation": 5000},
+}
+
+
+def base(name: str, dataset: str, image_size: int) -> ConfigDict:
+    """A complete config: Adam at 1e-3, its rate times 0.95 after every epoch."""
+    # An unknown dataset is reported with its choices when the data is loaded.
+    facts = DATASETS.get(dataset, DATASETS["cifar10"])
+    config = ConfigDict()
+    config.name = name
+    config.seed = 0
+    config.epochs = 10.0
+    config.batch_size = 128
+    config.eval_batch_size = 500  # 0: the batch size
+    config.eval_every_epochs = 1.0
+    config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
+    config.log_every_steps = 50  # 0: at evaluations only
+    config.parallel = "jit"  # "pmap": BatchNorm over each device's own images
+    config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32
+    config.accumulate = 1  # parts of a batch that go through the net one after another
+    config.clip_norm = 0.0  # largest norm of the gradient; 0: any
+    config.average_decay = 0.0  # exponential moving average of the weights; 0: none
+    config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
+
+    config.model = ConfigDict()
+    config.model.num_classes = facts["classes"]
+
+    config.data = ConfigDict()
+    config.data.name = dataset
+    config.data.dir = "~/.cache/cnn_jax/data"
+    config.data.download = True
+    config.data.mirror = ""  # a site that holds the same files
+    config.data.image_size = image_size
+    config.data.fit = facts["fit"]  # "pad", "bilinear", "nearest"
+    config.data.channels = facts["channels"]  # 0: as in the source
+    config.data.normalisation = "per_channel"
+    config.data.validation = float(facts["validation"])  # a fraction, or a number of examples
+    config.data.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
+    config.data.split_seed = 0
+
+    config.loss = ConfigDict()
+    config.loss.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
+    config.loss.label_smoothing = 0.0
+    config.loss.auxiliary_weights = ()
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.momentum = 0.9
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.999
+    config.optimizer.decay = 0.9  # of the squares in rmsprop and adadelta
+    config.optimizer.eps = 1e-8
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.weight_decay_kind = "l2"  # or "decoupled"
+    config.optimizer.decay_vectors = False  # also biases and norm scales
+
+    config.schedule = ConfigDict()
+    config.schedule.name = "exponential"
+    config.schedule.gamma = 0.95  # the factor of exponential, step and plateau
+    config.schedule.every_epochs = 1.0  # exponential
+    config.schedule.at_epochs = ()  # step
+    config.schedule.final_fraction = 0.0  # cosine
+    config.schedule.patience = 5  # plateau, in evaluations
+    config.schedule.threshold = 1e-4  # plateau, relative
+    config.schedule.cooldown = 0  # plateau, in evaluations
+    config.schedule.warmup = "linear"  # or "constant"
+    config.schedule.warmup_epochs = 0.0
+    config.schedule.warmup_from = 0.0
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.every_steps = 0  # beside those at evaluations
+    config.checkpoint.keep = 2  # the newest, beside the best
+    return config
