@@ -31,6 +31,7 @@ from cnn_jax.models.layers import (
     global_pool,
     norm,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -107,10 +108,10 @@ class ConvNeXt(nn.Module):
         require_size(images, 32, "ConvNeXt")
         x = normalise(patch(images, WIDTHS[0], 4, "stem"), "stem_norm")  # 56x56x96
         index = 0
-        for stage, (width, depth) in enumerate(zip(WIDTHS, DEPTHS, strict=True), 1):
-            if stage > 1:  # 28x28x192, 14x14x384, 7x7x768
-                x = normalise(x, f"downsample{stage}_norm")
-                x = patch(x, width, 2, f"downsample{stage}")
+        for level, (width, depth) in enumerate(zip(WIDTHS, DEPTHS, strict=True), 1):
+            if level > 1:  # 28x28x192, 14x14x384, 7x7x768
+                x = normalise(x, f"downsample{level}_norm")
+                x = patch(x, width, 2, f"downsample{level}")
             for i in range(depth):
                 x = Block(
                     normalise,
@@ -120,10 +121,11 @@ class ConvNeXt(nn.Module):
                     self.stochastic_depth * index / (sum(DEPTHS) - 1),
                     train,
                     self.dtype,
-                    name=f"stage{stage}_{i}",
+                    name=f"stage{level}_{i}",
                 )(x)
                 index += 1
-        x = normalise(global_pool(self.pooling, x), "norm")
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = normalise(x, "norm")
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))

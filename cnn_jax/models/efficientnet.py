@@ -42,6 +42,7 @@ from cnn_jax.models.layers import (
     divisible,
     global_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -130,9 +131,9 @@ class EfficientNet(nn.Module):
         counts = [math.ceil(self.depth * row[-1]) for row in STAGES]
         x = unit(images, scaled(32), 3, 2, name="stage1", activation=self.activation)
         block = 0  # 112x112x32
-        for stage, (expansion, kernel, first_stride, features, _) in enumerate(STAGES, 2):
+        for level, (expansion, kernel, first_stride, features, _) in enumerate(STAGES, 2):
             # 112x112x16, 56x56x24, 28x28x40, 14x14x80, 14x14x112, 7x7x192, 7x7x320
-            for i in range(counts[stage - 2]):
+            for i in range(counts[level - 2]):
                 x = MBConv(
                     scaled(features),
                     first_stride if i == 0 else 1,
@@ -144,11 +145,11 @@ class EfficientNet(nn.Module):
                     self.stochastic_depth * block / sum(counts),
                     train,
                     self.dtype,
-                    name=f"stage{stage}_{i}",
+                    name=f"stage{level}_{i}",
                 )(x)
                 block += 1
         x = unit(x, scaled(1280), 1, name="stage9", activation=self.activation)  # 7x7x1280
-        x = global_pool(self.pooling, x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
         fc = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="fc")

@@ -35,6 +35,7 @@ from cnn_jax.models.layers import (
     divisible,
     global_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -111,7 +112,7 @@ class MobileNetV2(nn.Module):
                 )(x)
         last = divisible(1280 * max(1.0, self.width))
         x = unit(x, last, 1, name="conv_last", activation=self.activation)  # 7x7x1280
-        x = global_pool(self.pooling, x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.normal(0.01)
         fc = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="fc")

@@ -35,6 +35,7 @@ from cnn_jax.models.layers import (
     divisible,
     global_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -141,7 +142,7 @@ class MobileNetV3(nn.Module):
                 name=f"bneck{i}",
             )(x)
         x = unit(x, 6 * x.shape[-1], 1, name="conv_last", activation=self.activation)  # 7x7x960
-        x = global_pool(self.pooling, x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         dense = functools.partial(
             nn.Dense, kernel_init=nn.initializers.normal(0.01), dtype=self.dtype
         )

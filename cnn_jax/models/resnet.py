@@ -55,6 +55,7 @@ from cnn_jax.models.layers import (
     global_pool,
     max_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -175,19 +176,19 @@ class ResNet(nn.Module):
         }
         if self.stem == "7x7":
             x = unit(images, 64, 7, 2, name="conv1", activation=self.activation)  # 112x112x64
-            x = max_pool(x, 3, 2, padding=1)  # 56x56x64
+            x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         else:
             x = unit(images, 64, 3, name="conv1", activation=self.activation)
         counts, bottlenecks = STAGES[self.depth]
-        for stage, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
+        for level, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             for i in range(count):
-                stride = 2 if stage > 0 and i == 0 else 1
-                name = f"layer{stage + 1}_{i}"
+                stride = 2 if level > 0 and i == 0 else 1
+                name = f"layer{level + 1}_{i}"
                 if bottlenecks:
-                    width = self.bottleneck_width * 2**stage
+                    width = self.bottleneck_width * 2**level
                     groups = width if self.depthwise else self.groups
                     block = Bottleneck(
-                        256 * 2**stage,
+                        256 * 2**level,
                         stride,
                         width=width,
                         groups=groups,
@@ -196,9 +197,9 @@ class ResNet(nn.Module):
                         **shared,
                     )
                 else:
-                    block = BasicBlock(64 * 2**stage, stride, name=name, **shared)
+                    block = BasicBlock(64 * 2**level, stride, name=name, **shared)
                 x = block(x)
-        x = global_pool(self.pooling, x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))

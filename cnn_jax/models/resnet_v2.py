@@ -39,6 +39,7 @@ from cnn_jax.models.layers import (
     max_pool,
     norm,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import STAGES, Attention, StrideIn, attend
@@ -100,12 +101,12 @@ class ResNetV2(nn.Module):
             stride_in=self.stride_in,
         )
         x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
-        x = max_pool(x, 3, 2, padding=1)  # 56x56x64
-        for stage, count in enumerate(STAGES[self.depth][0]):
+        x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+        for level, count in enumerate(STAGES[self.depth][0]):
             for i in range(count):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
-                stride = 2 if stage > 0 and i == 0 else 1
-                x = block(256 * 2**stage, stride, name=f"layer{stage + 1}_{i}")(x)
-        x = global_pool(self.pooling, pre_activate(x, name="norm"))
+                stride = 2 if level > 0 and i == 0 else 1
+                x = block(256 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+        x = stage(self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm")))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))
