@@ -42,6 +42,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.errors import UserError
 from cnn_jax.models.cbam import CBAM
 from cnn_jax.models.layers import (
     HE_NORMAL,
@@ -164,6 +165,11 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Output:
         require_size(images, 1, f"ResNet-{self.depth}")
+        if self.bottleneck_width % self.groups:
+            raise UserError(
+                f"model.groups={self.groups} does not divide model.bottleneck_width="
+                f"{self.bottleneck_width}"
+            )
         unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
         shared = {
             "unit": unit,
