@@ -13,8 +13,8 @@ Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
   in 50 layers. `resnet*_v1_5` stride in the 3x3, as torchvision's do: same count, 4.09 G.
 - Shortcuts (sec. 3.3, 4.1): `A` subsamples and pads new channels with zeros, no parameters; `B`
   projects where the shape changes, by a strided 1x1 with BatchNorm; `C` projects everywhere; `none`
-  is the plain net. The paper's tables 2 and 3 use A for 18 and 34 layers first; the names here
-  stand for B, its choice from 50 layers on and every published weight file's.
+  is the plain net. The names stand for B, the paper's choice from 50 layers on and every published
+  weight file's; its table 2 has 18 and 34 layers with A, its table 3 compares A, B and C.
 - BatchNorm after each convolution and before activation (sec. 3.4), no biases; epsilon 1e-5 and
   momentum 0.9, of which the paper says nothing, from the authors' release. No dropout (sec. 3.4).
 - Initialisation: sec. 3.4 refers to He et al. 2015: N(0, 2 / fan-in), biases zero.
@@ -42,6 +42,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.errors import UserError
 from cnn_jax.models.cbam import CBAM
 from cnn_jax.models.layers import (
     HE_NORMAL,
@@ -55,6 +56,7 @@ from cnn_jax.models.layers import (
     global_pool,
     max_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 
@@ -163,6 +165,11 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Output:
         require_size(images, 1, f"ResNet-{self.depth}")
+        if self.bottleneck_width % self.groups:
+            raise UserError(
+                f"model.groups={self.groups} does not divide model.bottleneck_width="
+                f"{self.bottleneck_width}"
+            )
         unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
         shared = {
             "unit": unit,
@@ -175,19 +182,19 @@ class ResNet(nn.Module):
         }
         if self.stem == "7x7":
             x = unit(images, 64, 7, 2, name="conv1", activation=self.activation)  # 112x112x64
-            x = max_pool(x, 3, 2, padding=1)  # 56x56x64
+            x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         else:
             x = unit(images, 64, 3, name="conv1", activation=self.activation)
         counts, bottlenecks = STAGES[self.depth]
-        for stage, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
+        for level, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             for i in range(count):
-                stride = 2 if stage > 0 and i == 0 else 1
-                name = f"layer{stage + 1}_{i}"
+                stride = 2 if level > 0 and i == 0 else 1
+                name = f"layer{level + 1}_{i}"
                 if bottlenecks:
-                    width = self.bottleneck_width * 2**stage
+                    width = self.bottleneck_width * 2**level
                     groups = width if self.depthwise else self.groups
                     block = Bottleneck(
-                        256 * 2**stage,
+                        256 * 2**level,
                         stride,
                         width=width,
                         groups=groups,
@@ -196,9 +203,9 @@ class ResNet(nn.Module):
                         **shared,
                     )
                 else:
-                    block = BasicBlock(64 * 2**stage, stride, name=name, **shared)
+                    block = BasicBlock(64 * 2**level, stride, name=name, **shared)
                 x = block(x)
-        x = global_pool(self.pooling, x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))

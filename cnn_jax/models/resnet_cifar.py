@@ -28,6 +28,7 @@ from cnn_jax.models.layers import (
     conv_norm,
     global_pool,
     require_size,
+    stage,
 )
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import Attention, BasicBlock, Shortcut, attend
@@ -62,11 +63,11 @@ class CifarResNet(nn.Module):
             zero_init=self.zero_init,
         )
         x = unit(images, 16, 3, name="conv1", activation=self.activation)  # 32x32x16
-        for stage in range(3):  # 32x32x16, 16x16x32, 8x8x64
+        for level in range(3):  # 32x32x16, 16x16x32, 8x8x64
             for i in range((self.depth - 2) // 6):
-                stride = 2 if stage > 0 and i == 0 else 1
-                x = block(16 * 2**stage, stride, name=f"layer{stage + 1}_{i}")(x)
-        x = global_pool(self.pooling, x)
+                stride = 2 if level > 0 and i == 0 else 1
+                x = block(16 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))
