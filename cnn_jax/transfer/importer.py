@@ -15,7 +15,8 @@ from flax import traverse_util
 
 from cnn_jax import models
 from cnn_jax.errors import UserError, unknown
-from cnn_jax.transfer.names import MAPS, NameMap, stage_of, their_tensor
+from cnn_jax.transfer.maps import MAPS
+from cnn_jax.transfer.names import NameMap, stage_of, their_tensor
 from cnn_jax.transfer.weights import read_tensors
 
 TOLERANCE = 5e-3
