@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +117,15 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
             "it: torch 2.10 or later is needed"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that it cannot or will not read
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"weights={str(path)!r} was not read: {first}") from error
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"weights={str(path)!r} holds more than tensors, and torch refuses to run its code: "
+            "save the state_dict alone, or as .safetensors"
+        ) from error
+    except Exception as error:  # torch raises many kinds for a file that it cannot read
+        raise UserError(f"weights={str(path)!r} is no whole file of torch's") from error
     while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
