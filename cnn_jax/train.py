@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import time
 from pathlib import Path
@@ -21,13 +20,12 @@ from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import Devices
+from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
 from cnn_jax.writers import Writers
 
 DTYPES = ("float32", "bfloat16")
-AHEAD = 4  # steps that may be under way before the loop waits for the oldest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +58,7 @@ def make_run(config: ConfigDict) -> Run:
     for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
         if config[key] <= 0:
             raise UserError(f"{key}={config[key]} must be positive")
-    devices = Devices.all(config.parallel)
+    devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
     dataset = data.load(config.data)
@@ -143,7 +141,7 @@ class Training:
         run, clock, progress = self.run, self.run.clock, self.progress
         train_data = run.devices.replicate(Resident.of(run.dataset.train))
         evaluator = run.evaluator(run.monitor)
-        under_way: collections.deque[jax.Array] = collections.deque()
+        under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
         self.announce()
         with Interruption() as interruption:
@@ -153,9 +151,7 @@ class Training:
                     order = run.steps.order(order_epoch)
                 self.carry, done = run.steps.train(self.carry, train_data, order)
                 progress.step += 1
-                under_way.append(done)
-                if len(under_way) > AHEAD:
-                    under_way.popleft().block_until_ready()
+                under_way.add(done)
                 self.after_step(evaluator)
                 if interruption.signum is not None:
                     self.save()
@@ -265,11 +261,13 @@ class Training:
 
     def line(self, row: dict[str, float]) -> str:
         """One evaluation for people: training and watched figures side by side."""
-        parts = [f"epoch {row['epoch']:g}"]
+        parts = [f"epoch {row['epoch']:6.2f}"]
         for part in ("train", self.run.monitor):
             figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            figures.pop("gradient_norm", None)
-            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+            for name in ("gradient_norm", "top5_accuracy"):
+                figures.pop(name, None)
+            shown = sorted(figures.items(), key=lambda item: item[0] != "loss")
+            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in shown))
         if self.writers.console:
             speed = self.writers.console.steps_per_second() * self.run.config.batch_size
             parts.append(f"{speed:,.0f} images/s")

@@ -76,7 +76,8 @@ class Console:
     The speed is that of this process since its first step, so that a resumed run is not flattered.
     """
 
-    def __init__(self, total_steps: int, step: int, out: TextIO = sys.stdout):
+    def __init__(self, total_steps: int, step: int, out: TextIO | None = None):
+        out = out or sys.stdout
         self.total, self.step, self.first, self.out = total_steps, step, step, out
         self.started = time.monotonic()
         self._bar = None

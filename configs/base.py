@@ -28,6 +28,7 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
     config.parallel = "jit"  # "pmap": BatchNorm over each device's own images
+    config.devices = 0  # how many to use; 0: all
     config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32
     config.accumulate = 1  # parts of a batch that go through the net one after another
     config.clip_norm = 0.0  # largest norm of the gradient; 0: any
