@@ -37,6 +37,7 @@ class Window(NamedTuple):
 
     def slide(self, kernel: int, stride: int, before: int, dilation: int = 1) -> Window:
         """After a kernel that starts `before` positions ahead of the axis."""
+        before = int(before)  # NumPy's where a pad was computed
         low = self.low - self.jump * before
         high = self.high + self.jump * ((kernel - 1) * dilation - before)
         return Window(self.jump * stride, low, high)
@@ -66,7 +67,7 @@ def propagate(jaxpr: Jaxpr, fields: Sequence[Field], visit: Visit, scope: str = 
     for equation in jaxpr.eqns:
         seen = [field_of(variable) for variable in equation.invars]
         here = "/".join(filter(None, [scope, str(equation.source_info.name_stack)]))
-        inner, operands = called(equation, seen)
+        inner, operands = called(equation, seen) if any(seen) else (None, seen)
         if inner is not None:
             out = propagate(inner, operands, visit, here)
         else:
@@ -74,6 +75,17 @@ def propagate(jaxpr: Jaxpr, fields: Sequence[Field], visit: Visit, scope: str = 
         known.update(zip(equation.outvars, out, strict=True))
         visit(equation, here, seen, out)
     return [field_of(variable) for variable in jaxpr.outvars]
+
+
+def needed(jaxpr: Jaxpr, outputs: Sequence[Any]) -> Jaxpr:
+    """The program without the equations that `outputs` do not depend on."""
+    wanted = set(outputs)
+    kept = []
+    for equation in reversed(jaxpr.eqns):
+        if not wanted.isdisjoint(equation.outvars):
+            kept.append(equation)
+            wanted.update(v for v in equation.invars if not isinstance(v, Literal))
+    return jaxpr.replace(eqns=kept[::-1], outvars=list(outputs))
 
 
 def called(equation: JaxprEqn, seen: list[Field]) -> tuple[Jaxpr | None, list[Field]]:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 from jax.ad_checkpoint import checkpoint_name
 
-from cnn_jax.analysis.receptive import Field, Window, propagate
+from cnn_jax.analysis.receptive import Field, Window, needed, propagate
 
 Windows = tuple[Window, Window]  # of rows and columns
 BYTES = 4
@@ -109,15 +109,12 @@ class Summary:
 
 def summarize(module: nn.Module, input_shape: tuple[int, int, int]) -> Summary:
     """The summary of a net for images of `input_shape`, [height, width, channels]."""
-    images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    key = jax.random.key(0)
-    rngs = {"params": key, "dropout": key}
-    variables = jax.eval_shape(lambda x: module.init(rngs, x, train=True), images)
+    events, variables = trace(module, input_shape)
     shapes = {
         kind: {path: a.shape for path, a in flatten_dict(tree, sep="/").items()}
         for kind, tree in variables.items()
     }
-    stages = group(trace(module, variables, images), shapes["params"])
+    stages = group(events, shapes["params"])
     parameters = sum(map(math.prod, shapes["params"].values()))
     return Summary(
         input_shape,
@@ -163,8 +160,12 @@ class Event:
         )
 
 
-def trace(module: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> list[Event]:
-    """What happens in an evaluation, in order."""
+def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Event], dict]:
+    """What happens in an evaluation, in order; and the variables' shapes.
+
+    One trace of `init` gives both. It runs the auxiliary heads too: what the logits do not depend
+    on is left out.
+    """
 
     def mark(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
         """Names a module's input and output in the traced program."""
@@ -174,19 +175,21 @@ def trace(module: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> li
         out = call(checkpoint_name(args[0], f"in {path}"), *args[1:], **kwargs)
         return jax.tree.map(lambda a: checkpoint_name(a, f"out {path}"), out)
 
-    def apply(v: Any, x: jax.Array) -> Any:
-        return module.apply(v, x, mutable=["intermediates"])[1]["intermediates"]
+    def init(x: jax.Array) -> Any:
+        key = jax.random.key(0)
+        return module.init_with_output({"params": key, "dropout": key}, x, mutable=True)
 
+    images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     with nn.intercept_methods(mark):
-        closed, sown = jax.make_jaxpr(apply, return_shape=True)(variables, images)
+        closed, made = jax.make_jaxpr(init, return_shape=True)(images)
+    program = needed(closed.jaxpr, closed.jaxpr.outvars[:1])  # the first output is the logits
     # What is sown is a pool's output, or something that its last operation was followed by.
-    names = {
-        variable: path[0].key
-        for (path, _), variable in zip(
-            jax.tree_util.tree_leaves_with_path(sown), closed.jaxpr.outvars, strict=True
-        )
-        if len(path) == 2  # of the net itself, not of a module within
-    }
+    names = {}
+    leaves = jax.tree_util.tree_leaves_with_path(made)
+    for (path, _), variable in zip(leaves, closed.jaxpr.outvars, strict=True):
+        keys = [getattr(key, "key", None) for key in path]
+        if keys[1:2] == ["intermediates"] and len(keys) == 4:  # of the net, not of a module within
+            names[variable] = keys[2]
     events: list[Event] = []
     entered: dict[str, tuple[tuple[int, ...], Windows | None]] = {}
 
@@ -211,12 +214,11 @@ def trace(module: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> li
                 if variable in names:
                     events[-1] = dataclasses.replace(events[-1], path=names[variable])
 
-    whole = [{}] * len(jax.tree.leaves(variables))
-    propagate(closed.jaxpr, [*whole, {1: Window(), 2: Window()}], visit)
-    return [
-        dataclasses.replace(event, path=f"{event.kind}_{i}") if event.path == UNNAMED else event
-        for i, event in enumerate(events)
-    ]
+    propagate(program, [{1: Window(), 2: Window()}], visit)
+    for i, event in enumerate(events):
+        if event.path == UNNAMED:
+            events[i] = dataclasses.replace(event, path=f"{event.kind}_{i}")
+    return events, {k: made[1][k] for k in ("params", "batch_stats") if k in made[1]}
 
 
 def windows_of(field: Field) -> Windows | None:
@@ -254,6 +256,9 @@ def group(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[
         base = head.removesuffix("_norm")
         return base if base in heads else head
 
+    parameters: dict[str, int] = {}
+    for path, shape in shapes.items():
+        parameters[top(path)] = parameters.get(top(path), 0) + math.prod(shape)
     grouped: dict[str, list[Event]] = {}
     for event in events:
         grouped.setdefault(top(event.path), []).append(event)
@@ -263,15 +268,13 @@ def group(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[
         for layer in filter(None, (event.layer(shapes) for event in within)):
             earlier = layers.get(layer.path)  # one module may be called more than once
             layers[layer.path] = layer if earlier is None else again(earlier, layer)
-        parameters = sum(math.prod(s) for path, s in shapes.items() if top(path) == name)
-        if not layers and not parameters:
+        count = parameters.get(name, 0)
+        if not layers and not count:
             continue
         ends = [event for event in within if "/" not in event.path] or within
         _, stride, _ = geometry(ends[0].windows_in, ends[-1].windows)
         last = ends[-1]
-        stages.append(
-            Stage(name, tuple(layers.values()), last.output, last.windows, stride, parameters)
-        )
+        stages.append(Stage(name, tuple(layers.values()), last.output, last.windows, stride, count))
     return tuple(stages)
 
 

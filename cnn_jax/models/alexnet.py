@@ -59,8 +59,8 @@ UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 def lrn_by_tower(x: jax.Array, towers: int) -> jax.Array:
     """LRN over the maps of each tower apart: a tower's maps lie together in the channels."""
-    b, h, w, c = x.shape
-    return local_response_norm(x.reshape(b, h, w * towers, c // towers)).reshape(b, h, w, c)
+    apart = x.reshape(*x.shape[:3], towers, x.shape[3] // towers)
+    return local_response_norm(apart).reshape(x.shape)
 
 
 class AlexNet(nn.Module):

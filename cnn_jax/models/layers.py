@@ -208,9 +208,9 @@ def local_response_norm(
         jnp.square(x),
         jnp.zeros((), x.dtype),
         jax.lax.add,
-        window_dimensions=(1, 1, 1, size),
-        window_strides=(1, 1, 1, 1),
-        padding=[(0, 0)] * 3 + [(half, size - 1 - half)],
+        window_dimensions=(1,) * (x.ndim - 1) + (size,),
+        window_strides=(1,) * x.ndim,
+        padding=[(0, 0)] * (x.ndim - 1) + [(half, size - 1 - half)],
     )
     return x / (k + alpha * sums) ** beta
 
