@@ -72,6 +72,8 @@ class Command:
 def start(*words: object, devices: int = 1, cwd: Path = ROOT, file_limit: int = 0) -> Command:
     """Starts `python -m cnn_jax.main words...`; no file can grow beyond `file_limit` bytes."""
     outputs = Path(tempfile.mkdtemp(dir=SCRATCH))
+    for name in ("out", "err"):
+        (outputs / name).touch()
     argv = ["cnn_jax/main.py", *map(str, words)]
     process = SERVER.Process(target=_run, args=(argv, outputs, devices, cwd, file_limit))
     process.start()
@@ -82,7 +84,7 @@ def _run(argv: list[str], outputs: Path, devices: int, cwd: Path, file_limit: in
     import jax
 
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(outputs / name, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(outputs / name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     jax.config.update("jax_compilation_cache_dir", str(outputs.parent / "compiled"))
