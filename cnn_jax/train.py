@@ -134,7 +134,9 @@ class Training:
         if step is None:
             return Progress(), self.run.steps.init()
         restored = self.checkpoints.restore(step, self.run.steps.abstract)
-        return Progress(**restored.meta["progress"]), restored.tree
+        progress = Progress(**restored.meta["progress"])
+        self.checkpoints.prune(progress.best_step)
+        return progress, restored.tree
 
     def loop(self) -> None:
         """Trains to the end, to an early stop, or to a signal."""
@@ -143,8 +145,8 @@ class Training:
         evaluator = run.evaluator(run.monitor)
         under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
-        self.announce()
         with Interruption() as interruption:
+            self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
                 if clock.epoch_of(progress.step) != order_epoch:
                     order_epoch = clock.epoch_of(progress.step)
@@ -247,7 +249,7 @@ class Training:
         self.writers.row(row)
         self.writers.say(self.line(row))
         if run.plateau is not None:
-            _, plateau = run.plateau.update(state.params, state.plateau, value=found["loss"])
+            _, plateau = jax.jit(run.plateau.update)((), state.plateau, value=found["loss"])
             self.carry = state.replace(plateau=run.devices.replicate(plateau)), self.carry[1]
         patience = run.config.early_stopping_patience
         progress.judge(metrics.rank(task, found), patience)
@@ -276,11 +278,11 @@ class Training:
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
         self.check_finite()
-        self.progress.rows_bytes = self.writers.size
+        self.progress.rows_bytes = self.writers.sync()
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "config": workdir.flat(self.run.config),
-            "versions": workdir.environment()["versions"],
+            "versions": workdir.versions(),
         }
         self.checkpoints.save(self.progress.step, self.carry, meta, self.progress.best_step)
 
