@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +61,7 @@ def make_run(config: ConfigDict) -> Run:
             raise UserError(f"{key}={config[key]} must be positive")
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
-    model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+    model = make_model(config)
     dataset = data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
@@ -73,6 +74,12 @@ def make_run(config: ConfigDict) -> Run:
     recipe = make_recipe(config, model, dataset, schedule)
     steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
     return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it."""
+    given = {key: value for key, value in config.model.items() if value is not None}
+    return models.create(dtype=jnp.dtype(config.dtype), **given)
 
 
 def check_outputs(config: ConfigDict, dataset: Dataset) -> None:

@@ -18,7 +18,6 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.name = "bn_lenet"
     config.epochs = 30.0 if dataset == "digits" else 10.0
     config.model.name = "bn_lenet"
-    config.model.norm = "batch"
     config.model.activation = "relu"
     config.model.pooling = "max"
     config.optimizer.learning_rate = 2e-3

@@ -10,7 +10,7 @@ up to 2 pixels and their labels smoothed.
 
 from ml_collections import ConfigDict
 
-from configs.base import base
+from configs.base import base, options
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
@@ -18,13 +18,17 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.epochs = 20.0
     config.batch_size = 64
     config.model.name = "lenet5"
-    config.model.c3 = "full"  # "partial": table I of the paper
-    config.model.pooling = "avg"  # "max", "trainable"
-    config.model.output = "linear"  # "rbf"
-    config.model.activation = "tanh"  # "sigmoid", "relu", "gelu", "scaled_tanh", ...
-    config.model.norm = "none"  # "batch", "layer", "instance", "group"
-    config.model.dropout = 0.0
-    config.model.initialiser = "glorot"  # "fan_in": the paper's
+    config.model.update(
+        options(
+            c3=str,
+            pooling=str,
+            output=str,
+            activation=str,
+            norm=str,
+            dropout=float,
+            initialiser=str,
+        )
+    )
     config.optimizer.learning_rate = 2e-3
     config.schedule.gamma = 0.9
     if dataset == "digits":  # few examples: smaller batches, more epochs, more regularisation
