@@ -206,7 +206,7 @@ def local_response_norm(
     half = size // 2
     sums = jax.lax.reduce_window(
         jnp.square(x),
-        x.dtype.type(0),  # a constant: with a traced zero there is no gradient
+        x.dtype.type(0),  # a constant, without which JAX does not know the sum's derivative
         jax.lax.add,
         window_dimensions=(1,) * (x.ndim - 1) + (size,),
         window_strides=(1,) * x.ndim,
