@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,13 +21,12 @@ from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import Devices
+from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
 from cnn_jax.writers import Writers
 
 DTYPES = ("float32", "bfloat16")
-AHEAD = 4  # steps that may be under way before the loop waits for the oldest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +59,9 @@ def make_run(config: ConfigDict) -> Run:
     for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
         if config[key] <= 0:
             raise UserError(f"{key}={config[key]} must be positive")
-    devices = Devices.all(config.parallel)
+    devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
-    model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+    model = make_model(config)
     dataset = data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
@@ -75,6 +74,12 @@ def make_run(config: ConfigDict) -> Run:
     recipe = make_recipe(config, model, dataset, schedule)
     steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
     return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it."""
+    given = {key: value for key, value in config.model.items() if value is not None}
+    return models.create(dtype=jnp.dtype(config.dtype), **given)
 
 
 def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
@@ -136,26 +141,26 @@ class Training:
         if step is None:
             return Progress(), self.run.steps.init()
         restored = self.checkpoints.restore(step, self.run.steps.abstract)
-        return Progress(**restored.meta["progress"]), restored.tree
+        progress = Progress(**restored.meta["progress"])
+        self.checkpoints.prune(progress.best_step)
+        return progress, restored.tree
 
     def loop(self) -> None:
         """Trains to the end, to an early stop, or to a signal."""
         run, clock, progress = self.run, self.run.clock, self.progress
         train_data = run.devices.replicate(Resident.of(run.dataset.train))
         evaluator = run.evaluator(run.monitor)
-        under_way: collections.deque[jax.Array] = collections.deque()
+        under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
-        self.announce()
         with Interruption() as interruption:
+            self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
                 if clock.epoch_of(progress.step) != order_epoch:
                     order_epoch = clock.epoch_of(progress.step)
                     order = run.steps.order(order_epoch)
                 self.carry, done = run.steps.train(self.carry, train_data, order)
                 progress.step += 1
-                under_way.append(done)
-                if len(under_way) > AHEAD:
-                    under_way.popleft().block_until_ready()
+                under_way.add(done)
                 self.after_step(evaluator)
                 if interruption.signum is not None:
                     self.save()
@@ -251,7 +256,7 @@ class Training:
         self.writers.row(row)
         self.writers.say(self.line(row))
         if run.plateau is not None:
-            _, plateau = run.plateau.update(state.params, state.plateau, value=found["loss"])
+            _, plateau = jax.jit(run.plateau.update)((), state.plateau, value=found["loss"])
             self.carry = state.replace(plateau=run.devices.replicate(plateau)), self.carry[1]
         patience = run.config.early_stopping_patience
         progress.judge(metrics.rank(task, found), patience)
@@ -265,11 +270,13 @@ class Training:
 
     def line(self, row: dict[str, float]) -> str:
         """One evaluation for people: training and watched figures side by side."""
-        parts = [f"epoch {row['epoch']:g}"]
+        parts = [f"epoch {row['epoch']:6.2f}"]
         for part in ("train", self.run.monitor):
             figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            figures.pop("gradient_norm", None)
-            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+            for name in ("gradient_norm", "top5_accuracy"):
+                figures.pop(name, None)
+            shown = sorted(figures.items(), key=lambda item: item[0] != "loss")
+            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in shown))
         if self.writers.console:
             speed = self.writers.console.steps_per_second() * self.run.config.batch_size
             parts.append(f"{speed:,.0f} images/s")
@@ -278,11 +285,11 @@ class Training:
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
         self.check_finite()
-        self.progress.rows_bytes = self.writers.size
+        self.progress.rows_bytes = self.writers.sync()
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "config": workdir.flat(self.run.config),
-            "versions": workdir.environment()["versions"],
+            "versions": workdir.versions(),
         }
         self.checkpoints.save(self.progress.step, self.carry, meta, self.progress.best_step)
 

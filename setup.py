@@ -1,0 +1,45 @@
+"""cnn_jax: classic convolutional networks in JAX, each as its paper has it."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.*)"', (HERE / "cnn_jax/__init__.py").read_text())[1]
+
+setup(
+    name="cnn_jax",
+    version=VERSION,
+    description=__doc__.strip(),
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["cnn_jax", "cnn_jax.*"]),
+    package_data={"cnn_jax": ["**/*.csv", "**/*.json"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "clu>=0.0.12",
+        "flax>=0.12",
+        "jax>=0.10",
+        "matplotlib>=3.9",
+        "ml_collections>=1.0",
+        "numpy>=2.0",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.37",
+        "pillow>=11",
+        "pooch>=1.8",
+        "requests>=2.32",
+        "rich>=13",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "tensorboardX>=2.6",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],
+        "prepare": ["tensorflow", "tensorflow-datasets"],
+        "torch": ["torch>=2.10"],
+    },
+)

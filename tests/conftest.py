@@ -1,0 +1,56 @@
+"""Tests run on eight devices that share this machine's processor; most use the first alone."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import pytest
+from absl import logging
+
+from configs.base import base
+
+# Runs of the same config share their programs: most of a tiny run is compilation.
+CACHE = os.environ.setdefault("CNN_JAX_TEST_CACHE", tempfile.mkdtemp(prefix="cnn_jax_test_cache_"))
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+logging.set_verbosity(logging.WARNING)
+jax.config.update("jax_default_matmul_precision", "highest")
+
+# Real data sets, where they are at hand: a folder with mnist/, cifar10/, ...
+DATA_DIR = Path(os.environ.get("CNN_JAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def real_data():
+    """The folder of real data sets; skips, saying so, where there is none."""
+    if not (DATA_DIR / "mnist").is_dir():
+        pytest.skip(f"no data sets in {DATA_DIR}: set CNN_JAX_DATA to a folder with mnist/, ...")
+    return DATA_DIR
+
+
+@pytest.fixture
+def tiny():
+    """A config that trains in a second: an MLP with BatchNorm and dropout on 8x8 digits."""
+    config = base("tiny", "digits", image_size=8)
+    config.epochs = 2.0
+    config.batch_size = 256
+    config.devices = 1
+    config.log_every_steps = 3
+    config.model.name = "mlp"
+    config.model.hidden = (16,)
+    config.model.norm = "batch"
+    config.model.dropout = 0.2
+    return config
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):  # the process that started all others
+        shutil.rmtree(CACHE, ignore_errors=True)
