@@ -24,7 +24,7 @@ def define_config(name: str = "config") -> flags.FlagHolder:
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """`app.run` whose mistakes are one line on stderr: exit status 2 for those of the user."""
-    logging.set_verbosity(logging.WARNING)  # Orbax reports every file that it opens
+    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main), flags_parser=parse_flags)
 
 
