@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.memory import Resident, evaluation_rows
-from cnn_jax.parallel import Devices
+from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 
 
@@ -17,7 +17,7 @@ class Evaluator:
     """A split on the devices, and the compiled step that goes over it."""
 
     def __init__(self, split: Split, step: Callable, devices: Devices, batch_size: int):
-        self.split, self.step = split, step
+        self.split, self.step, self.ahead = split, step, devices.ahead
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
         self.batches = evaluation_rows(len(split), size)
@@ -25,7 +25,10 @@ class Evaluator:
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""
-        found = [self.step(state, self.data, rows, mask) for rows, mask in self.batches]
+        found, under_way = [], UnderWay(self.ahead)
+        for rows, mask in self.batches:
+            found.append(self.step(state, self.data, rows, mask))
+            under_way.add(found[-1])
         found = jax.device_get(found)
         kept = np.concatenate([mask for _, mask in self.batches])
         out = {name: np.concatenate([f[name] for f in found])[kept] for name in found[0]}

@@ -9,6 +9,7 @@ same global arrays in both modes.)
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -33,21 +34,44 @@ CPU_OPTIONS = {
 }
 
 
+# For programs that run once or once an epoch: a quarter of the time to compile random numbers.
+CPU_ONCE = {"xla_backend_optimization_level": 1}
+
+
 @functools.cache
-def compiler_options() -> dict[str, str] | None:
-    """XLA options for every step on this backend; None where this jaxlib does not know them."""
+def known(options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
+    """The XLA options on the CPU, None elsewhere and where this jaxlib does not know them."""
     if jax.default_backend() != "cpu":
         return None
     try:
-        jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0.0)
+        jax.jit(lambda x: x, compiler_options=dict(options))(0.0)
     except Exception:  # the error's type differs between versions of jaxlib
         return None
-    return CPU_OPTIONS
+    return dict(options)
 
 
 def jit(function: Callable, **options: Any) -> Callable:
-    """`jax.jit` with this backend's compiler options."""
-    return jax.jit(function, compiler_options=compiler_options(), **options)
+    """`jax.jit` for a step: compiled to run fast on this backend."""
+    return jax.jit(function, compiler_options=known(tuple(CPU_OPTIONS.items())), **options)
+
+
+def jit_once(function: Callable, **options: Any) -> Callable:
+    """`jax.jit` for what runs seldom: compiled fast."""
+    return jax.jit(function, compiler_options=known(tuple(CPU_ONCE.items())), **options)
+
+
+class UnderWay:
+    """Results that are being computed, at most `limit` of them."""
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self._results: collections.deque[Any] = collections.deque()
+
+    def add(self, result: Any) -> None:
+        """Waits for the oldest when there are too many."""
+        self._results.append(result)
+        while len(self._results) > self.limit:
+            jax.block_until_ready(self._results.popleft())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +95,15 @@ class Devices:
     @property
     def count(self) -> int:
         return self.mesh.size
+
+    @property
+    def ahead(self) -> int:
+        """How many steps may be under way at once.
+
+        Collectives of several CPU "devices" wait for each other on few threads: two programs at a
+        time can wait forever.
+        """
+        return 0 if self.count > 1 and jax.default_backend() == "cpu" else 4
 
     @property
     def replicas(self) -> int:

@@ -143,7 +143,7 @@ def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = No
         # The decay rises to its value, so that the first weights are soon forgotten.
         decay = jnp.minimum(recipe.average_decay, (1 + state.step) / (10 + state.step))
         average = optax.incremental_update(new, average, 1 - decay)
-    figures |= {"step": state.step + 1, "gradient_norm": optax.global_norm(grads)}
+    figures |= {"step": state.step + 1, "gradient_norm": optax.tree.norm(grads)}
     running = running.merge(running.single_from_model_output(**figures))
     state = state.replace(
         step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, average=average
@@ -234,17 +234,17 @@ def compile_steps(
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.numbers)])
 
     shuffle_key = named_key(recipe.seed, "shuffle")
-    order = parallel.jit(
+    order = parallel.jit_once(
         lambda epoch: make_order(shuffle_key, epoch, clock.examples), out_shardings=everywhere
     )
     return Steps(
         order=order,
-        init=parallel.jit(init, out_shardings=sharding),
+        init=parallel.jit_once(init, out_shardings=sharding),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
         finite=parallel.jit(finite, out_shardings=everywhere),
         abstract=abstract,
-        empty_metrics=lambda: devices.replicate(collection.empty()),
+        empty_metrics=parallel.jit_once(collection.empty, out_shardings=everywhere),
     )
 
 

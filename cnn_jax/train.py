@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,13 +21,12 @@ from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import Devices
+from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
 from cnn_jax.writers import Writers
 
 DTYPES = ("float32", "bfloat16")
-AHEAD = 4  # steps that may be under way before the loop waits for the oldest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +61,7 @@ def make_run(config: ConfigDict) -> Run:
             raise UserError(f"{key}={config[key]} must be positive")
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
-    model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+    model = make_model(config)
     dataset = data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
@@ -75,6 +74,12 @@ def make_run(config: ConfigDict) -> Run:
     recipe = make_recipe(config, model, dataset, schedule)
     steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
     return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it."""
+    given = {key: value for key, value in config.model.items() if value is not None}
+    return models.create(dtype=jnp.dtype(config.dtype), **given)
 
 
 def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
@@ -145,7 +150,7 @@ class Training:
         run, clock, progress = self.run, self.run.clock, self.progress
         train_data = run.devices.replicate(Resident.of(run.dataset.train))
         evaluator = run.evaluator(run.monitor)
-        under_way: collections.deque[jax.Array] = collections.deque()
+        under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
         with Interruption() as interruption:
             self.announce()
@@ -155,9 +160,7 @@ class Training:
                     order = run.steps.order(order_epoch)
                 self.carry, done = run.steps.train(self.carry, train_data, order)
                 progress.step += 1
-                under_way.append(done)
-                if len(under_way) > AHEAD:
-                    under_way.popleft().block_until_ready()
+                under_way.add(done)
                 self.after_step(evaluator)
                 if interruption.signum is not None:
                     self.save()

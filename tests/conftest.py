@@ -1,6 +1,8 @@
 """Tests run on eight devices that share this machine's processor; most use the first alone."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
@@ -8,12 +10,17 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
-from absl import logging  # noqa: E402
+import jax
+import pytest
+from absl import logging
 
-from configs.base import base  # noqa: E402
+from configs.base import base
 
+# Runs of the same config share their programs: most of a tiny run is compilation.
+CACHE = os.environ.setdefault("CNN_JAX_TEST_CACHE", tempfile.mkdtemp(prefix="cnn_jax_test_cache_"))
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 logging.set_verbosity(logging.WARNING)
 jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -42,3 +49,8 @@ def tiny():
     config.model.norm = "batch"
     config.model.dropout = 0.2
     return config
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):  # the process that started all others
+        shutil.rmtree(CACHE, ignore_errors=True)

@@ -10,13 +10,50 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnn_jax.models import lenet, mlp
+from cnn_jax.models import (
+    alexnet,
+    bn_inception,
+    convnext,
+    efficientnet,
+    googlenet,
+    inception_v3,
+    inception_v4,
+    lenet,
+    mlp,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    resnet,
+    resnet_cifar,
+    resnet_v2,
+    resnext,
+    senet,
+    vgg,
+    wide_resnet,
+)
 from cnn_jax.models.layers import Output
 from cnn_jax.models.registry import Net, build
 
 REGISTRY: dict[str, Net] = {
     **mlp.NETS,
     **lenet.NETS,
+    **alexnet.NETS,
+    **vgg.NETS,
+    **googlenet.NETS,
+    **bn_inception.NETS,
+    **inception_v3.NETS,
+    **inception_v4.NETS,
+    **resnet.NETS,
+    **resnet_cifar.NETS,
+    **resnet_v2.NETS,
+    **wide_resnet.NETS,
+    **resnext.NETS,
+    **mobilenet_v1.NETS,
+    **senet.NETS,
+    **mobilenet_v2.NETS,
+    **mobilenet_v3.NETS,
+    **efficientnet.NETS,
+    **convnext.NETS,
 }
 
 

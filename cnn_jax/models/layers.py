@@ -27,7 +27,8 @@ Padding = str | int | Sequence[tuple[int, int]]
 # Norms that subtract each channel's mean, so that a bias before them has no effect
 # (Ioffe & Szegedy 2015, sec. 3.2).
 CENTRING_NORMS = ("batch", "instance")
-HE_NORMAL = nn.initializers.he_normal()
+# He et al. 2015, "Delving deep into rectifiers": N(0, 2 / fan-in), not truncated.
+HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class Output(NamedTuple):
@@ -165,8 +166,16 @@ def avg_pool(
     ceil: bool = False,
     count_padding: bool = True,
 ) -> jax.Array:
-    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window."""
+    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window.
+
+    The rows that `ceil` adds are never counted, as in torch.
+    """
     pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    if ceil and count_padding:
+        counted = [(0, 0)] * 2 if padding == "VALID" else pad_pairs(padding)
+        x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
+        pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
+        count_padding = False
     return nn.avg_pool(
         x,
         (window, window),
@@ -199,11 +208,96 @@ def local_response_norm(
         jnp.square(x),
         jnp.zeros((), x.dtype),
         jax.lax.add,
-        window_dimensions=(1, 1, 1, size),
-        window_strides=(1, 1, 1, 1),
-        padding=[(0, 0)] * 3 + [(half, size - 1 - half)],
+        window_dimensions=(1,) * (x.ndim - 1) + (size,),
+        window_strides=(1,) * x.ndim,
+        padding=[(0, 0)] * (x.ndim - 1) + [(half, size - 1 - half)],
     )
     return x / (k + alpha * sums) ** beta
+
+
+def conv_norm(
+    x: jax.Array,
+    features: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    *,
+    name: str,
+    train: bool,
+    kind: Norm = "batch",
+    activation: Activation = "none",
+    padding: Padding | None = None,
+    groups: int = 1,
+    bias: bool | None = None,
+    zero: bool = False,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    dtype: Any = None,
+    kernel_init: Callable = HE_NORMAL,
+    bias_init: Callable = nn.initializers.zeros,
+) -> jax.Array:
+    """activation(norm(conv(x))), padded by (kernel - 1) / 2 zeros on every side by default.
+
+    Makes the submodules `name` and `name_norm` of the module that calls it. The convolution has a
+    bias where `kind` does not subtract each channel's mean, unless `bias` says otherwise. `zero`
+    lets the unit's output start at zero: by the norm's scale, or by the kernel without a norm.
+    """
+    zeros = nn.initializers.zeros
+    if padding is None:
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = [((side - 1) // 2,) * 2 for side in sides]
+    x = conv(
+        features,
+        kernel,
+        stride,
+        padding=padding,
+        groups=groups,
+        bias=kind not in CENTRING_NORMS if bias is None else bias,
+        name=name,
+        dtype=dtype,
+        kernel_init=zeros if zero and kind == "none" else kernel_init,
+        bias_init=bias_init,
+    )(x)
+    x = norm(
+        kind,
+        train,
+        name=f"{name}_norm",
+        dtype=dtype,
+        momentum=momentum,
+        epsilon=epsilon,
+        scale_init=zeros if zero else nn.initializers.ones,
+    )(x)
+    return activate(activation, x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Each map of x [B, H, W, C] times a gate in [0, 1], from all maps' means by two dense layers.
+
+    Hu et al. 2017, "Squeeze-and-excitation networks", sec. 3. `reduced` is the hidden width.
+    """
+
+    reduced: int
+    activation: Activation = "relu"
+    gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"
+    kernel_init: Callable = HE_NORMAL
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dense = functools.partial(nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype)
+        z = global_pool("avg", x)  # squeeze
+        z = activate(self.activation, dense(self.reduced, name="fc1")(z))
+        z = dense(x.shape[-1], name="fc2")(z)
+        gate = nn.sigmoid(z) if self.gate == "sigmoid" else nn.hard_sigmoid(z)
+        return x * gate[:, None, None, :]
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """The multiple of `by` nearest to `channels`, but never under nine tenths of it.
+
+    The rounding of scaled widths in the authors' releases of MobileNet v2, v3 and EfficientNet.
+    """
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded if rounded >= 0.9 * channels else rounded + by
 
 
 def require_size(x: jax.Array, minimum: int, net: str) -> None:
@@ -215,3 +309,39 @@ def require_size(x: jax.Array, minimum: int, net: str) -> None:
             f"{net} needs images of at least {minimum}x{minimum} pixels, not "
             f"{x.shape[1]}x{x.shape[2]}: set config.data.image_size={minimum} or more"
         )
+
+
+def stage(net: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """`x`, made known to `capture_intermediates` as `name`: for pools, which are no modules."""
+    net.sow("intermediates", name, x)
+    return x
+
+
+def runs_heads(net: nn.Module, train: bool) -> bool:
+    """Whether a net computes its auxiliary heads.
+
+    It does while training, at `init` (so that their parameters exist), and in evaluation for a
+    caller that asks by `apply(..., mutable=["auxiliary"])`.
+    """
+    return train or net.is_mutable_collection("auxiliary")
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+    """[B, H, W, C] -> [B, size, size, C]: means over bins that cover the map, as torch cuts them.
+
+    Bin i of n pixels runs from floor(i n / size) to ceil((i + 1) n / size); bins overlap where
+    size does not divide n, and repeat pixels where size exceeds n.
+    """
+    if x.shape[1:3] == (size, size):
+        return x
+
+    def means(n: int) -> jax.Array:
+        start = [i * n // size for i in range(size)]
+        stop = [-(-(i + 1) * n // size) for i in range(size)]
+        rows = [
+            [(a <= j < b) / (b - a) for j in range(n)] for a, b in zip(start, stop, strict=True)
+        ]
+        return jnp.array(rows, x.dtype)
+
+    rows, columns = means(x.shape[1]), means(x.shape[2])
+    return jnp.einsum("bhwc,ih,jw->bijc", x, rows, columns, precision="highest")

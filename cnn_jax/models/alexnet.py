@@ -1,0 +1,177 @@
+"""AlexNet: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+networks", NIPS 2012.
+
+    input 227 -> conv1 96@55 -> pool 27 -> conv2 256@27 -> pool 13 -> conv3 384@13 -> conv4 384@13
+    -> conv5 256@13 -> pool 6 -> fc6 4096 -> fc7 4096 -> fc8 1000
+
+- `alexnet`: 60,965,224 parameters. Half of the kernels live in each of two towers (the paper's two
+  GPUs, sec. 3.2): conv2, conv4 and conv5 see the maps of their own tower only, conv3 and the dense
+  layers see all. `towers=1` joins them: 62,378,344. The paper prints an input of 224; only 227
+  without padding gives its 55x55 maps.
+- `alexnet_torchvision`: 61,100,840. torchvision's net after Krizhevsky, "One weird trick for
+  parallelizing convolutional neural networks", 2014: one tower of 64-192-384-256-256 kernels, no
+  LRN, two pixels of padding in conv1, dropout before fc6 and fc7, adaptive pooling to 6x6.
+
+Constants: ReLU everywhere (sec. 3.1). LRN after the ReLU of conv1 and conv2: k 2, n 5, alpha 1e-4,
+beta 0.75 (sec. 3.3); a tower normalises over its own maps, as it would on its own GPU. Max-pools of
+3x3 every 2, overlapping, after conv1, conv2 and conv5 (sec. 3.4). Dropout 0.5 after fc6 and fc7
+(sec. 4.2). Weights from N(0, 0.01^2); biases 1 in conv2, conv4, conv5, fc6, fc7, else 0 (sec. 5).
+
+Options off by default, none of them the paper's net:
+- `towers=1`, `lrn=False`, `overlap=False` (2x2 every 2), `dropout=0.0`, `activation="tanh"`, ...:
+  the paper's own ablations. `kernels="half"` with `towers=1` is the one-GPU net that sec. 3.2
+  compares with: half of the kernels, except in conv5 (its footnote 2).
+- `norm`: between a convolution and its non-linearity; the biases that it would cancel go.
+- `head="avg"` or `"max"`: a global pool and one linear layer for the three dense ones.
+- `adaptive=True`: average pooling to 6x6 before fc6. Without it another input size gives fc6
+  another number of inputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+
+from cnn_jax.models.layers import (
+    Activation,
+    Norm,
+    Output,
+    Pooling,
+    activate,
+    adaptive_avg_pool,
+    conv_norm,
+    global_pool,
+    local_response_norm,
+    pool,
+    require_size,
+    stage,
+)
+from cnn_jax.models.registry import Net
+
+GAUSSIAN = nn.initializers.normal(0.01)
+ONES = nn.initializers.ones
+ZEROS = nn.initializers.zeros
+UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def lrn_by_tower(x: jax.Array, towers: int) -> jax.Array:
+    """LRN over the maps of each tower apart: a tower's maps lie together in the channels."""
+    apart = x.reshape(*x.shape[:3], towers, x.shape[3] // towers)
+    return local_response_norm(apart).reshape(x.shape)
+
+
+class AlexNet(nn.Module):
+    """The 2012 net; images [B, 227, 227, 3], 67 pixels at least (39 with `overlap=False`)."""
+
+    num_classes: int = 1000
+    towers: Literal[2, 1] = 2
+    kernels: Literal["all", "half"] = "all"
+    lrn: bool = True
+    overlap: bool = True
+    pooling: Pooling = "max"
+    activation: Activation = "relu"
+    norm: Norm = "none"
+    dropout: float = 0.5
+    head: Literal["dense", "avg", "max"] = "dense"
+    adaptive: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        require_size(images, 67 if self.overlap else 39, "alexnet")
+        kernels = (96, 256, 384, 384, 256) if self.kernels == "all" else (48, 128, 192, 192, 256)
+
+        def convolve(x: jax.Array, layer: int, kernel: int, **options: Any) -> jax.Array:
+            return conv_norm(
+                x,
+                kernels[layer - 1],
+                kernel,
+                name=f"conv{layer}",
+                train=train,
+                kind=self.norm,
+                activation=self.activation,
+                kernel_init=GAUSSIAN,
+                bias_init=ONES if layer in (2, 4, 5) else ZEROS,
+                dtype=self.dtype,
+                **options,
+            )
+
+        def respond(x: jax.Array, layer: int) -> jax.Array:
+            return stage(self, f"lrn{layer}", lrn_by_tower(x, self.towers)) if self.lrn else x
+
+        def subsample(x: jax.Array, layer: int) -> jax.Array:
+            x = pool(self.pooling, x, 3 if self.overlap else 2, 2)
+            return stage(self, f"pool{layer}", x)
+
+        x = convolve(images, 1, 11, stride=4, padding="VALID")  # 55x55x96
+        x = subsample(respond(x, 1), 1)  # 27x27x96
+        x = convolve(x, 2, 5, groups=self.towers)  # 27x27x256
+        x = subsample(respond(x, 2), 2)  # 13x13x256
+        x = convolve(x, 3, 3)  # 13x13x384
+        x = convolve(x, 4, 3, groups=self.towers)  # 13x13x384
+        x = convolve(x, 5, 3, groups=self.towers)  # 13x13x256
+        x = subsample(x, 5)  # 6x6x256
+
+        dense = functools.partial(nn.Dense, kernel_init=GAUSSIAN, dtype=self.dtype)
+        if self.head != "dense":
+            x = stage(self, "global_pool", global_pool(self.head, x))
+            return Output(dense(self.num_classes, name="fc8")(x))
+        x = adaptive_avg_pool(x, 6) if self.adaptive else x
+        x = x.reshape(x.shape[0], -1)
+        for name in ("fc6", "fc7"):
+            x = activate(self.activation, dense(4096, bias_init=ONES, name=name)(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return Output(dense(self.num_classes, name="fc8")(x))
+
+
+class AlexNetTorchvision(nn.Module):
+    """torchvision's net; images [B, 224, 224, 3], 63 pixels at least, of any larger size.
+
+    Weights start as torch's: uniform on +-1/sqrt(fan_in); biases at 0.
+    """
+
+    num_classes: int = 1000
+    lrn: bool = False
+    pooling: Pooling = "max"
+    activation: Activation = "relu"
+    norm: Norm = "none"
+    dropout: float = 0.5
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        require_size(images, 63, "alexnet_torchvision")
+        common = {"dtype": self.dtype, "kernel_init": UNIFORM}
+        unit = functools.partial(
+            conv_norm, train=train, kind=self.norm, activation=self.activation, **common
+        )
+
+        def subsample(x: jax.Array, layer: int, lrn: bool) -> jax.Array:
+            x = local_response_norm(x) if lrn else x
+            return stage(self, f"pool{layer}", pool(self.pooling, x, 3, 2))
+
+        x = unit(images, 64, 11, 4, padding=2, name="conv1")  # 55x55x64
+        x = subsample(x, 1, self.lrn)  # 27x27x64
+        x = unit(x, 192, 5, name="conv2")  # 27x27x192
+        x = subsample(x, 2, self.lrn)  # 13x13x192
+        x = unit(x, 384, 3, name="conv3")  # 13x13x384
+        x = unit(x, 256, 3, name="conv4")  # 13x13x256
+        x = unit(x, 256, 3, name="conv5")  # 13x13x256
+        x = subsample(x, 5, lrn=False)  # 6x6x256
+
+        dense = functools.partial(nn.Dense, **common)
+        x = adaptive_avg_pool(x, 6)
+        x = x.reshape(x.shape[0], -1)
+        for name in ("fc6", "fc7"):
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = activate(self.activation, dense(4096, name=name)(x))
+        return Output(dense(self.num_classes, name="fc8")(x))
+
+
+NETS = {
+    "alexnet": Net(AlexNet, {}, (227, 227, 3)),
+    "alexnet_torchvision": Net(AlexNetTorchvision, {}, (224, 224, 3)),
+}

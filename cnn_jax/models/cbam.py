@@ -1,0 +1,77 @@
+"""CBAM: Woo, Park, Lee, Kweon, "CBAM: Convolutional block attention module", ECCV 2018.
+
+A module for the end of a residual branch, before the addition (fig. 3): a gate for each channel,
+then a gate for each position. Reduction ratio 16, both descriptors, 7x7 kernel, channel first: the
+best of each of the paper's ablations (tables 1 to 3). The perceptron has biases and the spatial
+convolution has none but BatchNorm with momentum 0.99, as in the authors' release; the paper's
+eq. 2 and 3 leave all three open. `resnet50_cbam` and the option `attention` are in resnet.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.models.layers import HE_NORMAL, Norm, conv_norm, global_pool
+
+
+class ChannelAttention(nn.Module):
+    """sigmoid(MLP(mean of each map) + MLP(maximum of each map)), [B, 1, 1, C] (eq. 2)."""
+
+    reduction: int = 16
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        z = jnp.stack([global_pool("avg", x), global_pool("max", x)], axis=1)  # one MLP for both
+        for name, units in (("fc1", max(1, channels // self.reduction)), ("fc2", channels)):
+            z = nn.Dense(units, kernel_init=HE_NORMAL, dtype=self.dtype, name=name)(z)
+            z = nn.relu(z) if name == "fc1" else z
+        return nn.sigmoid(z.sum(1))[:, None, None, :]
+
+
+class SpatialAttention(nn.Module):
+    """sigmoid(7x7 convolution of the maximum and the mean over channels), [B, H, W, 1] (eq. 3)."""
+
+    kernel: int = 7
+    norm: Norm = "batch"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        z = jnp.concatenate([x.max(-1, keepdims=True), x.mean(-1, keepdims=True)], axis=-1)
+        z = conv_norm(
+            z,
+            1,
+            self.kernel,
+            name="conv",
+            train=train,
+            kind=self.norm,
+            momentum=0.99,
+            dtype=self.dtype,
+        )
+        return nn.sigmoid(z)
+
+
+class CBAM(nn.Module):
+    """x [B, H, W, C] times its channel gate, then that times its spatial gate (eq. 1)."""
+
+    order: Literal["channel_first", "spatial_first"] = "channel_first"
+    reduction: int = 16
+    kernel: int = 7
+    norm: Norm = "batch"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        channel = ChannelAttention(self.reduction, self.dtype, name="channel")
+        spatial = SpatialAttention(self.kernel, self.norm, self.dtype, name="spatial")
+        if self.order == "channel_first":
+            x = x * channel(x)
+            return x * spatial(x, train)
+        x = x * spatial(x, train)
+        return x * channel(x)

@@ -1,0 +1,237 @@
+"""ResNet: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015 (CVPR 2016).
+
+    7x7/2 -> max 3x3/2 -> layer1 56x56 -> layer2 28x28 -> layer3 14x14 -> layer4 7x7 -> mean -> fc
+
+Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
+
+    plain18 = resnet18 with A  11,515,688    resnet18 (B)  11,689,512
+    plain34 = resnet34 with A  21,623,848    resnet34 (B)  21,797,672
+    resnet50 (B)  25,557,032    resnet101 (B)  44,549,160    resnet152 (B)  60,192,808
+
+- Layers and widths: table 1, whose conv2_x ... conv5_x are named layer1 ... layer4, as weight files
+  do. Bottlenecks stride in their first 1x1 (fig. 5 and the authors' release): 3.86 G multiply-adds
+  in 50 layers. `resnet*_v1_5` stride in the 3x3, as torchvision's do: same count, 4.09 G.
+- Shortcuts (sec. 3.3, 4.1): `A` subsamples and pads new channels with zeros, no parameters; `B`
+  projects where the shape changes, by a strided 1x1 with BatchNorm; `C` projects everywhere; `none`
+  is the plain net. The names stand for B, the paper's choice from 50 layers on and every published
+  weight file's; its table 2 has 18 and 34 layers with A, its table 3 compares A, B and C.
+- BatchNorm after each convolution and before activation (sec. 3.4), no biases; epsilon 1e-5 and
+  momentum 0.9, of which the paper says nothing, from the authors' release. No dropout (sec. 3.4).
+- Initialisation: sec. 3.4 refers to He et al. 2015: N(0, 2 / fan-in), biases zero.
+
+Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` (the branch's last
+scale starts at zero, so that every block starts as the identity: Goyal et al. 2017, sec. 5.1),
+`groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (senet.py, cbam.py),
+`depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"` (stride 1, no pooling, for
+images of 32 pixels), `pooling`. Four names are options of resnet50, stride and all:
+
+    resnet50_gelu  25,557,032      resnet50_depthwise  14,273,768
+    resnet50_cbam  28,089,624      resnet50_modified (all three)  16,806,360
+
+The 3.864 G that Woo et al. 2018 print for ResNet-50 with CBAM is the net that strides in the 1x1,
+as `resnet50_cbam` does; their released weights stride in the 3x3, 4.096 G.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.errors import UserError
+from cnn_jax.models.cbam import CBAM
+from cnn_jax.models.layers import (
+    HE_NORMAL,
+    Activation,
+    Norm,
+    Output,
+    Pooling,
+    SqueezeExcitation,
+    activate,
+    conv_norm,
+    global_pool,
+    max_pool,
+    require_size,
+    stage,
+)
+from cnn_jax.models.registry import Net
+
+Shortcut = Literal["none", "A", "B", "C"]
+StrideIn = Literal["1x1", "3x3"]
+Attention = Literal["none", "se", "cbam", "cbam_spatial_first"]
+
+# Table 1: depth -> blocks in layer1 ... layer4, and whether they are bottlenecks.
+STAGES = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
+
+
+def shortcut(kind: Shortcut, x: jax.Array, features: int, stride: int, unit: Callable) -> jax.Array:
+    """What is added to a block's branch: x itself, or x brought to the branch's shape."""
+    same = stride == 1 and x.shape[-1] == features
+    if kind == "C" or (kind == "B" and not same):
+        return unit(x, features, 1, stride, name="shortcut")
+    if kind == "A" and not same:
+        x = x[:, ::stride, ::stride, :]
+        return jnp.pad(x, [(0, 0)] * 3 + [(0, features - x.shape[-1])])
+    return x
+
+
+def attend(kind: Attention, x: jax.Array, train: bool, norm: Norm, dtype: Any) -> jax.Array:
+    """The gate at the end of a branch; the module is named `attention`."""
+    if kind == "none":
+        return x
+    if kind == "se":
+        return SqueezeExcitation(x.shape[-1] // 16, dtype=dtype, name="attention")(x)
+    order = "channel_first" if kind == "cbam" else "spatial_first"
+    return CBAM(order, norm=norm, dtype=dtype, name="attention")(x, train)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut around them (fig. 5, left)."""
+
+    features: int
+    stride: int
+    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm, dtype and `train`
+    attend: Callable[[jax.Array], jax.Array]
+    shortcut: Shortcut = "B"
+    activation: Activation = "relu"
+    zero_init: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = self.unit(x, self.features, 3, self.stride, name="conv1", activation=self.activation)
+        y = self.unit(y, self.features, 3, name="conv2", zero=self.zero_init)
+        y = self.attend(y)
+        if self.shortcut != "none":
+            y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return activate(self.activation, y)
+
+
+class Bottleneck(nn.Module):
+    """1x1 to `width` channels, 3x3, 1x1 to `features`, and a shortcut (fig. 5, right)."""
+
+    features: int
+    stride: int
+    unit: Callable[..., jax.Array]
+    attend: Callable[[jax.Array], jax.Array]
+    width: int
+    groups: int = 1
+    stride_in: StrideIn = "1x1"
+    shortcut: Shortcut = "B"
+    activation: Activation = "relu"
+    zero_init: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
+        unit = functools.partial(self.unit, activation=self.activation)
+        y = unit(x, self.width, 1, first, name="conv1")
+        y = unit(y, self.width, 3, second, name="conv2", groups=self.groups)
+        y = self.unit(y, self.features, 1, name="conv3", zero=self.zero_init)
+        y = self.attend(y)
+        if self.shortcut != "none":
+            y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return activate(self.activation, y)
+
+
+class ResNet(nn.Module):
+    """Images [B, H, W, 3] of any size -> logits; four stages of residual blocks."""
+
+    num_classes: int = 1000
+    depth: int = 50
+    shortcut: Shortcut = "B"
+    stride_in: StrideIn = "1x1"
+    bottleneck_width: int = 64  # channels of the 3x3 in layer1; twice as many in each next stage
+    groups: int = 1
+    depthwise: bool = False
+    attention: Attention = "none"
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+    zero_init: bool = False
+    stem: Literal["7x7", "3x3"] = "7x7"
+    pooling: Pooling = "avg"
+    dropout: float = 0.0
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        require_size(images, 1, f"ResNet-{self.depth}")
+        if self.bottleneck_width % self.groups:
+            raise UserError(
+                f"model.groups={self.groups} does not divide model.bottleneck_width="
+                f"{self.bottleneck_width}"
+            )
+        unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
+        shared = {
+            "unit": unit,
+            "attend": functools.partial(
+                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            ),
+            "shortcut": self.shortcut,
+            "activation": self.activation,
+            "zero_init": self.zero_init,
+        }
+        if self.stem == "7x7":
+            x = unit(images, 64, 7, 2, name="conv1", activation=self.activation)  # 112x112x64
+            x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+        else:
+            x = unit(images, 64, 3, name="conv1", activation=self.activation)
+        counts, bottlenecks = STAGES[self.depth]
+        for level, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
+            for i in range(count):
+                stride = 2 if level > 0 and i == 0 else 1
+                name = f"layer{level + 1}_{i}"
+                if bottlenecks:
+                    width = self.bottleneck_width * 2**level
+                    groups = width if self.depthwise else self.groups
+                    block = Bottleneck(
+                        256 * 2**level,
+                        stride,
+                        width=width,
+                        groups=groups,
+                        stride_in=self.stride_in,
+                        name=name,
+                        **shared,
+                    )
+                else:
+                    block = BasicBlock(64 * 2**level, stride, name=name, **shared)
+                x = block(x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
+        return Output(fc(x))
+
+
+def resnet(depth: int, **fixed: Any) -> Net:
+    """The registry's entry for a depth of table 1; a basic block has no bottleneck's options."""
+    bottleneck_only = ("stride_in", "bottleneck_width", "groups", "depthwise")
+    hidden = ("depth",) if STAGES[depth][1] else ("depth", *bottleneck_only)
+    return Net(ResNet, {"depth": depth, **fixed}, hidden=hidden)
+
+
+MODIFIED = {"activation": "gelu", "depthwise": True, "attention": "cbam"}
+NETS = {
+    "plain18": resnet(18, shortcut="none"),
+    "plain34": resnet(34, shortcut="none"),
+    "resnet18": resnet(18),
+    "resnet34": resnet(34),
+    "resnet50": resnet(50),
+    "resnet101": resnet(101),
+    "resnet152": resnet(152),
+    "resnet50_v1_5": resnet(50, stride_in="3x3"),
+    "resnet101_v1_5": resnet(101, stride_in="3x3"),
+    "resnet152_v1_5": resnet(152, stride_in="3x3"),
+    "resnet50_gelu": resnet(50, activation="gelu"),
+    "resnet50_depthwise": resnet(50, depthwise=True),
+    "resnet50_cbam": resnet(50, attention="cbam"),
+    "resnet50_modified": resnet(50, **MODIFIED),
+}

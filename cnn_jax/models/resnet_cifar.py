@@ -1,0 +1,84 @@
+"""The 6n+2-layer nets for CIFAR-10: He, Zhang, Ren, Sun, "Deep residual learning for image
+recognition", 2015, sec. 4.2.
+
+    3x3, 16 -> layer1 2n of 32x32x16 -> layer2 2n of 16x16x32 -> layer3 2n of 8x8x64 -> mean -> fc
+
+    20: 269,722   32: 464,154   44: 658,586   56: 853,018   110: 1,727,962   1202: 19,421,274
+
+Every shortcut is of option A, so that a residual net has exactly the parameters of its plain
+counterpart. Blocks, BatchNorm (epsilon 1e-5, momentum 0.9) and initialisation (N(0, 2 / fan-in),
+sec. 3.4) are those of resnet.py; "no dropout". Options off by default: shortcut B (20 layers:
+272,474) or C, `zero_init`, `norm`, `activation`, `attention`, `pooling`, `dropout`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from cnn_jax.models.layers import (
+    HE_NORMAL,
+    Activation,
+    Norm,
+    Output,
+    Pooling,
+    conv_norm,
+    global_pool,
+    require_size,
+    stage,
+)
+from cnn_jax.models.registry import Net
+from cnn_jax.models.resnet import Attention, BasicBlock, Shortcut, attend
+
+
+class CifarResNet(nn.Module):
+    """Images [B, H, W, C], 32 pixels in the paper -> logits; three stages of basic blocks."""
+
+    num_classes: int = 10
+    depth: int = 20
+    shortcut: Shortcut = "A"
+    attention: Attention = "none"
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+    zero_init: bool = False
+    pooling: Pooling = "avg"
+    dropout: float = 0.0
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        require_size(images, 1, f"ResNet-{self.depth} for CIFAR")
+        unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
+        block = functools.partial(
+            BasicBlock,
+            unit=unit,
+            attend=functools.partial(
+                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            ),
+            shortcut=self.shortcut,
+            activation=self.activation,
+            zero_init=self.zero_init,
+        )
+        x = unit(images, 16, 3, name="conv1", activation=self.activation)  # 32x32x16
+        for level in range(3):  # 32x32x16, 16x16x32, 8x8x64
+            for i in range((self.depth - 2) // 6):
+                stride = 2 if level > 0 and i == 0 else 1
+                x = block(16 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
+        return Output(fc(x))
+
+
+def cifar(depth: int, **fixed: Any) -> Net:
+    """The registry's entry for 6n+2 layers."""
+    return Net(CifarResNet, {"depth": depth, **fixed}, (32, 32, 3), 10, hidden=("depth",))
+
+
+NETS = {
+    **{f"resnet{depth}_cifar": cifar(depth) for depth in (20, 32, 44, 56, 110, 1202)},
+    **{f"plain{depth}_cifar": cifar(depth, shortcut="none") for depth in (20, 32, 44, 56, 110)},
+}

@@ -1,0 +1,118 @@
+"""ResNet v2: He, Zhang, Ren, Sun, "Identity mappings in deep residual networks", ECCV 2016.
+
+    resnet50_v2 25,549,352      resnet101_v2 44,541,480      resnet152_v2 60,185,128
+
+Full pre-activation (fig. 4e): in each branch BatchNorm and ReLU come before the convolution, and
+nothing follows the addition, so that the shortcut is an identity from one end of a stage to the
+other. Where a block changes shape, the shortcut is a bare 1x1 of the activated input (appendix: the
+first activation is shared by both paths); a last BatchNorm and ReLU precede the mean (appendix).
+Widths and depths of He et al. 2015, table 1; strides in the 3x3 and initialisation N(0, 2 / fan-in)
+as in the authors' release; epsilon 1e-5, momentum 0.9, no dropout.
+
+The stem is a bare 7x7 and max-pool; the first block's activation is the one that the appendix puts
+after the stem. With pooling in front of it, as timm's weights have it, order matters only where
+BatchNorm's scale is negative.
+
+Options off by default, each a deviation: `stride_in="1x1"`, `attention`, `activation`, `norm`,
+`dropout`, `pooling`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from cnn_jax.models.layers import (
+    CENTRING_NORMS,
+    HE_NORMAL,
+    Activation,
+    Norm,
+    Output,
+    Pooling,
+    activate,
+    conv,
+    global_pool,
+    max_pool,
+    norm,
+    require_size,
+    stage,
+)
+from cnn_jax.models.registry import Net
+from cnn_jax.models.resnet import STAGES, Attention, StrideIn, attend
+
+
+class PreActivationBottleneck(nn.Module):
+    """Norm, activation, 1x1; norm, activation, 3x3; norm, activation, 1x1; plus the shortcut."""
+
+    features: int
+    stride: int
+    conv: Callable[..., nn.Module]  # without padding, with the net's dtype
+    pre_activate: Callable[..., jax.Array]  # norm, then activation
+    attend: Callable[[jax.Array], jax.Array]
+    stride_in: StrideIn = "3x3"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
+        y = self.pre_activate(x, name="norm1")
+        if self.stride != 1 or x.shape[-1] != self.features:
+            x = self.conv(self.features, 1, self.stride, name="shortcut")(y)
+        y = self.conv(self.features // 4, 1, first, name="conv1")(y)
+        y = self.pre_activate(y, name="norm2")
+        y = self.conv(self.features // 4, 3, second, padding=1, name="conv2")(y)
+        y = self.pre_activate(y, name="norm3")
+        y = self.conv(self.features, 1, name="conv3")(y)
+        return x + self.attend(y)
+
+
+class ResNetV2(nn.Module):
+    """Images [B, H, W, 3] of any size -> logits; four stages of pre-activation bottlenecks."""
+
+    num_classes: int = 1000
+    depth: int = 50
+    stride_in: StrideIn = "3x3"
+    attention: Attention = "none"
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+    pooling: Pooling = "avg"
+    dropout: float = 0.0
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+        def pre_activate(x: jax.Array, name: str) -> jax.Array:
+            x = norm(self.norm, train, name=name, dtype=self.dtype)(x)
+            return activate(self.activation, x)
+
+        require_size(images, 1, f"ResNet-{self.depth} v2")
+        bias = self.norm not in CENTRING_NORMS
+        plain_conv = functools.partial(conv, padding=0, bias=bias, dtype=self.dtype)
+        block = functools.partial(
+            PreActivationBottleneck,
+            conv=plain_conv,
+            pre_activate=pre_activate,
+            attend=functools.partial(
+                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            ),
+            stride_in=self.stride_in,
+        )
+        x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
+        x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+        for level, count in enumerate(STAGES[self.depth][0]):
+            for i in range(count):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
+                stride = 2 if level > 0 and i == 0 else 1
+                x = block(256 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+        x = stage(self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm")))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
+        return Output(fc(x))
+
+
+NETS = {
+    f"resnet{depth}_v2": Net(ResNetV2, {"depth": depth}, hidden=("depth",))
+    for depth in (50, 101, 152)
+}

@@ -1,0 +1,133 @@
+"""A folder of weights in our own names: `weights.safetensors`, described by `weights.json`.
+
+Tensors are named `params/conv1/kernel`, `batch_stats/conv1_norm/mean`, ... The description holds
+the net's name, classes and options, where the weights come from, what they expect of an image, and
+the SHA-256 of the tensors, which `load_weights` checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from cnn_jax.errors import UserError
+
+TENSORS = "weights.safetensors"
+DESCRIPTION = "weights.json"
+
+Tree = dict[str, Any]
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_weights(
+    folder: str | os.PathLike, params: Tree, batch_stats: Tree, description: dict[str, Any]
+) -> None:
+    """Writes the tensors, then their description, each whole or not at all."""
+    from safetensors.numpy import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    trees = {"params": params, "batch_stats": batch_stats}
+    flat = traverse_util.flatten_dict(trees, sep="/")
+    tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in flat.items()}
+    partial = folder / f"{TENSORS}.partial"
+    save_file(tensors, partial)
+    text = json.dumps({**description, "sha256": sha256(partial)}, indent=2) + "\n"
+    (folder / DESCRIPTION).unlink(missing_ok=True)  # never a description of other tensors
+    partial.replace(folder / TENSORS)
+    partial = folder / f"{DESCRIPTION}.partial"
+    partial.write_text(text)
+    partial.replace(folder / DESCRIPTION)
+
+
+def load_weights(folder: str | os.PathLike) -> tuple[Tree, Tree, dict[str, Any]]:
+    """(params, batch_stats, description) of a folder that `save_weights` wrote.
+
+    Raises `UserError` where a file is missing, damaged, or not the one that was described.
+    """
+    folder = Path(folder)
+    for name in (DESCRIPTION, TENSORS):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} is no folder of weights: it has no {name}")
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        expected = description["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / DESCRIPTION} is damaged: import the weights again") from error
+    if sha256(folder / TENSORS) != expected:
+        raise UserError(
+            f"{folder / TENSORS} is not the file that {DESCRIPTION} describes (its SHA-256 "
+            "differs): import the weights again"
+        )
+    trees = traverse_util.unflatten_dict(read_tensors(folder / TENSORS), sep="/")
+    return trees.get("params", {}), trees.get("batch_stats", {}), description
+
+
+def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Every tensor of a weight file: .safetensors here, .pth, .pt and .bin through torch.
+
+    A pickle can run any code, so it is only opened by a torch that can refuse to (`weights_only`).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"weights={str(path)!r}: no such file")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix in (".pth", ".pt", ".bin"):
+        return read_torch(path)
+    raise UserError(
+        f"weights={str(path)!r} has an unknown ending; choices: .safetensors, .pth, .pt, .bin"
+    )
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"weights={str(path)!r} is no whole .safetensors file: {error}") from error
+
+
+def read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"weights={str(path)!r} is a pickle, which only torch reads safely: "
+            'pip install "cnn_jax[torch]", or convert it to .safetensors'
+        ) from error
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 10):
+        raise UserError(
+            f"weights={str(path)!r} is a pickle, and torch {torch.__version__} is not safe with "
+            "it: torch 2.10 or later is needed"
+        )
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"weights={str(path)!r} holds more than tensors, and torch refuses to run its code: "
+            "save the state_dict alone, or as .safetensors"
+        ) from error
+    except Exception as error:  # torch raises many kinds for a file that it cannot read
+        raise UserError(f"weights={str(path)!r} is no whole file of torch's") from error
+    while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
+        raise UserError(f"weights={str(path)!r} holds no plain table of tensors (a state_dict)")
+    return {name: value.float().numpy() for name, value in state.items()}

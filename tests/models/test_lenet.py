@@ -1,0 +1,145 @@
+"""LeNet-5 as published, piece by piece, and the perceptrons."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.errors import UserError
+from cnn_jax.models import lenet
+
+KEY = jax.random.key(0)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # one compilation is faster than many small ones
+def init(model, images):
+    return model.init({"params": KEY, "dropout": KEY}, images, train=True)
+
+
+def test_c3_follows_table_1():
+    """Table I has 6 maps of 3, 9 of 4, 1 of 6: each output map depends on exactly its inputs."""
+    assert sorted(map(len, lenet.C3_TABLE)) == [3] * 6 + [4] * 9 + [6]
+    assert [sum(i in seen for seen in lenet.C3_TABLE) for i in range(6)] == [10] * 6
+    layer = lenet.PartialConv()
+    variables = layer.init(KEY, jnp.ones((1, 5, 5, 6)))
+    jacobian = jax.jacobian(lambda x: layer.apply(variables, x)[0, 0, 0])(jnp.ones((1, 5, 5, 6)))
+    sees = np.abs(jacobian).sum((1, 2, 3)) > 0  # [16, 6]
+    expected = np.array([[i in seen for i in range(6)] for seen in lenet.C3_TABLE])
+    np.testing.assert_array_equal(sees, expected)
+
+
+def test_partial_convolution_equals_loops():
+    layer, x = lenet.PartialConv(), jax.random.normal(KEY, (1, 6, 7, 6))
+    variables = layer.init(KEY, x)
+    kernel, found = np.asarray(variables["params"]["kernel"]), layer.apply(variables, x)
+    pairs = [(i, j) for j, seen in enumerate(lenet.C3_TABLE) for i in seen]
+    for row in range(2):
+        for column in range(3):
+            patch = np.asarray(x)[0, row : row + 5, column : column + 5]
+            expected = np.zeros(16)
+            for n, (i, j) in enumerate(pairs):
+                expected[j] += (patch[..., i] * kernel[..., n]).sum()
+            np.testing.assert_allclose(found[0, row, column], expected, atol=1e-5)
+
+
+def test_subsampling_is_a_trained_multiple_of_the_sum():
+    layer = lenet.Subsampling()
+    x = jax.random.normal(KEY, (1, 4, 4, 2))
+    params = {"coefficient": jnp.array([0.5, -2.0]), "bias": jnp.array([1.0, 0.0])}
+    blocks = np.asarray(x).reshape(1, 2, 2, 2, 2, 2).sum((2, 4))
+    expected = blocks * [0.5, -2.0] + [1.0, 0.0]
+    np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=1e-5)
+
+
+def test_rbf_output_is_the_squared_distance_to_the_codes():
+    codes = lenet.class_codes(12)
+    assert codes.shape == (12, 84)
+    assert set(np.unique(codes)) == {-1.0, 1.0}
+    distances = ((codes[:, None] - codes[None]) ** 2).sum(-1) / 4
+    assert distances[~np.eye(12, dtype=bool)].min() >= 6  # pixels that differ
+    model, x = models.create("lenet5_1998"), jax.random.normal(KEY, (2, 32, 32, 1))
+    variables = init(model, x)
+    output, state = model.apply(variables, x, capture_intermediates=True)
+    f6 = 1.7159 * np.tanh(2 / 3 * np.asarray(state["intermediates"]["f6"]["__call__"][0]))
+    expected = -((f6[:, None] - codes[None, :10]) ** 2).sum(-1)
+    np.testing.assert_allclose(output.logits, expected, rtol=1e-4)
+
+
+def test_images_under_32_pixels_are_centred_in_zeros():
+    model, small = models.create("lenet5"), jax.random.normal(KEY, (2, 28, 28, 1))
+    variables = init(model, small)
+    padded = jnp.pad(small, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    np.testing.assert_array_equal(
+        model.apply(variables, small).logits, model.apply(variables, padded).logits
+    )
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "bn_lenet", "mlp", "perceptron"])
+def test_logits_of_an_example_do_not_depend_on_its_batch(name):
+    """With BatchNorm too: at inference it uses population statistics."""
+    model, x = models.create(name), jax.random.normal(KEY, (4, 32, 32, 1))
+    variables = init(model, x)
+    together = model.apply(variables, x, train=False).logits
+    alone = model.apply(variables, x[2:3], train=False).logits
+    np.testing.assert_allclose(together[2:3], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_a_train_step_moves_the_population_statistics():
+    model, x = models.create("bn_lenet"), jax.random.normal(KEY, (8, 32, 32, 1))
+    variables = init(model, x)
+    _, changed = model.apply(variables, x, train=True, mutable=["batch_stats"])
+    kernel = variables["params"]["c1"]["kernel"]
+    maps = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    stats = changed["batch_stats"]["norm_c1"]
+    np.testing.assert_allclose(stats["mean"], 0.1 * maps.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * maps.var((0, 1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["none", "batch", "layer", "instance", "group"])
+def test_norms_centre_what_they_say(kind):
+    model, x = models.create("lenet5", norm=kind), jax.random.normal(KEY, (8, 32, 32, 1))
+    variables = init(model, x)
+    _, state = model.apply(
+        variables,
+        x,
+        train=True,
+        capture_intermediates=True,
+        mutable=["intermediates", "batch_stats"],
+    )
+    if kind == "none":
+        assert "norm_c1" not in variables["params"]
+        return
+    out = np.asarray(state["intermediates"]["norm_c1"]["__call__"][0])  # [8, 28, 28, 6]
+    axes = {"batch": (0, 1, 2), "layer": (1, 2, 3), "instance": (1, 2)}
+    if kind == "group":  # gcd(32, 6) = 2 groups of 3 maps
+        out, over = out.reshape(8, 28, 28, 2, 3), (1, 2, 4)
+    else:
+        over = axes[kind]
+    np.testing.assert_allclose(out.mean(over), 0, atol=1e-4)
+    np.testing.assert_allclose(out.std(over), 1, atol=1e-2)
+
+
+def test_wrong_names_options_and_values_name_the_choices():
+    cases = {
+        r"model.name='lenet' is unknown \(did you mean 'lenet5'": {"name": "lenet"},
+        r"model.pool='max' is no option of lenet5 \(did you mean 'pooling'\?\); its options: act": {
+            "name": "lenet5",
+            "pool": "max",
+        },
+        r"lenet5: model.pooling='mean' is unknown; choices: trainable, avg, max": {
+            "name": "lenet5",
+            "pooling": "mean",
+        },
+        r"lenet5: model.dropout='x' has the wrong type str; expected float": {
+            "name": "lenet5",
+            "dropout": "x",
+        },
+    }
+    for message, arguments in cases.items():
+        with pytest.raises(UserError, match=message):
+            models.create(**arguments)

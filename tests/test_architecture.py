@@ -1,0 +1,79 @@
+"""The house holds: imports point down only, and nothing is a room for everything."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cnn_jax"
+
+# A module may import itself, those under it, and the leaf `errors`, which needs nothing.
+BELOW = {
+    "models": set(),
+    "data": set(),
+    "parallel": set(),
+    "clock": set(),
+    "state": set(),
+    "interrupt": set(),
+    "writers": set(),
+    "report": set(),
+    "checkpoint": set(),
+    "workdir": set(),
+    "losses": {"data", "models"},
+    "metrics": {"data"},
+    "optim": {"clock"},
+    "evaluate": {"data", "parallel", "state"},
+    "step": {"clock", "data", "losses", "metrics", "optim", "parallel", "state"},
+    "cli": set(),
+}
+
+
+def imports(path):
+    """Every dotted name that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(name):
+    """ "cnn_jax.data.images.fit" -> "data"."""
+    return name.split(".")[1] if name.startswith("cnn_jax.") else None
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_arrows_point_down(name):
+    files = (
+        (PACKAGE / name).rglob("*.py") if (PACKAGE / name).is_dir() else [PACKAGE / f"{name}.py"]
+    )
+    for path in files:
+        rooms = {room(found) for found in imports(path)} - {None, name, "errors"}
+        assert rooms <= BELOW[name], f"{path.relative_to(ROOT)} imports {rooms - BELOW[name]}"
+
+
+def test_models_import_flax_and_jax_only():
+    allowed = {"flax", "jax", "numpy", "cnn_jax", "__future__"}
+    standard = {"dataclasses", "functools", "math", "typing", "types", "collections"}
+    for path in (PACKAGE / "models").glob("*.py"):
+        roots = {found.split(".")[0] for found in imports(path)}
+        assert roots <= allowed | standard, path.name
+
+
+def test_configs_never_import_the_package():
+    for path in (ROOT / "configs").glob("*.py"):
+        roots = {found.split(".")[0] for found in imports(path)}
+        assert roots <= {"ml_collections", "configs"}, path.name
+
+
+def test_nobody_imports_experiments_tests_or_tensorflow():
+    for path in PACKAGE.rglob("*.py"):
+        roots = {found.split(".")[0] for found in imports(path)}
+        assert not roots & {"experiments", "tests", "tensorflow", "pickle"}, path.name
+
+
+def test_no_room_is_called_utils():
+    assert not [p for p in ROOT.rglob("*.py") if "util" in p.stem and ".venv" not in str(p)]

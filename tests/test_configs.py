@@ -1,0 +1,56 @@
+"""Every config is complete, loads for every dataset, and names only what its net knows."""
+
+import importlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnn_jax import data, models
+from cnn_jax.train import make_model
+from configs.base import DATASETS, base
+
+NAMES = sorted(
+    path.stem
+    for path in (Path(__file__).parents[1] / "configs").glob("*.py")
+    if path.stem not in ("__init__", "base")
+)
+
+
+def load(name, *argument):
+    return importlib.import_module(f"configs.{name}").get_config(*argument)
+
+
+def test_every_dataset_has_its_facts():
+    assert sorted(DATASETS) == sorted(data.names())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_lists_every_option_of_its_net(name):
+    """So that each ablation is one `--config.model.option=value`."""
+    config = load(name)
+    options = set(models.REGISTRY[config.model.name].options())
+    assert set(config.model) - {"name", "num_classes"} == options
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_has_the_keys_of_the_base_and_its_command(name):
+    config = load(name)
+    missing = set(base("x", "digits", 8)) - set(config)
+    assert not missing
+    module = importlib.import_module(f"configs.{name}")
+    assert f"python -m cnn_jax.main --config=configs/{name}.py" in module.__doc__
+    assert config.data.name == "digits"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_net_takes_the_images_of_every_dataset(name):
+    for dataset, facts in DATASETS.items():
+        config = load(name, dataset)
+        model = make_model(config)
+        shape = (1, config.data.image_size, config.data.image_size, config.data.channels)
+        out = jax.eval_shape(
+            lambda m=model, s=shape: m.init_with_output(jax.random.key(0), jnp.zeros(s))[0]
+        )
+        assert out.logits.shape == (1, facts["classes"]), (name, dataset)

@@ -1,0 +1,169 @@
+"""Splits, orders, fitting, normalisation and augmentation, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from cnn_jax import data
+from cnn_jax.data import augment, images, memory, preprocess, splits
+from cnn_jax.data.dataset import Split
+from cnn_jax.errors import UserError
+
+
+def labelled(counts):
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    rows = np.arange(len(labels), dtype=np.int32)
+    return Split(np.zeros((len(labels), 1, 1, 1), np.uint8), labels, rows)
+
+
+def test_held_out_keeps_every_class_its_share():
+    kept, taken = splits.held_out(labelled([100, 50, 10]), 0.1, seed=0, key="k")
+    assert np.bincount(taken.labels).tolist() == [10, 5, 1]
+    assert sorted([*kept.ids, *taken.ids]) == list(range(160))
+    assert (np.diff(kept.ids) > 0).all()
+
+
+def test_splits_depend_on_the_seed_alone():
+    first, again, other = (
+        splits.held_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)
+    )
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert first[:8].tolist() == [0, 3, 9, 19, 21, 36, 39, 44]  # the same on every machine
+
+
+@pytest.mark.parametrize("size", [1, 160, 0.001])
+def test_a_split_that_cannot_be_stratified_is_an_error(size):
+    with pytest.raises(UserError, match=r"data.test=.* holds out .* choose between 3 and 157"):
+        splits.held_out(labelled([100, 50, 10]), size, seed=0, key="data.test")
+
+
+def test_digits_are_split_without_overlap(tiny):
+    dataset = data.load(tiny.data)
+    parts = [dataset.train, dataset.validation, dataset.test]
+    assert [len(part) for part in parts] == [1294, 144, 359]
+    assert len(np.unique(np.concatenate([part.ids for part in parts]))) == 1797
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.images.max() == 255
+
+
+def test_the_angle_of_a_turned_digit_is_its_label(tiny):
+    """Turned back by its label, a digit is its own upright image again (up to interpolation)."""
+    from PIL import Image
+
+    tiny.data.update({"name": "digits", "image_size": 32, "fit": "bilinear"})
+    upright = data.load(tiny.data).train
+    tiny.data.update({"name": "digits_angle"})
+    turned = data.load(tiny.data)
+    assert turned.task.outputs == 1
+    assert turned.task.mean == pytest.approx(turned.train.labels.mean())
+    by_id = dict(zip(upright.ids, upright.images[..., 0], strict=True))
+    right = wrong = 0.0
+    for image, angle, i in zip(
+        turned.train.images, turned.train.labels, turned.train.ids, strict=True
+    ):
+        if i in by_id and abs(angle) > 20:
+            back = lambda a, im=image: np.asarray(Image.fromarray(im[..., 0]).rotate(a), float)  # noqa: E731
+            right += np.abs(back(-angle) - by_id[i]).mean()
+            wrong += np.abs(back(angle) - by_id[i]).mean()
+    assert right < 0.5 * wrong
+
+
+@pytest.mark.parametrize("batch", [7, 10, 37])
+def test_every_epoch_of_the_stream_holds_every_example_once(batch):
+    examples, key = 37, jax.random.key(0)
+    seen = []
+    for step in range(3 * examples):
+        order = memory.make_order(key, step * batch // examples, examples)
+        seen += np.asarray(order.batch_rows(jnp.int32(step), batch)).tolist()
+    epochs = [seen[i : i + examples] for i in range(0, 5 * examples, examples)]
+    assert all(sorted(epoch) == list(range(examples)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_batches_are_right_when_step_times_batch_overflows():
+    """Batch 3,000,000,000 / 1,000: the products wrap around int32, their difference does not."""
+    step, batch, examples = 3_000_000, 1000, 1_300
+    epoch = step * batch // examples
+    order = memory.make_order(jax.random.key(0), 0, examples).replace(epoch=jnp.int32(epoch))
+    start = step * batch - epoch * examples
+    expected = np.asarray(order.rows)[start : start + batch]
+    found = jax.jit(lambda o, s: o.batch_rows(s, batch))(order, jnp.int32(step))
+    assert np.asarray(found).tolist() == expected.tolist()
+
+
+def test_evaluation_rows_cover_a_split_once():
+    batches = memory.evaluation_rows(10, 4)
+    kept = np.concatenate([rows[mask] for rows, mask in batches])
+    assert kept.tolist() == list(range(10))
+    assert all(rows.shape == (4,) and (rows < 10).all() for rows, _ in batches)
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (50, 5, 4, 3)).astype(np.uint8)
+
+
+def test_normalisations_against_numpy():
+    pixels = IMAGES.astype(np.float64)
+    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+    centred = pixels - pixels.mean(0)
+    expected = {
+        "per_channel": (pixels - mean) / std,
+        "per_pixel_mean": centred / np.sqrt((centred**2).mean()),
+        "minus_one_to_one": pixels / 127.5 - 1,
+        "lecun1998": pixels / 255 * 1.275 - 0.1,
+        "none": pixels / 255,
+    }
+    assert set(expected) == set(preprocess.NORMALISATIONS)
+    for kind, wanted in expected.items():
+        found = preprocess.normaliser(kind, IMAGES)(jnp.asarray(IMAGES, jnp.float32))
+        np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
+
+
+def test_fitting_to_size_and_channels():
+    padded = images.fit_size(IMAGES, 9, "pad")
+    assert (padded[:, 2:7, 2:6] == IMAGES).all()
+    assert padded.sum() == IMAGES.sum()
+    assert images.fit_size(IMAGES, 10, "nearest").shape == (50, 10, 10, 3)
+    grey = images.fit_channels(IMAGES, 1)
+    np.testing.assert_allclose(grey[..., 0], IMAGES @ [0.299, 0.587, 0.114], atol=0.5)
+    assert (images.fit_channels(grey, 3) == grey).all()
+    with pytest.raises(UserError, match=r"data\.image_size=3 is smaller"):
+        images.fit_size(IMAGES, 3, "pad")
+
+
+def test_augmentation_depends_on_step_and_id_alone():
+    apply = augment.compose(("pad_and_crop(1)", "horizontal_flip"))
+    pixels, ids = jnp.asarray(IMAGES, jnp.float32), jnp.arange(50)
+    key = jax.random.key(3)
+    once = apply(key, ids, pixels)
+    shuffled = np.random.default_rng(1).permutation(50)
+    again = apply(key, ids[shuffled], pixels[shuffled])
+    np.testing.assert_array_equal(once[shuffled], again)
+    assert not np.array_equal(once, apply(jax.random.key(4), ids, pixels))
+
+
+def test_pad_and_crop_and_flip_give_shifted_and_mirrored_images():
+    image = jnp.arange(12.0).reshape(3, 4, 1)
+    padded = np.pad(np.asarray(image), [(1, 1), (1, 1), (0, 0)])
+    crops = {padded[i : i + 3, j : j + 4].tobytes() for i in range(3) for j in range(3)}
+    keys = jax.random.split(jax.random.key(0), 200)
+    found = {np.asarray(augment.pad_and_crop(k, image, 1)).tobytes() for k in keys}
+    assert found == crops
+    flips = [np.asarray(augment.horizontal_flip(k, image)) for k in keys]
+    mirrored = sum(np.array_equal(f, np.asarray(image)[:, ::-1]) for f in flips)
+    assert sum(np.array_equal(f, image) for f in flips) + mirrored == 200
+    assert 70 < mirrored < 130
+
+
+def test_unknown_transforms_and_arguments_are_errors():
+    with pytest.raises(UserError, match=r"'horizontal_flop'.*did you mean 'horizontal_flip'"):
+        augment.compose(("horizontal_flop",))
+    with pytest.raises(UserError, match="must be plain numbers"):
+        augment.compose(("pad_and_crop(__import__('os'))",))
+
+
+def test_unknown_dataset_names_the_nearest():
+    config = ConfigDict({"name": "minst"})
+    with pytest.raises(UserError, match=r"data.name='minst' is unknown \(did you mean 'mnist'"):
+        data.load(config)
