@@ -206,7 +206,7 @@ def local_response_norm(
     half = size // 2
     sums = jax.lax.reduce_window(
         jnp.square(x),
-        jnp.zeros((), x.dtype),
+        x.dtype.type(0),  # a constant: with a traced zero there is no gradient
         jax.lax.add,
         window_dimensions=(1,) * (x.ndim - 1) + (size,),
         window_strides=(1,) * x.ndim,
