@@ -16,7 +16,9 @@ class UserError(ValueError):
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`" (did you mean 'adam'?)"`, or nothing when no choice is close."""
-    found = difflib.get_close_matches(str(name).lower(), list(choices), n=3, cutoff=0.6)
+    name, choices = str(name).lower(), list(choices)
+    found = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
+    found = found or [choice for choice in choices if len(name) > 2 and name in choice][:3]
     return f" (did you mean {' or '.join(repr(f) for f in found)}?)" if found else ""
 
 

@@ -242,7 +242,7 @@ def compile_steps(
         init=parallel.jit_once(init, out_shardings=sharding),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
-        finite=parallel.jit(finite, out_shardings=everywhere),
+        finite=parallel.jit_once(finite, out_shardings=everywhere),
         abstract=abstract,
         empty_metrics=parallel.jit_once(collection.empty, out_shardings=everywhere),
     )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax import data, metrics, models, optim, report, workdir
+from cnn_jax import data, limits, metrics, models, optim, report, workdir
 from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.clock import Clock
 from cnn_jax.data.dataset import Dataset
@@ -56,9 +56,7 @@ def make_run(config: ConfigDict) -> Run:
     """Checks the config, loads the data and prepares the steps; compiles nothing."""
     if config.dtype not in DTYPES:
         raise unknown("dtype", config.dtype, DTYPES)
-    for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
-        if config[key] <= 0:
-            raise UserError(f"{key}={config[key]} must be positive")
+    limits.check(config)
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model = make_model(config)
@@ -324,8 +322,10 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     Returns the report of the best checkpoint on the test split. Raises `UserError` for what a user
     can mend, and `Interrupted` after a signal, with everything saved.
     """
+    workdir.check(folder, config)  # before the data is loaded, and before anything is written
+    run = make_run(config)
     with workdir.enter(folder, config):
-        training = Training(make_run(config), Path(folder))
+        training = Training(run, Path(folder))
         try:
             training.loop()
             return finish(training)
@@ -355,8 +355,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Restores the best checkpoint of a trained `folder` and reports on the test split."""
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
+    workdir.check(folder, config)
+    run = make_run(config)
     with workdir.enter(folder, config):
-        run = make_run(config)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         newest = checkpoints.newest_whole()
         if newest is None:

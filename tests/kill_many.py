@@ -29,11 +29,12 @@ from tests import commands
 DEVICES = {"jit": 1, "pmap": 8}
 
 
-def start(parallel: str, workdir: Path) -> commands.Command:
+def start(parallel: str, workdir: Path, to_be_killed: bool = True) -> commands.Command:
     return commands.start(
         f"--config={commands.CONFIG}:{parallel}",
         f"--workdir={workdir}",
         devices=DEVICES[parallel],
+        to_be_killed=to_be_killed,
     )
 
 
@@ -79,7 +80,7 @@ class Killer:
         self.random = random.Random(seed)
         self.seen: collections.Counter[str] = collections.Counter()
         begun = time.monotonic()
-        finish(start(parallel, folder / "whole"))
+        finish(start(parallel, folder / "whole", to_be_killed=False))
         self.seconds = time.monotonic() - begun
         self.wanted = left_behind(folder / "whole")
 

@@ -14,6 +14,7 @@ BELOW = {
     "data": set(),
     "parallel": set(),
     "clock": set(),
+    "limits": set(),
     "state": set(),
     "interrupt": set(),
     "writers": set(),

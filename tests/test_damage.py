@@ -186,16 +186,20 @@ def no_file_larger_than(size):
 @pytest.mark.parametrize("size", [0, 40, 100, 300, 1000, 3000])
 def test_full_disk_leaves_older_saves(copy, size):
     checkpoints = Checkpoints(copy)
-    with no_file_larger_than(size), pytest.raises(UserError) as error:
+
+    def save():
         checkpoints.save(3, tree_of(3), {"note": 3}, best=3)
         checkpoints.wait()
+
+    with no_file_larger_than(size), pytest.raises(UserError) as error:
+        save()
     said = str(error.value)
     assert said.startswith(f"the checkpoint of step 3 could not be written to {checkpoints.folder}")
     assert "(File too large; " in said
     assert said.endswith(" bytes free there); the last whole one is of step 2")
     assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["00000001", "00000002"]
     assert_holds(checkpoints, 2)
-    checkpoints.save(3, tree_of(3), {"note": 3}, best=3)  # and once there is room again
+    save()  # and once there is room again
     checkpoints.close()
     assert checkpoints.newest_whole() == 3
     assert_holds(checkpoints, 3)
@@ -263,7 +267,7 @@ def test_training_does_not_start_anew_over_a_damaged_run(run):
     config, folder, rows = run
     for path in (folder / "checkpoints").glob("*/_CHECKPOINT_METADATA"):
         path.unlink()
-    with pytest.raises(UserError, match="every checkpoint in .* is damaged"):
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
         train_and_evaluate(config, folder)
     assert (folder / "metrics.jsonl").read_bytes() == rows
 
