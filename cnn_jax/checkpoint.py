@@ -22,7 +22,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, not_written
 
 SUMS = "SHA256SUMS"
 
@@ -41,38 +41,44 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sums_of(folder: Path) -> dict[str, str]:
+    """{name relative to `folder`: hash} of all files under it but `SHA256SUMS`, sorted."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.lstrip(".") != SUMS)
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
+
+
+def as_text(sums: dict[str, str]) -> str:
+    """The form of sha256sum."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+
+
 def write_sums(folder: Path) -> None:
-    """Writes `SHA256SUMS` of all files under `folder`, in the form of sha256sum, atomically."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != SUMS)
-    lines = [f"{file_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    """Writes `SHA256SUMS` of all files under `folder`, atomically."""
     temporary = folder / f".{SUMS}"
     with open(temporary, "w") as stream:
-        stream.writelines(lines)
+        stream.write(as_text(sums_of(folder)))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, folder / SUMS)
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files of a save, or None when each has its hash."""
-    if not (folder / SUMS).is_file():
-        return f"{folder / SUMS} is missing"
+    """What is wrong with the files of a save, by name, or None when they are those written."""
     try:
-        lines = (folder / SUMS).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        return f"{folder / SUMS} cannot be read ({error})"
-    listed = set()
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        path = folder / name
-        if not name or not path.is_file():
-            return f"{path} is missing"
-        if file_hash(path) != digest:
-            return f"{path} has changed: its SHA-256 is not the one saved with it"
-        listed.add(path)
-    if not listed:
-        return f"{folder / SUMS} is empty"
-    return None
+        saved = (folder / SUMS).read_bytes()
+        there = sums_of(folder)
+    except OSError as error:
+        return f"{error.filename or folder} cannot be read ({error.strerror or error})"
+    if saved == as_text(there).encode():
+        return None
+    lines = saved.decode(errors="replace").split("\n")
+    wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name, digest in wanted.items():
+        if name and name not in there:
+            return f"{folder / name} is missing"
+        if name and there[name] != digest:
+            return f"{folder / name} has changed: its SHA-256 is not the one saved with it"
+    return f"{folder / SUMS} has changed: it does not list the files that are there"
 
 
 class Checkpoints:
@@ -82,6 +88,7 @@ class Checkpoints:
         self.folder = Path(workdir).absolute() / "checkpoints"
         self.keep = keep
         self._orbax = None
+        self._saved: int | None = None  # the step of the last save that was started
         self._pending: concurrent.futures.Future | None = None
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
 
@@ -104,6 +111,14 @@ class Checkpoints:
                 if unfinished or "orbax-checkpoint-tmp" in path.name:
                     shutil.rmtree(path, ignore_errors=True)
 
+    def prune(self, best: int) -> None:
+        """Removes all saves but the newest `keep` and that of step `best`."""
+        if jax.process_index() == 0:
+            steps = self.steps()
+            for step in set(steps) - {*steps[-self.keep :], best}:
+                (self.path(step) / SUMS).unlink()  # from here on it does not count
+                shutil.rmtree(self.path(step))
+
     def save(self, step: int, tree: Any, meta: dict[str, Any], best: int) -> None:
         """Starts a save and returns when `tree` may change; waits for the one before.
 
@@ -111,7 +126,7 @@ class Checkpoints:
         this or the previous save could not be written; what was saved before stays.
         """
         self.wait()
-        if step in self.steps():  # the same bits are there already
+        if step == self._saved:  # the same bits are there already
             return
         import orbax.checkpoint as ocp
 
@@ -128,6 +143,7 @@ class Checkpoints:
             )
         except Exception as error:
             raise self._failure(step, error) from error
+        self._saved = step
         self._pending = self._thread.submit(self._finish, step, best)
 
     def wait(self) -> None:
@@ -141,26 +157,22 @@ class Checkpoints:
             self._orbax.wait_until_finished()
             if jax.process_index() == 0:
                 write_sums(self.path(step))
-                kept = {*self.steps()[-self.keep :], best, step}
-                for old in set(self.steps()) - kept:
-                    shutil.rmtree(self.path(old))
+            self.prune(best)
         except Exception as error:
             raise self._failure(step, error) from error
 
     def _failure(self, step: int, error: Exception) -> UserError:
-        free = shutil.disk_usage(self.folder if self.folder.exists() else self.folder.anchor).free
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        failure = not_written(f"the checkpoint of step {step}", self.folder, error)
+        self.tidy()
         done = self.steps()
         last = f"the last whole one is of step {done[-1]}" if done else "there is none before it"
-        return UserError(
-            f"the checkpoint of step {step} could not be written to {self.folder} "
-            f"({reason}; {free / 2**20:.0f} MiB free); {last}"
-        )
+        return UserError(f"{failure}; {last}")
 
     def newest_whole(self, prefer: int | None = None) -> int | None:
-        """The step to restore: `prefer` if it is whole, else the newest that is; None for none.
+        """The step to restore: `prefer` if it is whole, else the newest that is.
 
-        Says on stderr which file of which save was bad, and sets such a save aside.
+        Says on stderr which file of which save was bad, and sets such a save aside. None when
+        nothing was ever saved; raises `UserError` when all that was saved is damaged.
         """
         candidates = self.steps()[::-1]
         if prefer in candidates:
@@ -174,6 +186,11 @@ class Checkpoints:
                 aside = self.path(step).with_suffix(".damaged")
                 shutil.rmtree(aside, ignore_errors=True)
                 self.path(step).rename(aside)
+        if damaged := sorted(path.name for path in self.folder.glob("*.damaged")):
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged ({', '.join(damaged)}): bring back "
+                "a copy of one, or remove that folder to start from nothing"
+            )
         return None
 
     def restore(self, step: int, target: Any) -> Restored:

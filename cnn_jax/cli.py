@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 import sys
@@ -22,10 +23,13 @@ def define_config(name: str = "config") -> flags.FlagHolder:
     return config_flags.DEFINE_config_file(name, help_string="FILE.py[:ARGUMENT]", lock_config=True)
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
-    """`app.run` whose mistakes are one line on stderr: exit status 2 for those of the user."""
+def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
+    """`app.run` whose mistakes are one line on stderr: exit status 2 for those of the user.
+
+    At most so many `operands`, words that are no flags, may be given.
+    """
     logging.set_verbosity(logging.WARNING)  # Orbax reports every file that it opens
-    app.run(guard(main), flags_parser=parse_flags)
+    app.run(guard(main, operands), flags_parser=parse_flags)
 
 
 def fail(message: str) -> None:
@@ -33,16 +37,22 @@ def fail(message: str) -> None:
     raise SystemExit(2)
 
 
-def guard(main: Callable[[Sequence[str]], int | None]) -> Callable[[Sequence[str]], int | None]:
+def guard(
+    main: Callable[[Sequence[str]], int | None], operands: int = 0
+) -> Callable[[Sequence[str]], int | None]:
     """`main` with user errors, full disks and signals turned into a line and a status."""
 
     def guarded(argv: Sequence[str]) -> int | None:
         try:
-            if len(argv) > 1:
-                raise UserError(f"unexpected argument {argv[1]!r}: options begin with --")
+            if len(argv) > 1 + operands:
+                extra = argv[1 + operands]
+                raise UserError(f"unexpected argument {extra!r}: options begin with --")
             return main(argv)
         except UserError as error:
             return fail(str(error))
+        except BrokenPipeError:  # whoever read the output, `head` perhaps, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
         except OSError as error:
             if error.filename is None and error.errno is None:
                 raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -21,4 +23,14 @@ def unknown(key: str, value: object, choices: Iterable[str]) -> UserError:
     choices = list(choices)
     return UserError(
         f"{key}={value!r} is unknown{nearest(str(value), choices)}; choices: {', '.join(choices)}"
+    )
+
+
+def not_written(what: str, path: Path, error: Exception) -> UserError:
+    """The error for `what` that could not be written to `path`: the reason, and the free space."""
+    place = next(p for p in (path, *path.absolute().parents) if p.exists())
+    reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return UserError(
+        f"{what} could not be written to {path} ({reason.splitlines()[0][:200]}; "
+        f"{shutil.disk_usage(place).free:,} bytes free there)"
     )

@@ -39,12 +39,10 @@ def main(argv: Sequence[str]) -> int | None:
     try:
         train.train_and_evaluate(config, workdir)
     except Interrupted as stop:
-        print(f"stopped by {stop}: saved in {workdir}; go on with\n  {cli.same_command(workdir)}")
+        print(f"stopped by {stop}: saved, go on with: {cli.same_command(workdir)}")
         return 128 + stop.signum
     except KeyboardInterrupt:
-        print(
-            f"stopped at once; go on from the last checkpoint with\n  {cli.same_command(workdir)}"
-        )
+        print(f"stopped at once: go on from the last checkpoint: {cli.same_command(workdir)}")
         return 128 + signal.SIGINT
     return None
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +61,7 @@ def make_run(config: ConfigDict) -> Run:
             raise UserError(f"{key}={config[key]} must be positive")
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
-    model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+    model = make_model(config)
     dataset = data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
@@ -73,6 +74,12 @@ def make_run(config: ConfigDict) -> Run:
     recipe = make_recipe(config, model, dataset, schedule)
     steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
     return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it."""
+    given = {key: value for key, value in config.model.items() if value is not None}
+    return models.create(dtype=jnp.dtype(config.dtype), **given)
 
 
 def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
@@ -134,7 +141,9 @@ class Training:
         if step is None:
             return Progress(), self.run.steps.init()
         restored = self.checkpoints.restore(step, self.run.steps.abstract)
-        return Progress(**restored.meta["progress"]), restored.tree
+        progress = Progress(**restored.meta["progress"])
+        self.checkpoints.prune(progress.best_step)
+        return progress, restored.tree
 
     def loop(self) -> None:
         """Trains to the end, to an early stop, or to a signal."""
@@ -143,8 +152,8 @@ class Training:
         evaluator = run.evaluator(run.monitor)
         under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
-        self.announce()
         with Interruption() as interruption:
+            self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
                 if clock.epoch_of(progress.step) != order_epoch:
                     order_epoch = clock.epoch_of(progress.step)
@@ -247,7 +256,7 @@ class Training:
         self.writers.row(row)
         self.writers.say(self.line(row))
         if run.plateau is not None:
-            _, plateau = run.plateau.update(state.params, state.plateau, value=found["loss"])
+            _, plateau = jax.jit(run.plateau.update)((), state.plateau, value=found["loss"])
             self.carry = state.replace(plateau=run.devices.replicate(plateau)), self.carry[1]
         patience = run.config.early_stopping_patience
         progress.judge(metrics.rank(task, found), patience)
@@ -276,11 +285,11 @@ class Training:
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
         self.check_finite()
-        self.progress.rows_bytes = self.writers.size
+        self.progress.rows_bytes = self.writers.sync()
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "config": workdir.flat(self.run.config),
-            "versions": workdir.environment()["versions"],
+            "versions": workdir.versions(),
         }
         self.checkpoints.save(self.progress.step, self.carry, meta, self.progress.best_step)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import importlib.metadata
 import json
 import os
@@ -15,7 +16,7 @@ from typing import IO, Any
 import jax
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, not_written
 
 # Keys that say where data is found, not what it is: a run may go on with other values.
 FREE_KEYS = ("data.dir", "data.download", "data.mirror")
@@ -86,13 +87,19 @@ def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> Non
         )
 
 
+@functools.cache
+def versions() -> dict[str, str]:
+    """Of the libraries on which the bits depend."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
 def environment() -> dict[str, Any]:
     """The code, the versions and the machine of this process."""
     return {
         "git_commit": git_commit(),
         "command": sys.argv,
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
         "devices": [str(device) for device in jax.devices()],
         "device_kind": jax.devices()[0].device_kind,
         "cpus": os.cpu_count(),
@@ -122,5 +129,12 @@ def git_commit() -> str:
 def write_json(path: Path, value: Any) -> None:
     """Writes atomically: a reader sees the old file or the new one."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w") as stream:
+            stream.write(json.dumps(value, indent=2) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise not_written(path.name, path, error) from error

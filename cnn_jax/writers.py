@@ -6,13 +6,19 @@ uninterrupted run leave the same bytes. Speed goes to the terminal and to Tensor
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import socket
+import struct
 import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
 import jax
+
+from cnn_jax.errors import not_written
 
 SKIPPED = ("step", "epoch", "split")
 
@@ -29,35 +35,33 @@ class Writers:
         self.console = Console(total_steps, step) if self.active else None
         if not self.active:
             return
-        from tensorboardX import SummaryWriter
+        self.path = workdir / "metrics.jsonl"
+        self.path.touch()
+        if (size := self.path.stat().st_size) < resume_at:
+            self.say(f"warning: {self.path} has lost its rows after byte {size} of {resume_at}")
+        self._rows = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - open as long as the run
+        self._rows.truncate(min(resume_at, size))
+        self._rows.seek(0, os.SEEK_END)
+        self._events = Events(workdir / "tensorboard", step)
 
-        path = workdir / "metrics.jsonl"
-        path.touch()
-        self._rows = open(path, "r+b")  # noqa: SIM115 - open as long as the run
-        self._rows.truncate(min(resume_at, path.stat().st_size))
-        self._rows.seek(0, 2)
-        self._events = SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=step + 1 if step else None
-        )
-
-    @property
-    def size(self) -> int:
-        """Bytes of metrics.jsonl so far."""
-        return self._rows.tell() if self.active else 0
+    def sync(self) -> int:
+        """Puts all rows on the disk for good, and returns how many bytes they have."""
+        if not self.active:
+            return 0
+        os.fsync(self._rows.fileno())
+        return self._rows.tell()
 
     def row(self, values: dict[str, Any]) -> None:
         """One row of numbers; keys like "train/loss" become TensorBoard tags."""
         if not self.active:
             return
-        self._rows.write(json.dumps(values).encode() + b"\n")
-        self._rows.flush()
+        append(self._rows, json.dumps(values).encode() + b"\n")
         self.scalars(values["step"], {k: v for k, v in values.items() if k not in SKIPPED})
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Numbers for TensorBoard alone: speeds, which differ from run to run."""
         if self.active:
-            for name, value in values.items():
-                self._events.add_scalar(name, value, step)
+            self._events.scalars(step, values)
 
     def say(self, line: str) -> None:
         if self.active:
@@ -68,6 +72,52 @@ class Writers:
             self.console.close()
             self._rows.close()
             self._events.close()
+
+
+class Events:
+    """TensorBoard's event file: each row is on its way to the disk when `scalars` returns.
+
+    (tensorboardX's own writer hands events to a thread; where that cannot write, it ends, and the
+    run waits for ever at a full queue.)
+    """
+
+    def __init__(self, folder: Path, step: int):
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        folder.mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
+        self._file = open(folder / name, "ab", buffering=0)  # noqa: SIM115 - as long as the run
+        self._write(file_version="brain.Event:2")
+        if step:  # what an earlier process wrote after this step is written again: hide it
+            self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        entries = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(step=step, summary=Summary(value=entries))
+
+    def _write(self, **fields: Any) -> None:
+        """One record: its length, the check sum of that, the event, the check sum of that."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import masked_crc32c
+
+        event = Event(wall_time=time.time(), **fields).SerializeToString()
+        length = struct.pack("<Q", len(event))
+        sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, event)]
+        append(self._file, length + sums[0] + event + sums[1])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def append(file: io.FileIO, data: bytes) -> None:
+    """Writes all of `data`, or raises `UserError`: a full disk cuts the first write short."""
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise not_written("the log", Path(file.name), error) from error
 
 
 class Console:

@@ -1,6 +1,6 @@
 """Every key of a run with its default, and what each dataset needs. Imported by the configs."""
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 # What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
 # 28-pixel sets are padded as LeNet's authors did.
@@ -12,12 +12,23 @@ DATASETS = {
     "cifar10": {"fit": "pad", "channels": 3, "classes": 10, "validation": 5000},
     "cifar100": {"fit": "pad", "channels": 3, "classes": 100, "validation": 5000},
 }
+IMAGENET = "imagenet2012"
+FACTS = {**DATASETS, IMAGENET: {"fit": "bilinear", "channels": 3, "classes": 1000, "validation": 0}}
+
+
+def options(**types: type) -> dict:
+    """A net's options, open: None takes what the net's name stands for.
+
+    So `--config.model.name=OTHER` gives that net as it is, and `--config.model.option=value` one
+    ablation of it.
+    """
+    return {name: config_dict.placeholder(kind) for name, kind in types.items()}
 
 
 def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     """A complete config: Adam at 1e-3, its rate times 0.95 after every epoch."""
     # An unknown dataset is reported with its choices when the data is loaded.
-    facts = DATASETS.get(dataset, DATASETS["cifar10"])
+    facts = FACTS.get(dataset, FACTS["cifar10"])
     config = ConfigDict()
     config.name = name
     config.seed = 0

@@ -1,25 +1,39 @@
-"""LeNet-5 as it is taught today (61,706 parameters): LeCun et al., Proc. IEEE 86(11), 1998.
+"""LeNet-5 as it is taught today, 61,706 parameters (LeCun et al., Proc. IEEE 86(11), 1998).
 
-python -m cnn_jax.main --config=configs/lenet5.py[:digits|mnist|fashion_mnist|cifar10|...]
+    python -m cnn_jax.main --config=configs/lenet5.py[:digits|mnist|fashion_mnist|cifar10|...]
+
+Price on 2 CPU cores: digits PRICE_DIGITS; mnist PRICE_MNIST.
+Result: digits RESULT_DIGITS; mnist RESULT_MNIST (paper: 0.95 % error without distortions).
+Deviations: full C3, plain average, linear output, Adam; digits are shifted by
+up to 2 pixels and their labels smoothed.
 """
 
 from ml_collections import ConfigDict
 
-from configs.base import base
+from configs.base import base, options
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("lenet5", dataset, image_size=32)
-    config.epochs = 30.0 if dataset == "digits" else 20.0
-    config.batch_size = 32 if dataset == "digits" else 64
+    config.epochs = 20.0
+    config.batch_size = 64
     config.model.name = "lenet5"
-    config.model.c3 = "full"
-    config.model.pooling = "avg"
-    config.model.output = "linear"
-    config.model.activation = "tanh"
-    config.model.norm = "none"
-    config.model.dropout = 0.0
-    config.model.initialiser = "glorot"
+    config.model.update(
+        options(
+            c3=str,
+            pooling=str,
+            output=str,
+            activation=str,
+            norm=str,
+            dropout=float,
+            initialiser=str,
+        )
+    )
     config.optimizer.learning_rate = 2e-3
     config.schedule.gamma = 0.9
+    if dataset == "digits":  # few examples: smaller batches, more epochs, more regularisation
+        config.epochs = 30.0
+        config.batch_size = 32
+        config.augment = ("pad_and_crop(2)",)
+        config.loss.label_smoothing = 0.1
     return config

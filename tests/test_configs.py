@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from cnn_jax import data, models
+from cnn_jax.train import make_model
 from configs.base import DATASETS, base
 
 NAMES = sorted(
@@ -47,7 +48,7 @@ def test_a_config_has_the_keys_of_the_base_and_its_command(name):
 def test_the_net_takes_the_images_of_every_dataset(name):
     for dataset, facts in DATASETS.items():
         config = load(name, dataset)
-        model = models.create(dtype=jnp.dtype(config.dtype), **config.model)
+        model = make_model(config)
         shape = (1, config.data.image_size, config.data.image_size, config.data.channels)
         out = jax.eval_shape(
             lambda m=model, s=shape: m.init_with_output(jax.random.key(0), jnp.zeros(s))[0]

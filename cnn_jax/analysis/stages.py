@@ -96,6 +96,11 @@ class Summary:
         return sum(stage.memory for stage in self.stages)
 
     @property
+    def inference_parameters(self) -> int:
+        """Those that evaluation uses."""
+        return self.parameters - self.auxiliary_parameters
+
+    @property
     def dense_parameters(self) -> int:
         """Those of fully connected layers."""
         return sum(layer.parameters for layer in self.layers if layer.kind == "dense")

@@ -1,0 +1,56 @@
+"""Published accuracies and sizes, from `published.csv`.
+
+`crop_*` is ILSVRC-2012 validation accuracy from a single centre crop, the one protocol under which
+nets can be set side by side: the authors' figure where they published one, otherwise that of weight
+files of the same net (`crop_by`: Caffe's or torchvision's first ones). `paper_*` is what the paper
+prints, under its own protocol; its parameters and multiply-adds are kept as printed. Receptive
+fields are those of Araujo, Norris, Sim 2019.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("published.csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One net's figures; accuracies in percent, empty texts where none is published."""
+
+    name: str
+    crop_top1: float | None
+    crop_top5: float | None
+    crop_by: str
+    crop_protocol: str
+    paper_top1: float | None
+    paper_top5: float | None
+    paper_protocol: str
+    paper_parameters: str
+    paper_multiply_adds: str
+    receptive_field: int | None
+    paper: str
+
+
+NUMBERS = {
+    "crop_top1": float,
+    "crop_top5": float,
+    "paper_top1": float,
+    "paper_top5": float,
+    "receptive_field": int,
+}
+
+
+@functools.cache
+def table() -> dict[str, Published]:
+    """Name -> its published figures."""
+    with TABLE.open(newline="") as file:
+        return {row["name"]: Published(**parse(row)) for row in csv.DictReader(file)}
+
+
+def parse(row: dict[str, str]) -> dict[str, str | float | int | None]:
+    numbers = {key: kind(row[key]) if row[key] else None for key, kind in NUMBERS.items()}
+    return {**row, **numbers}

@@ -1,0 +1,54 @@
+"""EfficientNet-B0, 5,288,548 parameters (Tan & Le, ICML 2019).
+
+    python -m cnn_jax.main --config=configs/efficientnet.py[:DATASET]
+
+imagenet2012: sec. 5.2: RMSProp with decay and momentum 0.9, weight decay 1e-5, rate 0.256 (for
+batch 4096) times 0.97 every 2.4 epochs; 350 epochs and the average are of the authors' code.
+Price and result on digits with 2 CPU cores: see the table in README.md.
+Deviations on small sets: 32-pixel images, Adam. `--config.model.name=efficientnet_b4
+--config.data.image_size=380` and so on are the larger ones.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import IMAGENET, base, options
+
+
+def get_config(dataset: str = "digits") -> ConfigDict:
+    config = base("efficientnet", dataset, image_size=224 if dataset == IMAGENET else 32)
+    config.model.name = "efficientnet_b0"
+    config.model.update(
+        options(
+            width=float,
+            depth=float,
+            attention=str,
+            stochastic_depth=float,
+            epsilon=float,
+            norm=str,
+            activation=str,
+            pooling=str,
+            dropout=float,
+        )
+    )
+
+    if dataset == IMAGENET:
+        return as_published(config)
+    config.epochs = 15.0
+    config.batch_size = 32
+    config.optimizer.learning_rate = 0.001
+    config.schedule.gamma = 0.8
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    config.batch_size = 4096
+    config.epochs = 350.0
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 0.256
+    config.optimizer.weight_decay = 1e-5
+    config.optimizer.eps = 1e-3
+    config.schedule.gamma = 0.97
+    config.schedule.every_epochs = 2.4
+    config.augment = ("horizontal_flip",)
+    config.average_decay = 0.9999
+    return config

@@ -1,0 +1,43 @@
+"""Inception v4, 42,679,816 parameters (Szegedy et al., AAAI 2017).
+
+    python -m cnn_jax.main --config=configs/inception_v4.py[:DATASET]
+
+imagenet2012: sec. 4: RMSProp with decay 0.9 and epsilon 1.0, rate 0.045 times 0.94 every two
+epochs; averaged weights.
+Price and result on digits with 2 CPU cores: see the table in README.md.
+Deviations on small sets: 75-pixel images (the least it takes), Adam.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import IMAGENET, base, options
+
+
+def get_config(dataset: str = "digits") -> ConfigDict:
+    config = base("inception_v4", dataset, image_size=299 if dataset == IMAGENET else 75)
+    config.model.name = "inception_v4"
+    config.model.update(options(norm=str, activation=str, dropout=float, head=str))
+
+    if dataset == IMAGENET:
+        return as_published(config)
+    config.data.fit = "bilinear"
+
+    config.epochs = 8.0
+    config.batch_size = 32
+    config.optimizer.learning_rate = 0.001
+    config.schedule.gamma = 0.8
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    config.batch_size = 1600  # 50 replicas of 32
+    config.epochs = 100.0
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 0.045
+    config.optimizer.momentum = 0.0
+    config.optimizer.eps = 1.0
+    config.schedule.gamma = 0.94
+    config.schedule.every_epochs = 2.0
+    config.augment = ("horizontal_flip",)
+    config.average_decay = 0.9999
+    return config

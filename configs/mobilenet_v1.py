@@ -1,0 +1,42 @@
+"""MobileNet v1, width 1, 4,231,976 parameters (Howard et al. 2017).
+
+    python -m cnn_jax.main --config=configs/mobilenet_v1.py[:DATASET]
+
+imagenet2012: sec. 3.2 names RMSProp and little weight decay only; the rate is the one of
+MobileNet v2's paper.
+Price and result on digits with 2 CPU cores: see the table in README.md.
+Deviations on small sets: 32-pixel images, Adam.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import IMAGENET, base, options
+
+
+def get_config(dataset: str = "digits") -> ConfigDict:
+    config = base("mobilenet_v1", dataset, image_size=224 if dataset == IMAGENET else 32)
+    config.model.name = "mobilenet_v1"
+    config.model.update(
+        options(width=float, depthwise=bool, norm=str, activation=str, pooling=str, dropout=float)
+    )
+
+    if dataset == IMAGENET:
+        return as_published(config)
+    config.epochs = 15.0
+    config.batch_size = 32
+    config.optimizer.learning_rate = 0.001
+    config.schedule.gamma = 0.8
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    config.batch_size = 96
+    config.epochs = 300.0
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 0.045
+    config.optimizer.weight_decay = 4e-5
+    config.optimizer.eps = 1e-3
+    config.schedule.gamma = 0.98
+    config.schedule.every_epochs = 1.0
+    config.augment = ("horizontal_flip",)
+    return config

@@ -1,0 +1,44 @@
+"""MobileNet v3 large, 5,483,032 parameters (Howard et al., ICCV 2019).
+
+    python -m cnn_jax.main --config=configs/mobilenet_v3.py[:DATASET]
+
+imagenet2012: sec. 6.1.1: RMSProp with momentum 0.9, rate 0.1, batch 4096, weight decay 1e-5, rate
+times 0.99 every 3 epochs, averaged weights (0.9999).
+Price and result on digits with 2 CPU cores: see the table in README.md.
+Deviations on small sets: 32-pixel images, Adam. `--config.model.name=mobilenet_v3_small` is the
+small one.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import IMAGENET, base, options
+
+
+def get_config(dataset: str = "digits") -> ConfigDict:
+    config = base("mobilenet_v3", dataset, image_size=224 if dataset == IMAGENET else 32)
+    config.model.name = "mobilenet_v3_large"
+    config.model.update(
+        options(width=float, attention=str, norm=str, activation=str, pooling=str, dropout=float)
+    )
+
+    if dataset == IMAGENET:
+        return as_published(config)
+    config.epochs = 15.0
+    config.batch_size = 32
+    config.optimizer.learning_rate = 0.001
+    config.schedule.gamma = 0.8
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    config.batch_size = 4096
+    config.epochs = 600.0
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 0.1
+    config.optimizer.weight_decay = 1e-5
+    config.optimizer.eps = 1e-3
+    config.schedule.gamma = 0.99
+    config.schedule.every_epochs = 3.0
+    config.augment = ("horizontal_flip",)
+    config.average_decay = 0.9999
+    return config

@@ -1,0 +1,58 @@
+"""ResNet-18, option B, 11,689,512 parameters (He, Zhang, Ren, Sun, CVPR 2016).
+
+    python -m cnn_jax.main --config=configs/resnet18.py[:DATASET]
+
+imagenet2012: sec. 3.4: batch 256, momentum 0.9, weight decay 1e-4, rate 0.1 divided by 10 when the
+error stops falling, 60e4 iterations.
+fashion_mnist: the textbooks' run at 96x96: plain SGD, rate 0.01, batch 128, 10 epochs.
+Price and result on digits with 2 CPU cores: see the table in README.md.
+Deviations on small sets: 32-pixel images, Adam. `--config.model.name=plain18`, `resnet34`, ...
+train the other nets of two-layer blocks.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import IMAGENET, base, options
+
+SIZES = {IMAGENET: 224, "fashion_mnist": 96}
+
+
+def get_config(dataset: str = "digits") -> ConfigDict:
+    config = base("resnet18", dataset, image_size=SIZES.get(dataset, 32))
+    config.model.name = "resnet18"
+    config.model.update(
+        options(
+            shortcut=str,
+            attention=str,
+            norm=str,
+            activation=str,
+            zero_init=bool,
+            stem=str,
+            pooling=str,
+            dropout=float,
+        )
+    )
+    if dataset == IMAGENET:
+        return as_published(config)
+    if dataset == "fashion_mnist":
+        config.data.fit = "bilinear"
+        config.optimizer.name = "sgd"
+        config.optimizer.learning_rate = 0.01
+        config.schedule.name = "constant"
+        return config
+    config.epochs = 10.0
+    config.batch_size = 32
+    config.schedule.gamma = 0.7
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    config.batch_size = 256
+    config.epochs = 120.0
+    config.optimizer.name = "momentum"
+    config.optimizer.learning_rate = 0.1
+    config.optimizer.weight_decay = 1e-4
+    config.schedule.name = "plateau"
+    config.schedule.gamma = 0.1
+    config.augment = ("horizontal_flip",)
+    return config
