@@ -28,7 +28,7 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
 
     At most so many `operands`, words that are no flags, may be given.
     """
-    logging.set_verbosity(logging.WARNING)  # Orbax reports every file that it opens
+    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main, operands), flags_parser=parse_flags)
 
 

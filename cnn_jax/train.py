@@ -223,14 +223,25 @@ class Training:
     def check_finite(self) -> None:
         """Raises when a step since the last check gave a loss or a gradient that is not finite."""
         bad = int(self.carry[1].first_bad_step.value)
-        if bad == metrics.NEVER:
-            return
+        if bad != metrics.NEVER:
+            raise self.not_finite("loss or gradient", bad)
+
+    def check_state_finite(self) -> None:
+        """Raises when any number that a checkpoint would hold is not finite."""
+        state = self.carry[0]
+        finite = jax.device_get(self.run.steps.finite(state))
+        if not finite.all():
+            leaves = jax.tree_util.tree_leaves_with_path(state.numbers)
+            name = jax.tree_util.keystr(leaves[finite.argmin()][0], simple=True, separator="/")
+            raise self.not_finite(name, self.progress.step)
+
+    def not_finite(self, what: str, step: int) -> UserError:
         self.checkpoints.wait()
         kept = self.checkpoints.steps()
         good = f"the checkpoint of step {kept[-1]} is kept" if kept else "no checkpoint was made"
-        raise UserError(
-            f"loss or gradient is not finite at step {bad} (epoch "
-            f"{self.run.clock.epochs_seen(bad):.2f}); {good}; try a lower "
+        return UserError(
+            f"{what} is not finite at step {step} (epoch "
+            f"{self.run.clock.epochs_seen(step):.2f}); {good}; try a lower "
             f"optimizer.learning_rate (now {self.learning_rate():g}) or clip_norm"
         )
 
@@ -285,6 +296,7 @@ class Training:
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
         self.check_finite()
+        self.check_state_finite()
         self.progress.rows_bytes = self.writers.sync()
         meta = {
             "progress": dataclasses.asdict(self.progress),

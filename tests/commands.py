@@ -88,7 +88,8 @@ def _run(argv: list[str], outputs: Path, devices: int, cwd: Path, file_limit: in
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     jax.config.update("jax_compilation_cache_dir", str(outputs.parent / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    write = 1e9 if file_limit else 0.0  # seconds of compilation that are worth a write
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", write)
     os.chdir(cwd)
     if file_limit:
         import resource

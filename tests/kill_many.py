@@ -92,14 +92,14 @@ class Killer:
             command = start(self.parallel, workdir)
             self.wait_for_moment(command, workdir)
             command.kill()
-            if command.status == 0:  # it was done before
-                break
-            if command.status != 128 + signal.SIGKILL:
+            if command.status not in (0, 128 + signal.SIGKILL):
                 raise AssertionError(f"exit status {command.status}: {command.err}")
             self.check_start(command, acknowledged)
+            acknowledged = Checkpoints(workdir).steps()
+            if command.status == 0:  # it was done before
+                break
             self.seen["kills"] += 1
             self.seen["inside a save"] += bool(unfinished(workdir))
-            acknowledged = Checkpoints(workdir).steps()
         command = finish(start(self.parallel, workdir))
         self.check_start(command, acknowledged)
         self.seen["finished runs"] += 1
