@@ -26,6 +26,7 @@ BELOW = {
     "evaluate": {"data", "parallel", "state"},
     "step": {"clock", "data", "losses", "metrics", "optim", "parallel", "state"},
     "cli": set(),
+    "analysis": set(),
 }
 
 
