@@ -28,6 +28,7 @@ BELOW = {
     "step": {"clock", "data", "losses", "metrics", "optim", "parallel", "state"},
     "cli": set(),
     "transfer": {"models"},
+    "analysis": set(),
 }
 
 

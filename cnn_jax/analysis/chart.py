@@ -197,6 +197,8 @@ def place_labels(axes: Any, points: list[Point]) -> None:
         width, height = extent.width + 3 * scale, extent.height
         best = None
         for distance in (3, 5, 8, 12, 17, 23, 30, 40, 52, 66):
+            if best is not None and best[0] <= distance:
+                break  # no place farther out costs less
             for angle in range(0, 360, 15):
                 box = place(centres[i], radii[i] + distance * scale, angle, width, height)
                 cost = distance + 0.02 * abs((angle + 180) % 360 - 180)

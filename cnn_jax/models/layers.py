@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cnn_jax.errors import UserError
 
@@ -206,7 +207,7 @@ def local_response_norm(
     half = size // 2
     sums = jax.lax.reduce_window(
         jnp.square(x),
-        x.dtype.type(0),  # a constant, without which JAX does not know the sum's derivative
+        np.zeros((), x.dtype),  # a traced zero would hide that this is a sum, and its gradient
         jax.lax.add,
         window_dimensions=(1,) * (x.ndim - 1) + (size,),
         window_strides=(1,) * x.ndim,

@@ -1,0 +1,210 @@
+"""Residual nets: what each option does, by value and by count."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.analysis.stages import summarize
+from cnn_jax.errors import UserError
+from cnn_jax.models import resnet
+from cnn_jax.models.layers import SqueezeExcitation, conv, conv_norm
+from cnn_jax.models.resnet_v2 import PreActivationBottleneck
+
+KEY = jax.random.key(0)
+
+
+def draw(shape, seed=0):
+    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
+
+
+def filled(variables, seed=1):
+    """Variables of the same shapes with no default value left in them."""
+    random = np.random.RandomState(seed)
+    return jax.tree.map(lambda a: random.uniform(0.2, 0.8, a.shape).astype(np.float32), variables)
+
+
+def make(module, *args, **kwargs):
+    return filled(jax.eval_shape(functools.partial(module.init, KEY), *args, **kwargs))
+
+
+def count(name, **options):
+    shape = models.REGISTRY[name].input_shape
+    return summarize(models.create(name, **options), shape)
+
+
+def block(kind, features, stride, **options):
+    unit = functools.partial(conv_norm, train=False)
+    return kind(features, stride, unit, lambda x: x, **options)
+
+
+def test_shortcut_a_subsamples_and_pads_channels_with_zeros():
+    x = draw((2, 5, 5, 3))
+    out = resnet.shortcut("A", x, features=8, stride=2, unit=None)  # no unit: no parameters
+    expected = np.zeros((2, 3, 3, 8), np.float32)
+    expected[..., :3] = x[:, ::2, ::2]
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("kind", ["A", "B", "none"])
+def test_shortcuts_keep_what_has_the_right_shape(kind):
+    x = draw((1, 4, 4, 3))
+    np.testing.assert_array_equal(resnet.shortcut(kind, x, 3, 1, unit=None), x)
+
+
+def test_projections_are_where_the_paper_has_them():
+    def projections(kind):
+        layers = count("resnet34", shortcut=kind).layers
+        return [layer.path for layer in layers if layer.path.endswith("/shortcut")]
+
+    assert projections("none") == projections("A") == []
+    assert projections("B") == [f"layer{i}_0/shortcut" for i in (2, 3, 4)]
+    assert len(projections("C")) == 16
+
+
+def test_a_plain_net_is_the_residual_net_without_its_shortcuts():
+    """With the same parameters, a block of the plain net is the residual branch alone."""
+    x = draw((1, 6, 6, 4))
+    residual = block(resnet.BasicBlock, 4, 1, activation="none", shortcut="B")
+    plain = block(resnet.BasicBlock, 4, 1, activation="none", shortcut="none")
+    variables = make(residual, x)
+    np.testing.assert_allclose(
+        residual.apply(variables, x), plain.apply(variables, x) + x, rtol=1e-5, atol=1e-4
+    )
+    assert count("plain34").parameters == count("resnet34", shortcut="A").parameters
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("kind", [resnet.BasicBlock, resnet.Bottleneck])
+def test_zero_init_makes_a_block_the_identity(kind, norm):
+    x = np.abs(draw((2, 5, 5, 8)))
+    width = {"width": 2} if kind is resnet.Bottleneck else {}
+    made = kind(
+        8,
+        1,
+        functools.partial(conv_norm, train=False, kind=norm),
+        lambda y: y,
+        zero_init=True,
+        **width,
+    )
+
+    @jax.jit
+    def start(x):
+        ordinary = made.clone(zero_init=False)
+        return made.apply(made.init(KEY, x), x), ordinary.apply(ordinary.init(KEY, x), x)
+
+    identity, other = start(x)
+    np.testing.assert_allclose(identity, x, rtol=1e-6)
+    assert np.abs(other - x).max() > 0.1
+
+
+def test_bottleneck_against_numpy():
+    """1x1, 3x3 with stride, 1x1, each normalised; plus the projection; ReLU."""
+    x = draw((2, 6, 6, 3))
+    made = block(resnet.Bottleneck, 4, 2, width=2, stride_in="3x3")
+    variables = make(made, x)
+
+    def unit(x, name, stride=1):
+        kernel = variables["params"][name]["kernel"]
+        size = kernel.shape[0]
+        pad = size // 2
+        height, width = x.shape[1:3]
+        x = np.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
+        out = sum(
+            x[:, i : i + height, j : j + width] @ kernel[i, j]
+            for i in range(size)
+            for j in range(size)
+        )[:, ::stride, ::stride]
+        scale, bias = (variables["params"][f"{name}_norm"][k] for k in ("scale", "bias"))
+        mean, var = (variables["batch_stats"][f"{name}_norm"][k] for k in ("mean", "var"))
+        return (out - mean) / np.sqrt(var + 1e-5) * scale + bias
+
+    y = np.maximum(unit(x, "conv1"), 0)
+    y = np.maximum(unit(y, "conv2", stride=2), 0)
+    y = unit(y, "conv3") + unit(x, "shortcut", stride=2)
+    np.testing.assert_allclose(made.apply(variables, x), np.maximum(y, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_stride_in_moves_work_and_no_parameters():
+    first, second = count("resnet50"), count("resnet50", stride_in="3x3")
+    assert first.parameters == second.parameters
+    assert (first.multiply_adds, second.multiply_adds) == (3857973248, 4089184256)
+    assert [layer.stride[0] for layer in first.layers if layer.path == "layer2_0/conv1"] == [2]
+    assert [layer.stride[0] for layer in second.layers if layer.path == "layer2_0/conv2"] == [2]
+    assert count("resnet50_v1_5").multiply_adds == second.multiply_adds
+
+
+def test_groups_and_width_make_the_other_nets():
+    wide = count("resnet50_v1_5", bottleneck_width=128)
+    assert wide.parameters == count("wide_resnet50_2").parameters
+    grouped = count("resnet50_v1_5", bottleneck_width=128, groups=32)
+    assert grouped.parameters == count("resnext50_32x4d").parameters
+    with pytest.raises(UserError, match="groups=3 does not divide"):
+        count("resnet50", groups=3)
+
+
+def test_modified_is_all_three_options_of_one_net():
+    modified = models.REGISTRY["resnet50_modified"].fixed
+    assert modified == {"depth": 50, "activation": "gelu", "depthwise": True, "attention": "cbam"}
+    assert all(
+        layer.groups == layer.output[-1]
+        for layer in count("resnet50_modified").layers
+        if layer.path.endswith("conv2")
+    )
+
+
+def test_a_basic_block_has_no_option_of_bottlenecks():
+    with pytest.raises(UserError, match=r"model\.depthwise=True is no option of resnet18"):
+        models.create("resnet18", depthwise=True)
+
+
+def test_small_images_keep_their_pixels_with_the_small_stem():
+    small = models.create("resnet18", stem="3x3")
+    outputs = {stage.name: stage.output for stage in summarize(small, (32, 32, 3)).stages}
+    assert outputs["conv1"] == outputs["layer1_0"] == (32, 32, 64)
+    assert outputs["layer4_1"] == (4, 4, 512)
+
+
+def test_pre_activation_leaves_the_way_through_free():
+    """Nothing follows the addition: with an empty branch a block is the identity, also of negative
+    values; and the shortcut of a block that changes shape starts from the activated input."""
+    plain = functools.partial(conv, padding=0, bias=False)
+
+    def make_block(features, stride):
+        made = PreActivationBottleneck(
+            features, stride, plain, lambda x, name: jax.nn.relu(x), lambda y: y
+        )
+        variables = make(made, x)
+        variables["params"]["conv3"]["kernel"] *= 0
+        return made, variables
+
+    x = draw((1, 4, 4, 8))
+    same, variables = make_block(8, 1)
+    np.testing.assert_array_equal(jax.jit(same.apply)(variables, x), x)
+    wider, variables = make_block(12, 2)
+    projection = variables["params"]["shortcut"]["kernel"][0, 0]
+    expected = np.maximum(x, 0)[:, ::2, ::2] @ projection
+    np.testing.assert_allclose(jax.jit(wider.apply)(variables, x), expected, rtol=1e-5)
+
+
+def test_cifar_depths_are_6n_plus_2():
+    for depth in (20, 110):
+        layers = count(f"resnet{depth}_cifar").layers
+        assert sum(layer.kind in ("conv", "dense") for layer in layers) == depth
+    outputs = {s.name: s.output for s in count("resnet20_cifar").stages}
+    assert [outputs[f"layer{i}_2"] for i in (1, 2, 3)] == [(32, 32, 16), (16, 16, 32), (8, 8, 64)]
+
+
+def test_squeeze_and_excitation_against_numpy():
+    x = draw((2, 4, 5, 8))
+    made = SqueezeExcitation(3)
+    variables = make(made, x)
+    one, two = variables["params"]["fc1"], variables["params"]["fc2"]
+    z = np.maximum(x.mean((1, 2)) @ one["kernel"] + one["bias"], 0)
+    gate = 1 / (1 + np.exp(-(z @ two["kernel"] + two["bias"])))
+    np.testing.assert_allclose(made.apply(variables, x), x * gate[:, None, None], rtol=1e-5)
+    hard = np.clip((z @ two["kernel"] + two["bias"] + 3) / 6, 0, 1)
+    out = made.clone(gate="hard_sigmoid").apply(variables, x)
+    np.testing.assert_allclose(out, x * hard[:, None, None], rtol=1e-5)

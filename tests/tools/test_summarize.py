@@ -1,0 +1,49 @@
+"""The command as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words):
+    command = [sys.executable, "-m", "cnn_jax.tools.summarize", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_json_of_a_variant():
+    done = run("alexnet", "--option=towers=1", "--option=lrn=False", "--num_classes=10", "--json")
+    found = json.loads(done.stdout)
+    assert found["options"] == {"towers": 1, "lrn": False}
+    assert found["parameters"] == 62378344 - 990 * 4097
+    assert found["sees"]["receptive_field"] == [195, 195]
+    assert found["published"] is None  # the paper's figures are of another net
+    assert sum(stage["multiply_adds"] for stage in found["stages"]) == found["multiply_adds"]
+
+
+def test_text_for_a_pipe():
+    lines = run("lenet5_1998").stdout.splitlines()
+    assert lines[0] == "lenet5_1998, 32x32x1"
+    assert lines[4].split() == "s2 14x14x6 2x2 2 12 0 6 2 0 4.7 kB".split()
+    assert "parameters                         60,000   paper: 60,000" in lines
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnet5"], "model.name='resnet5' is unknown (did you mean 'resnet50'"),
+        (["alexnet", "--input_size=32"], "alexnet needs images of at least 67x67 pixels"),
+        (["alexnet", "--option=lnr=False"], "model.lnr=False is no option of alexnet (did you"),
+        (["alexnet", "--option=lrn"], "--option=lrn: write KEY=VALUE"),
+        ([], "name a net, or give --all"),
+    ],
+)
+def test_mistakes_are_one_line(words, message):
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
