@@ -9,6 +9,14 @@ from typing import Any
 LARGEST_MATRIX = 20  # classes; a larger confusion matrix is in report.json only
 
 
+SHORT = {"loss": "loss", "accuracy": "acc", "mean_absolute_error": "mae"}
+
+
+def brief(figures: dict[str, float]) -> str:
+    """The figures that fit on a line: "loss 0.0271 acc 0.9912"."""
+    return " ".join(f"{SHORT[name]} {figures[name]:.4f}" for name in SHORT if name in figures)
+
+
 def as_text(report: dict[str, Any]) -> str:
     """The report for a terminal: totals, then one line a class, then the confusion matrix."""
     totals = [

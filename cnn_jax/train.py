@@ -150,7 +150,8 @@ class Training:
         evaluator = run.evaluator(run.monitor)
         under_way = UnderWay(run.devices.ahead)
         order, order_epoch = None, -1
-        with Interruption() as interruption:
+        epochs = clock.epochs_seen(progress.step)
+        with Interruption() as interruption, self.writers.progress(epochs):
             self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
                 if clock.epoch_of(progress.step) != order_epoch:
@@ -181,13 +182,13 @@ class Training:
         """Logs, evaluates and saves, each when it is time."""
         config, clock, step = self.run.config, self.run.clock, self.progress.step
         console = self.writers.console
+        if console:
+            console.advance(step, clock.epochs_seen(step))
         if not self.compiled:
             jax.block_until_ready(self.carry[0].step)
             self.compiled = True
             if console:
                 console.restart_clock()
-        if console:
-            console.advance(step, clock.epochs_seen(step))
         evaluate = clock.is_time(step, config.eval_every_epochs)
         if evaluate or (config.log_every_steps and step % config.log_every_steps == 0):
             self.log_window()
@@ -213,9 +214,7 @@ class Training:
             self.writers.row(row | {"learning_rate": self.learning_rate()})
         if self.writers.console:
             speed = self.writers.console.steps_per_second() * self.run.config.batch_size
-            shown = {k: v for k, v in means.items() if k != "gradient_norm"}
-            text = " ".join(f"{k} {v:.4f}" for k, v in shown.items())
-            self.writers.console.figures(f"{text} {speed:,.0f} images/s")
+            self.writers.console.figures(f"{report.brief(means)} {speed:,.0f} images/s")
         self.writers.scalars(step, {"images_per_second": speed})
 
     def check_finite(self) -> None:
@@ -279,14 +278,11 @@ class Training:
 
     def line(self, row: dict[str, float]) -> str:
         """One evaluation for people: training and watched figures side by side."""
-        parts = [f"epoch {row['epoch']:6.2f}"]
+        parts = [f"epoch {row['epoch']:5.2f}"]
         for part in ("train", self.run.monitor):
             figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            for name in ("gradient_norm", "top5_accuracy"):
-                figures.pop(name, None)
-            shown = sorted(figures.items(), key=lambda item: item[0] != "loss")
-            parts.append(f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in shown))
-        if self.writers.console:
+            parts.append(f"{part} {report.brief(figures)}")
+        if self.writers.console and not self.writers.console.bar:  # the bar shows it
             speed = self.writers.console.steps_per_second() * self.run.config.batch_size
             parts.append(f"{speed:,.0f} images/s")
         return " | ".join(parts)
@@ -418,9 +414,9 @@ def dry_run(config: ConfigDict, folder: str) -> dict[str, Any]:
     print(
         f"dry run passed in {time.monotonic() - started:.1f} s: two steps, a save, a restore with "
         f"the same bits, an evaluation\n"
-        f"{config.model.name}: {parameters:,} parameters; {run.clock.total_steps:,} steps of "
-        f"{seconds[1] * 1e3:.1f} ms ({config.batch_size / seconds[1]:,.0f} images/s), evaluation "
-        f"{evaluation:.2f} s, checkpoint {size / 1e6:.1f} MB\n"
+        f"{config.model.name}: {parameters:,} parameters, checkpoint {size / 1e6:.1f} MB\n"
+        f"{run.clock.total_steps:,} steps of {seconds[1] * 1e3:.1f} ms "
+        f"({config.batch_size / seconds[1]:,.0f} images/s), evaluation {evaluation:.2f} s\n"
         f"the run will take about {duration(total)} on {run.devices.count} "
         f"{jax.default_backend()} device(s)"
     )

@@ -6,6 +6,7 @@ uninterrupted run leave the same bytes. Speed goes to the terminal and to Tensor
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -67,9 +69,12 @@ class Writers:
         if self.active:
             self.console.say(line)
 
+    def progress(self, epoch: float) -> contextlib.AbstractContextManager:
+        """Inside, a terminal shows a progress bar."""
+        return self.console.progress(epoch) if self.active else contextlib.nullcontext()
+
     def close(self) -> None:
         if self.active:
-            self.console.close()
             self._rows.close()
             self._events.close()
 
@@ -121,46 +126,58 @@ def append(file: io.FileIO, data: bytes) -> None:
 
 
 class Console:
-    """A progress bar on a terminal, plain lines otherwise.
+    """Plain lines, and on a terminal a progress bar below them while steps are made.
 
     The speed is that of this process since its first step, so that a resumed run is not flattered.
     """
 
     def __init__(self, total_steps: int, step: int, out: TextIO | None = None):
-        out = out or sys.stdout
-        self.total, self.step, self.first, self.out = total_steps, step, step, out
+        self.out = out or sys.stdout
+        self.total, self.step, self.first = total_steps, step, step
         self.started = time.monotonic()
-        self._bar = None
-        if out.isatty() and total_steps > 0:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        self.bar: Any = None
 
-            self._bar = Progress(
-                TextColumn("epoch {task.fields[epoch]:.1f}"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.completed}/{task.total} steps"),
-                TextColumn("{task.fields[figures]}"),
-                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-                refresh_per_second=4,
-                expand=True,
-            )
-            self._task = self._bar.add_task(
-                "", total=total_steps, completed=step, epoch=0.0, figures=""
-            )
-            self._bar.start()
+    @contextlib.contextmanager
+    def progress(self, epoch: float) -> Iterator[None]:
+        """Shows the bar inside, where there is a terminal and something to do."""
+        if not self.out.isatty() or self.step >= self.total:
+            yield
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]:.1f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Terminal(file=self.out),
+            refresh_per_second=4,
+            expand=True,
+        )
+        fields = {"epoch": epoch, "figures": "compiling"}
+        self.task = self.bar.add_task("", total=self.total, completed=self.step, **fields)
+        try:
+            with self.bar:
+                yield
+        finally:
+            self.bar = None
 
     def advance(self, step: int, epoch: float) -> None:
         """Moves the bar; costs nothing off a terminal."""
         self.step = step
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, epoch=epoch)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, epoch=epoch)
 
     def figures(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, figures=text)
+        """What stands beside the bar."""
+        if self.bar is not None:
+            self.bar.update(self.task, figures=text)
 
     def say(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self.bar is not None:
+            self.bar.console.print(line, highlight=False, markup=False)
         else:
             print(line, file=self.out, flush=True)
 
@@ -170,7 +187,4 @@ class Console:
     def restart_clock(self) -> None:
         """Speed is counted from here: after the compilation."""
         self.started, self.first = time.monotonic(), self.step
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.figures("")

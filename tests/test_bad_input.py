@@ -1,7 +1,6 @@
 """Every mistake ends in one line that names key, value and choices, status 2, and nothing lost."""
 
 import fcntl
-import json
 import shutil
 
 import pytest
@@ -146,13 +145,6 @@ def test_config_flag(words, wanted):
     assert wanted in error_of(*words)
 
 
-def test_help_is_no_error():
-    command = commands.start("--help")
-    assert command.wait() == 0
-    for flag in ("--config: ", "--workdir: ", "--mode: ", "dry_run: "):
-        assert flag in command.out
-
-
 def test_config_of_one_s_own_from_another_folder(tmp_path):
     """It may import `configs.base`, and its neighbours in a package."""
     (tmp_path / "mine").mkdir()
@@ -196,13 +188,6 @@ def test_workdir_of_another_config(finished):
     assert "batch_size (64 there, 32 here), epochs (0.3 there, 2.0 here), " in line
     assert "model.dropout (0.2 there, 0.1 here); choose another --workdir" in line
     assert contents(finished) == before
-
-
-def test_place_of_the_data_may_change(finished):
-    command = commands.start(
-        TINY, f"--workdir={finished}", "--config.epochs=0.3", "--config.data.dir=/elsewhere"
-    )
-    assert command.wait() == 0, command.err
 
 
 def test_run_without_a_checkpoint_gives_way(tmp_path):
@@ -251,17 +236,6 @@ def test_config_of_a_run_that_cannot_be_read(finished, tmp_path):
     (tmp_path / "run/config.json").write_text("{")
     line = error_of(TINY, f"--workdir={tmp_path / 'run'}")
     assert f"{tmp_path / 'run/config.json'} cannot be read" in line
-
-
-def test_evaluate_prints_and_writes_the_report_of_the_run(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "run")
-    wanted = json.loads((finished / "report.json").read_text())
-    (tmp_path / "run/report.json").unlink()
-    words = [TINY, "--config.epochs=0.3", "--mode=evaluate", f"--workdir={tmp_path / 'run'}"]
-    command = commands.start(*words)
-    assert command.wait() == 0, command.err
-    assert json.loads((tmp_path / "run/report.json").read_text()) == wanted
-    assert f"accuracy {wanted['accuracy']:.4f}" in command.out
 
 
 # The table of ranges

@@ -314,6 +314,7 @@ def test_real_mnist(real_data):
     assert round(float(train.images.mean()) / 255, 4) == 0.1307
 
 
+@pytest.mark.slow
 def test_real_mnist_from_a_server(real_data, server, tmp_path, monkeypatch):
     """The official files and hashes, from the first byte to the last."""
     server.files = {path.name: path.read_bytes() for path in (real_data / "mnist").glob("*.gz")}

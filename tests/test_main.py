@@ -1,0 +1,49 @@
+"""The command: what each mode does, prints and leaves."""
+
+import json
+import os
+
+from tests import commands
+
+TINY = f"--config={commands.CONFIG}"
+
+
+def run(*words, **options):
+    """A command that must succeed, with nothing on stderr."""
+    command = commands.start(*words, **options)
+    assert command.wait() == 0, command.err
+    assert command.err == ""
+    return command
+
+
+def test_help_names_every_flag():
+    out = run("--help").out
+    for flag in ("--config: ", "--workdir: ", "--mode: ", "dry_run: ", "distributed: "):
+        assert flag in out
+
+
+def test_train_then_evaluate(tmp_path):
+    """What a run leaves, and where by default; the same report again, from data that has moved."""
+    words = [f"--config={commands.ROOT / commands.CONFIG}", "--config.epochs=0.3"]
+    out = run(*words, cwd=tmp_path).out
+    assert all(len(line) <= 100 for line in out.splitlines())
+    folder = tmp_path / "runs/tiny-digits"
+    assert {path.name for path in folder.iterdir()} == {
+        ".lock", "checkpoints", "config.json", "curves.png", "environment.json", "metrics.jsonl",
+        "report.json", "tensorboard",
+    }  # fmt: skip
+    written = (folder / "report.json").read_bytes()
+    accuracy = json.loads(written)["accuracy"]
+    (folder / "report.json").unlink()
+    out = run(*words, "--mode=evaluate", "--config.data.dir=/elsewhere", cwd=tmp_path).out
+    assert (folder / "report.json").read_bytes() == written
+    assert f"accuracy {accuracy:.4f}" in out
+
+
+def test_dry_run_tells_the_price_and_writes_nothing(tmp_path):
+    out = run(TINY, f"--workdir={tmp_path / 'run'}", "--dry_run").out
+    assert "dry run passed in " in out
+    assert "1,226 parameters" in out
+    assert "41 steps of " in out
+    assert "the run will take about " in out
+    assert os.listdir(tmp_path) == []
