@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import shutil
@@ -47,16 +48,17 @@ def sums_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
 
 
-def as_text(sums: dict[str, str]) -> str:
-    """The form of sha256sum."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+def sums_text(sums: dict[str, str]) -> str:
+    """The form of sha256sum, with a comment at its end that is the hash of the lines above."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+    return f"{lines}# {hashlib.sha256(lines.encode()).hexdigest()}\n"
 
 
 def write_sums(folder: Path) -> None:
     """Writes `SHA256SUMS` of all files under `folder`, atomically."""
     temporary = folder / f".{SUMS}"
     with open(temporary, "w") as stream:
-        stream.write(as_text(sums_of(folder)))
+        stream.write(sums_text(sums_of(folder)))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, folder / SUMS)
@@ -65,20 +67,37 @@ def write_sums(folder: Path) -> None:
 def damage(folder: Path) -> str | None:
     """What is wrong with the files of a save, by name, or None when they are those written."""
     try:
-        saved = (folder / SUMS).read_bytes()
+        text = (folder / SUMS).read_bytes().decode(errors="replace")
         there = sums_of(folder)
     except OSError as error:
         return f"{error.filename or folder} cannot be read ({error.strerror or error})"
-    if saved == as_text(there).encode():
-        return None
-    lines = saved.decode(errors="replace").split("\n")
+    lines = text.split("\n")[:-2]
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name, digest in wanted.items():
-        if name and name not in there:
+    if text != sums_text(wanted):
+        return f"{folder / SUMS} has changed: it is not what was written"
+    for name in {**wanted, **there}:
+        if name not in there:
             return f"{folder / name} is missing"
-        if name and there[name] != digest:
+        if name not in wanted:
+            return f"{folder / name} is not one of the files that were saved"
+        if there[name] != wanted[name]:
             return f"{folder / name} has changed: its SHA-256 is not the one saved with it"
-    return f"{folder / SUMS} has changed: it does not list the files that are there"
+    return None
+
+
+@functools.cache
+def silence_orphans() -> None:
+    """When one of Orbax's writes fails, others find their event loop closed, and say so at length.
+
+    The failure itself is raised; these complaints of threads that nobody waits for are dropped.
+    """
+    show = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            show(unraisable)
+
+    sys.unraisablehook = hook
 
 
 class Checkpoints:
@@ -133,6 +152,7 @@ class Checkpoints:
         try:
             if self._orbax is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
+                silence_orphans()
                 self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
             self._orbax.save(
                 self.path(step),
@@ -144,7 +164,7 @@ class Checkpoints:
         except Exception as error:
             raise self._failure(step, error) from error
         self._saved = step
-        self._pending = self._thread.submit(self._finish, step, best)
+        self._pending = self._thread.submit(self._finish, self._orbax, step, best)
 
     def wait(self) -> None:
         """Returns when the last save is acknowledged; raises `UserError` when it failed."""
@@ -152,9 +172,9 @@ class Checkpoints:
         if pending is not None:
             pending.result()
 
-    def _finish(self, step: int, best: int) -> None:
+    def _finish(self, orbax: Any, step: int, best: int) -> None:
         try:
-            self._orbax.wait_until_finished()
+            orbax.wait_until_finished()
             if jax.process_index() == 0:
                 write_sums(self.path(step))
             self.prune(best)
@@ -162,6 +182,7 @@ class Checkpoints:
             raise self._failure(step, error) from error
 
     def _failure(self, step: int, error: Exception) -> UserError:
+        self._orbax = self._saved = None  # Orbax would raise it again at the next save
         failure = not_written(f"the checkpoint of step {step}", self.folder, error)
         self.tidy()
         done = self.steps()

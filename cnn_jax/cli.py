@@ -5,22 +5,29 @@
 
 from __future__ import annotations
 
-import difflib
+import importlib.util
 import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cnn_jax.errors import UserError, nearest
 
+INTERRUPTED = 130
+
+flags.disclaim_key_flags()  # --help of a program lists the config's flag as its own
+
 
 def define_config(name: str = "config") -> flags.FlagHolder:
     """The flag --config=FILE[:ARGUMENT], and --config.KEY=VALUE for each of its keys."""
-    return config_flags.DEFINE_config_file(name, help_string="FILE.py[:ARGUMENT]", lock_config=True)
+    text = "FILE.py[:ARGUMENT]; --config.KEY=VALUE changes one of its keys."
+    return config_flags.DEFINE_config_file(name, help_string=text, lock_config=True)
 
 
 def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
@@ -28,19 +35,14 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
 
     At most so many `operands`, words that are no flags, may be given.
     """
-    logging.set_verbosity(logging.WARNING)  # Orbax reports every file that it opens
+    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main, operands), flags_parser=parse_flags)
-
-
-def fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 def guard(
     main: Callable[[Sequence[str]], int | None], operands: int = 0
 ) -> Callable[[Sequence[str]], int | None]:
-    """`main` with user errors, full disks and signals turned into a line and a status."""
+    """`main` with user errors, full disks and Ctrl-C turned into a line and a status."""
 
     def guarded(argv: Sequence[str]) -> int | None:
         try:
@@ -54,87 +56,135 @@ def guard(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
         except OSError as error:
-            if error.filename is None and error.errno is None:
+            if error.errno is None:
                 raise
-            return fail(f"{error.strerror or error}: {error.filename or 'no file named'}")
+            return fail(f"{error.filename or 'a file'}: {error.strerror}")
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return INTERRUPTED
 
     return guarded
 
 
+def fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """absl's parser, with its errors and those of configs in one line with key and choices."""
+    """absl's parser; what is wrong with flags, config file and keys is said in one line."""
     try:
+        config = check_config(argv)
         return flags.FLAGS(list(argv))
     except UserError as error:
         return fail(str(error))
     except flags.UnrecognizedFlagError as error:
-        known = [name for name in flags.FLAGS if "." not in name]
-        return fail(f"--{error.flagname} is no flag{nearest(error.flagname, known)}")
+        names = [name for name in flags.FLAGS if "." not in name]
+        return fail(f"--{error.flagname} is no flag{nearest(error.flagname, names)}")
+    except flags.IllegalFlagValueError as error:
+        return fail(wrong_value(str(error), config))
     except flags.Error as error:
-        return fail(value_error(str(error)))
-    except (AttributeError, KeyError) as error:
-        if (message := key_error(argv)) is None:
-            raise
-        del error
-        return fail(message)
-    except FileNotFoundError as error:
-        return fail(f"--config: no such file: {error.filename}")
+        return fail(str(error).splitlines()[0])
+    except SystemExit as end:  # --help, which absl ends with 1
+        raise SystemExit(0) from end
 
 
-def value_error(text: str) -> str:
-    """ "flag --config.a=abc: invalid ..." -> "config.a='abc': ..."."""
-    match = re.match(r"flag --(\S+?)=(.*?): (.*)", text, re.DOTALL)
-    if not match:
-        return text.splitlines()[0]
-    key, value, reason = match.groups()
-    return f"{key}={value!r} has the wrong type: {reason.splitlines()[0]}"
-
-
-def key_error(argv: Sequence[str]) -> str | None:
-    """The first override whose key the config does not have, with the nearest keys it has."""
-    config = load_plain(argv)
-    if config is None:
+def check_config(argv: Sequence[str]) -> ConfigDict | None:
+    """The file of --config without changes; raises `UserError` unless it has all changed keys."""
+    files, changes = [], []
+    for i, word in enumerate(argv[1:], 1):
+        if match := re.fullmatch(r"--?config(?:=(.*))?", word, re.DOTALL):
+            files.append(match[1] if match[1] is not None else "".join(argv[i + 1 : i + 2]))
+        elif match := re.match(r"--?(?:no)?(config\.([^=]+).*)", word, re.DOTALL):
+            changes.append((match[1], match[2]))
+    if not files:
+        if changes:
+            raise UserError(f"--{changes[0][0]} needs --config=FILE before it")
         return None
-    known = keys_of(config)
-    for word in argv[1:]:
-        match = re.match(r"--(?:no)?config\.([\w.]+)(?:=(.*))?$", word)
-        if match and match[1] not in known:
-            key = match[1]
-            close = difflib.get_close_matches(key, known, 3, 0.6)
-            section = key.rsplit(".", 1)[0] + "."
-            choices = [k for k in known if k.startswith(section) and "." in key]
-            choices = choices or sorted({k.split(".")[0] for k in known})
-            hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-            return f"config.{key}={match[2]!r} is no key{hint}; choices: {', '.join(choices)}"
-    return None
+    if len(files) > 1:
+        raise UserError(f"--config is given twice: {' and '.join(files)}")
+    config = load_config(files[0])
+    for change, key in changes:
+        check_key(config, key, change)
+    return config
+
+
+def load_config(name: str) -> ConfigDict:
+    """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns."""
+    file, colon, argument = name.partition(":")
+    path = Path(file)
+    if not path.is_file() or path.suffix != ".py":
+        others = sorted(str(other) for other in path.parent.glob("*.py"))
+        raise UserError(f"--config={name!r}: {file!r} is no Python file{nearest(file, others)}")
+    make_importable(path)
+    try:
+        spec = importlib.util.spec_from_file_location("config", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        config = module.get_config(*[argument] * bool(colon))
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        where = f"line {frames[-1].lineno}: " if frames else ""
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"--config={name!r}: {where}{what}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config={name!r}: get_config returns no ConfigDict but {config!r:.100}")
+    return config
+
+
+def make_importable(path: Path) -> None:
+    """Lets a config import its neighbours, and `configs.base`, wherever the program is started."""
+    top = path.resolve().parent
+    while (top / "__init__.py").exists():
+        top = top.parent
+    sys.path.insert(0, str(top))
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+
+def check_key(config: ConfigDict, key: str, change: str) -> None:
+    """Raises `UserError`, with the keys that there are, unless `key` names one value."""
+    found, parts = config, key.split(".")
+    for i, part in enumerate(parts):
+        here = ".".join(["config", *parts[:i]])
+        if not isinstance(found, ConfigDict):
+            raise UserError(f"{change}: {here} is a value, it has no keys")
+        if part not in found:
+            hint = nearest(key, keys_of(config))
+            raise UserError(f"{change}: there is no such key{hint}; {here} has {', '.join(found)}")
+        found = found[part]
+    if isinstance(found, ConfigDict):
+        raise UserError(f"{change}: config.{key} is no value, it has the keys {', '.join(found)}")
 
 
 def keys_of(config: ConfigDict, prefix: str = "") -> list[str]:
-    """All keys, dotted."""
+    """The keys of all values, dotted."""
     out = []
     for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            out += keys_of(value, f"{prefix}{key}.")
-        out.append(prefix + key)
+        is_section = isinstance(value, ConfigDict)
+        out += keys_of(value, f"{prefix}{key}.") if is_section else [prefix + key]
     return out
 
 
-def load_plain(argv: Sequence[str]) -> ConfigDict | None:
-    """The config of --config without its overrides."""
-    import importlib.util
-
-    for word in argv[1:]:
-        match = re.match(r"--?config=([^:]+)(?::(.*))?$", word)
-        if match:
-            spec = importlib.util.spec_from_file_location("config", match[1])
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module.get_config(*([match[2]] if match[2] is not None else []))
-    return None
+def wrong_value(text: str, config: ConfigDict | None) -> str:
+    """ "flag --config.a=abc: invalid ..." -> "config.a='abc' has the wrong type: ..."."""
+    match = re.match(r"flag --(\S+?)=(.*?): (.*)", text, re.DOTALL)
+    if not match:
+        return text.splitlines()[0]
+    name, value, reason = match.groups()
+    if config is None or not name.startswith("config."):
+        return f"--{name}={value!r}: {reason.splitlines()[0]}"
+    *sections, key = name.split(".")[1:]
+    for part in sections:
+        config = config[part]
+    return f"{name}={value!r} has the wrong type: expected {config.get_type(key).__name__}"
 
 
 def same_command(workdir: str) -> str:
     """The command line that goes on with this run."""
-    words = [word for word in sys.argv[1:] if not re.match(r"--?workdir(=|$)", word)]
+    words = sys.argv[1:]
+    if not any(re.match(r"--?workdir(=|$)", word) for word in words):
+        words = [*words, f"--workdir={workdir}"]
     name = getattr(sys.modules["__main__"].__spec__, "name", "cnn_jax.main")
-    return shlex.join(["python", "-m", name, *words, f"--workdir={workdir}"])
+    return shlex.join(["python", "-m", name, *words])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +16,9 @@ class UserError(ValueError):
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`" (did you mean 'adam'?)"`, or nothing when no choice is close."""
-    found = difflib.get_close_matches(str(name).lower(), list(choices), n=3, cutoff=0.6)
+    name, choices = str(name).lower(), list(choices)
+    found = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
+    found = found or [choice for choice in choices if len(name) > 2 and name in choice][:3]
     return f" (did you mean {' or '.join(repr(f) for f in found)}?)" if found else ""
 
 
@@ -29,8 +33,11 @@ def unknown(key: str, value: object, choices: Iterable[str]) -> UserError:
 def not_written(what: str, path: Path, error: Exception) -> UserError:
     """The error for `what` that could not be written to `path`: the reason, and the free space."""
     place = next(p for p in (path, *path.absolute().parents) if p.exists())
-    reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    text = str(error).strip() or type(error).__name__
+    if code := re.search(r"os_error_code='(\d+)'", text):  # tensorstore's way to say it
+        text = os.strerror(int(code[1]))
+    reason = getattr(error, "strerror", None) or text.splitlines()[0][:200]
     return UserError(
-        f"{what} could not be written to {path} ({reason.splitlines()[0][:200]}; "
+        f"{what} could not be written to {path} ({reason}; "
         f"{shutil.disk_usage(place).free:,} bytes free there)"
     )

@@ -113,6 +113,8 @@ def make_plateau(config: ConfigDict) -> optax.GradientTransformationExtraArgs | 
     c = config.schedule
     if c.name != "plateau":
         return None
+    if c.gamma >= 1:
+        raise UserError(f"schedule.gamma={c.gamma} must be < 1 for schedule.name='plateau'")
     return optax.contrib.reduce_on_plateau(
         factor=c.gamma, patience=c.patience, rtol=c.threshold, cooldown=c.cooldown
     )

@@ -34,6 +34,12 @@ class TrainState(flax.struct.PyTreeNode):
             return self.average
         return {"params": self.params, "batch_stats": self.batch_stats}
 
+    @property
+    def numbers(self) -> dict[str, Tree]:
+        """What must be finite. (The plateau's best loss is infinite before the first one.)"""
+        names = ("params", "batch_stats", "opt_state", "average")
+        return {name: getattr(self, name) for name in names}
+
 
 def named_key(seed: int, name: str) -> jax.Array:
     """The random stream `name` of a run; streams of different names are independent."""

@@ -168,6 +168,7 @@ class Steps:
     init: Callable[[], Carry]
     train: Callable[[Carry, Resident, Order], tuple[Carry, jax.Array]]
     evaluate: Callable[[TrainState, Resident, Any, Any], dict[str, jax.Array]]
+    finite: Callable[[TrainState], jax.Array]  # bool, one for each leaf of `state.numbers`
     abstract: Carry  # shapes, types and places of what `init` makes
     empty_metrics: Callable[[], clu.metrics.Collection]
 
@@ -229,6 +230,9 @@ def compile_steps(
         rows = jax.lax.with_sharding_constraint(rows, devices.split)
         return eval_step(recipe, variables, data.batch(rows, mask))
 
+    def finite(state: TrainState) -> jax.Array:
+        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.numbers)])
+
     shuffle_key = named_key(recipe.seed, "shuffle")
     order = parallel.jit_once(
         lambda epoch: make_order(shuffle_key, epoch, clock.examples), out_shardings=everywhere
@@ -238,6 +242,7 @@ def compile_steps(
         init=parallel.jit_once(init, out_shardings=sharding),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
+        finite=parallel.jit_once(finite, out_shardings=everywhere),
         abstract=abstract,
         empty_metrics=parallel.jit_once(collection.empty, out_shardings=everywhere),
     )

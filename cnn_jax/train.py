@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax import data, metrics, models, optim, report, workdir
+from cnn_jax import data, limits, metrics, models, optim, report, workdir
 from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.clock import Clock
 from cnn_jax.data.dataset import Dataset
@@ -56,9 +56,7 @@ def make_run(config: ConfigDict) -> Run:
     """Checks the config, loads the data and prepares the steps; compiles nothing."""
     if config.dtype not in DTYPES:
         raise unknown("dtype", config.dtype, DTYPES)
-    for key in ("epochs", "batch_size", "accumulate", "eval_every_epochs"):
-        if config[key] <= 0:
-            raise UserError(f"{key}={config[key]} must be positive")
+    limits.check(config)
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model = make_model(config)
@@ -223,14 +221,25 @@ class Training:
     def check_finite(self) -> None:
         """Raises when a step since the last check gave a loss or a gradient that is not finite."""
         bad = int(self.carry[1].first_bad_step.value)
-        if bad == metrics.NEVER:
-            return
+        if bad != metrics.NEVER:
+            raise self.not_finite("loss or gradient", bad)
+
+    def check_state_finite(self) -> None:
+        """Raises when any number that a checkpoint would hold is not finite."""
+        state = self.carry[0]
+        finite = jax.device_get(self.run.steps.finite(state))
+        if not finite.all():
+            leaves = jax.tree_util.tree_leaves_with_path(state.numbers)
+            name = jax.tree_util.keystr(leaves[finite.argmin()][0], simple=True, separator="/")
+            raise self.not_finite(name, self.progress.step)
+
+    def not_finite(self, what: str, step: int) -> UserError:
         self.checkpoints.wait()
         kept = self.checkpoints.steps()
         good = f"the checkpoint of step {kept[-1]} is kept" if kept else "no checkpoint was made"
-        raise UserError(
-            f"loss or gradient is not finite at step {bad} (epoch "
-            f"{self.run.clock.epochs_seen(bad):.2f}); {good}; try a lower "
+        return UserError(
+            f"{what} is not finite at step {step} (epoch "
+            f"{self.run.clock.epochs_seen(step):.2f}); {good}; try a lower "
             f"optimizer.learning_rate (now {self.learning_rate():g}) or clip_norm"
         )
 
@@ -285,6 +294,7 @@ class Training:
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
         self.check_finite()
+        self.check_state_finite()
         self.progress.rows_bytes = self.writers.sync()
         meta = {
             "progress": dataclasses.asdict(self.progress),
@@ -312,8 +322,10 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     Returns the report of the best checkpoint on the test split. Raises `UserError` for what a user
     can mend, and `Interrupted` after a signal, with everything saved.
     """
+    workdir.check(folder, config)  # before the data is loaded, and before anything is written
+    run = make_run(config)
     with workdir.enter(folder, config):
-        training = Training(make_run(config), Path(folder))
+        training = Training(run, Path(folder))
         try:
             training.loop()
             return finish(training)
@@ -343,8 +355,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Restores the best checkpoint of a trained `folder` and reports on the test split."""
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
+    workdir.check(folder, config)
+    run = make_run(config)
     with workdir.enter(folder, config):
-        run = make_run(config)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         newest = checkpoints.newest_whole()
         if newest is None:

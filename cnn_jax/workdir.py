@@ -38,11 +38,22 @@ def flat(config: ConfigDict) -> dict[str, Any]:
     return out
 
 
+def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
+    """Raises `UserError` naming the keys that differ when the folder holds a run of another config.
+
+    A run that ended before its first checkpoint has nothing to lose: another may take its place.
+    """
+    folder = Path(workdir)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"workdir={str(workdir)!r} is a file: name a folder")
+    if (folder / "config.json").exists() and any((folder / "checkpoints").glob("*")):
+        check_same(folder, read_config(folder), flat(config))
+
+
 def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
     """Makes or re-enters the folder of a run and locks it; keep the returned file open.
 
-    Raises `UserError` naming the keys that differ when the folder holds a run of another config,
-    and when another process works in it.
+    Raises `UserError` as `check` does, and when another process works in it.
     """
     folder = Path(workdir)
     try:
@@ -56,10 +67,8 @@ def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise UserError(f"workdir={str(workdir)!r} is in use by another process") from error
-    path, wanted = folder / "config.json", flat(config)
-    if path.exists():
-        check_same(folder, read_config(folder), wanted)
-    write_json(path, wanted)
+    check(folder, config)
+    write_json(folder / "config.json", flat(config))
     write_json(folder / "environment.json", environment())
     return lock
 
@@ -112,7 +121,7 @@ def git_commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *words],
+            ["git", "--no-optional-locks", "-C", str(Path(__file__).parent), *words],
             capture_output=True,
             text=True,
             check=True,

@@ -69,26 +69,42 @@ class Command:
         return (self.outputs / "err").read_text()
 
 
-def start(*words: object, devices: int = 1, cwd: Path = ROOT, file_limit: int = 0) -> Command:
-    """Starts `python -m cnn_jax.main words...`; no file can grow beyond `file_limit` bytes."""
+def start(
+    *words: object,
+    devices: int = 1,
+    cwd: Path = ROOT,
+    file_limit: int = 0,
+    to_be_killed: bool = False,
+) -> Command:
+    """Starts `python -m cnn_jax.main words...`.
+
+    `file_limit` is the size in bytes beyond which a write fails. Such a process, and one that is
+    `to_be_killed`, reads compiled programs but writes none: half of one would harm the others.
+    """
     outputs = Path(tempfile.mkdtemp(dir=SCRATCH))
     for name in ("out", "err"):
         (outputs / name).touch()
     argv = ["cnn_jax/main.py", *map(str, words)]
-    process = SERVER.Process(target=_run, args=(argv, outputs, devices, cwd, file_limit))
+    process = SERVER.Process(
+        target=_run, args=(argv, outputs, devices, cwd, file_limit, to_be_killed)
+    )
     process.start()
     return Command(process, outputs)
 
 
-def _run(argv: list[str], outputs: Path, devices: int, cwd: Path, file_limit: int) -> None:
+def _run(
+    argv: list[str], outputs: Path, devices: int, cwd: Path, file_limit: int, to_be_killed: bool
+) -> None:
     import jax
 
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(outputs / name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    jax.config.update("jax_compilation_cache_dir", str(outputs.parent / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    compiled = os.environ.get("CNN_JAX_TEST_CACHE", str(outputs.parent / "compiled"))
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    write = 1e9 if file_limit or to_be_killed else 0.0  # seconds of compilation worth a write
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", write)
     os.chdir(cwd)
     if file_limit:
         import resource

@@ -29,11 +29,12 @@ from tests import commands
 DEVICES = {"jit": 1, "pmap": 8}
 
 
-def start(parallel: str, workdir: Path) -> commands.Command:
+def start(parallel: str, workdir: Path, to_be_killed: bool = True) -> commands.Command:
     return commands.start(
         f"--config={commands.CONFIG}:{parallel}",
         f"--workdir={workdir}",
         devices=DEVICES[parallel],
+        to_be_killed=to_be_killed,
     )
 
 
@@ -79,7 +80,7 @@ class Killer:
         self.random = random.Random(seed)
         self.seen: collections.Counter[str] = collections.Counter()
         begun = time.monotonic()
-        finish(start(parallel, folder / "whole"))
+        finish(start(parallel, folder / "whole", to_be_killed=False))
         self.seconds = time.monotonic() - begun
         self.wanted = left_behind(folder / "whole")
 
@@ -92,14 +93,14 @@ class Killer:
             command = start(self.parallel, workdir)
             self.wait_for_moment(command, workdir)
             command.kill()
-            if command.status == 0:  # it was done before
-                break
-            if command.status != 128 + signal.SIGKILL:
+            if command.status not in (0, 128 + signal.SIGKILL):
                 raise AssertionError(f"exit status {command.status}: {command.err}")
             self.check_start(command, acknowledged)
+            acknowledged = Checkpoints(workdir).steps()
+            if command.status == 0:  # it was done before
+                break
             self.seen["kills"] += 1
             self.seen["inside a save"] += bool(unfinished(workdir))
-            acknowledged = Checkpoints(workdir).steps()
         command = finish(start(self.parallel, workdir))
         self.check_start(command, acknowledged)
         self.seen["finished runs"] += 1

@@ -14,6 +14,7 @@ BELOW = {
     "data": set(),
     "parallel": set(),
     "clock": set(),
+    "limits": set(),
     "state": set(),
     "interrupt": set(),
     "writers": set(),
@@ -26,6 +27,7 @@ BELOW = {
     "evaluate": {"data", "parallel", "state"},
     "step": {"clock", "data", "losses", "metrics", "optim", "parallel", "state"},
     "cli": set(),
+    "transfer": {"models"},
     "analysis": set(),
 }
 

@@ -35,10 +35,7 @@ def test_killed_and_stopped_runs_end_with_the_same_bits(killers):
         assert found[parallel]["checkpoints"] == ["00000040", "00000041"]
         assert unfinished(killer.folder / "killed") == []
         assert not list((killer.folder / "killed").glob("*.tmp"))
-
-
-def test_an_unequal_run_would_be_seen(killers):
-    """The comparison is not blind: jit and pmap runs differ in dropout."""
+    # The comparison is not blind: the modes differ in dropout and in BatchNorm.
     assert killers["jit"].wanted["state"] != killers["pmap"].wanted["state"]
     assert killers["jit"].wanted["rows"] != killers["pmap"].wanted["rows"]
 

@@ -1,6 +1,6 @@
 """A run of seconds that has everything which a resumed run could get wrong.
 
-Dropout, BatchNorm, shuffling, augmentation, accumulation, averaged weights, a plateau and a
+Dropout, BatchNorm, shuffling, augmentation, averaged weights, a plateau and a
 checkpoint at every fourth step, on 8x8 digits.
 """
 
@@ -16,7 +16,6 @@ def get_config(parallel: str = "jit") -> ConfigDict:
     config.eval_every_epochs = 0.5
     config.log_every_steps = 5
     config.parallel = parallel
-    config.accumulate = 2
     config.average_decay = 0.9
     config.augment = ("pad_and_crop(1)",)
     config.model.name = "mlp"

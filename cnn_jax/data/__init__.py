@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from cnn_jax.data import embedded, official, splits
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.images import fit_channels, fit_size
-from cnn_jax.errors import unknown
+from cnn_jax.errors import UserError, unknown
 
 EMBEDDED: dict[str, Callable[[], tuple[Task, Split]]] = {
     "digits": embedded.digits,
@@ -33,6 +33,8 @@ def load(config: ConfigDict) -> Dataset:
     if config.name in EMBEDDED:
         task, everything = EMBEDDED[config.name]()
         train, test = splits.held_out(everything, config.test, config.split_seed, "data.test")
+        if len(test) == 0:
+            raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
     elif config.name in official.SETS:
         task, train, test = official.load(config.name, config.dir, config.download, config.mirror)
     else:

@@ -8,6 +8,7 @@ A transform is named in `config.augment` with its arguments: `"pad_and_crop(4)"`
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Sequence
 
@@ -38,15 +39,24 @@ TRANSFORMS: dict[str, Callable] = {
 
 
 def parse(call: str) -> Transform:
-    """The transform that `"name"` or `"name(arguments)"` asks for; arguments are literals."""
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", call)
+    """The transform that `"name"` or `"name(arguments)"` asks for; arguments are numbers."""
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", str(call))
     name, arguments = match.groups() if match else (call, None)
     if name not in TRANSFORMS:
         raise unknown("augment", name, sorted(TRANSFORMS))
+    signature = inspect.signature(TRANSFORMS[name])
     try:
         values = ast.literal_eval(f"({arguments},)") if arguments else ()
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"augment={call!r}: arguments must be plain numbers") from error
+        given = list(signature.bind(None, None, *values).arguments)[2:]
+        for parameter, value in zip(given, values, strict=True):
+            whole = signature.parameters[parameter].annotation == "int"
+            if type(value) not in ((int,) if whole else (int, float)) or value < 0:
+                raise ValueError
+    except (SyntaxError, TypeError, ValueError) as error:
+        wanted = ", ".join(str(p).replace("'", "") for p in [*signature.parameters.values()][2:])
+        raise UserError(
+            f"augment={call!r}: arguments must be plain numbers, none negative: {name}({wanted})"
+        ) from error
     return lambda key, image: TRANSFORMS[name](key, image, *values)
 
 

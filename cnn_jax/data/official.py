@@ -17,6 +17,7 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy as np
 from cnn_jax.data.dataset import Split, Task
 from cnn_jax.errors import UserError
 
+TIMEOUT = 30  # seconds without an answer or a byte
 CIFAR_SITE = "https://www.cs.toronto.edu/~kriz"
 
 
@@ -205,10 +207,7 @@ def load(name: str, data_dir: str, download: bool, mirror: str) -> tuple[Task, S
     0, and go on through the test examples.
     """
     published = SETS[name]
-    wanted = {**published.train, **published.test}
-    contents = read_all(
-        name, wanted, published.remote, Path(data_dir).expanduser(), download, mirror
-    )
+    contents = read_all(name, Path(data_dir).expanduser(), download, mirror)
     splits = []
     for part in (published.train, published.test):
         images, labels = published.parse({file: contents[file] for file in part})
@@ -218,19 +217,13 @@ def load(name: str, data_dir: str, download: bool, mirror: str) -> tuple[Task, S
     return Task("classification", published.classes), *splits
 
 
-def read_all(
-    name: str,
-    wanted: dict[str, tuple[str, ...]],
-    remote: dict[str, Remote],
-    root: Path,
-    download: bool,
-    mirror: str,
-) -> dict[str, bytes]:
-    """The unpacked bytes of every wanted file, each found, or downloaded once, and checked."""
-    places = [root / name, root]
-    contents = {}
-    for file, digests in wanted.items():
-        source = remote.get(file) or remote["*"]
+def read_all(name: str, root: Path, download: bool, mirror: str) -> dict[str, bytes]:
+    """The unpacked bytes of every file of a set, each found, or downloaded once, and checked."""
+    published, places = SETS[name], [root / name, root]
+    wanted = {**published.train, **published.test}
+    lying: dict[Path, list[str]] = {}
+    for file in wanted:
+        source = published.remote.get(file) or published.remote["*"]
         path = find(file, source, places)
         if path is None:
             if not download:
@@ -239,15 +232,21 @@ def read_all(
                     f"{' and '.join(map(str, places))}), and data.download is False"
                 )
             path = fetch(source, root / name, mirror)
-        content = unpack(path, file)
-        found = hashlib.sha256(content).hexdigest()
-        if found not in digests:
-            raise UserError(
-                f"{path} is not {name}'s published {file}: SHA-256 of its content is {found}, "
-                f"expected {digests[0]}; delete it to download it again"
-            )
-        contents[file] = content
-    return contents
+        lying.setdefault(path, []).append(file)
+
+    def read(path: Path) -> dict[str, bytes]:
+        contents = unpack(path, lying[path])
+        for file, content in contents.items():
+            found = hashlib.sha256(content).hexdigest()
+            if found not in wanted[file]:
+                raise UserError(
+                    f"{path} is not {name}'s published {file}: SHA-256 of its content is {found}, "
+                    f"expected {wanted[file][0]}; delete it to download it again"
+                )
+        return contents
+
+    with ThreadPoolExecutor() as pool:  # unpacking and hashing run beside each other
+        return {file: bytes_ for part in pool.map(read, lying) for file, bytes_ in part.items()}
 
 
 def find(file: str, source: Remote, places: list[Path]) -> Path | None:
@@ -260,22 +259,30 @@ def find(file: str, source: Remote, places: list[Path]) -> Path | None:
     return None
 
 
-def unpack(path: Path, file: str) -> bytes:
-    """The plain content of `file`, which `path` is, compresses or holds."""
+def unpack(path: Path, files: list[str]) -> dict[str, bytes]:
+    """The plain content of `files`, which `path` is, compresses or holds."""
     try:
         if path.name.endswith(".tar.gz"):
-            with tarfile.open(path) as archive:
-                members = [m for m in archive.getmembers() if Path(m.name).name == file]
-                if not members:
-                    raise UserError(f"{path} holds no {file}")
-                return archive.extractfile(members[0]).read()
+            return unpack_archive(path, files)
         opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
         with opener(path, "rb") as stream:
-            return stream.read()
+            return {files[0]: stream.read()}
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to download it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def unpack_archive(path: Path, files: list[str]) -> dict[str, bytes]:
+    contents = {}
+    with tarfile.open(path, "r|gz") as archive:  # one pass, nothing is written
+        for member in archive:
+            name = Path(member.name).name
+            if name in files and member.isfile():
+                contents[name] = archive.extractfile(member).read()
+    if missing := [file for file in files if file not in contents]:
+        raise UserError(f"{path} holds no {missing[0]}; delete it to download it again")
+    return contents
 
 
 def fetch(source: Remote, folder: Path, mirror: str) -> Path:
@@ -285,25 +292,33 @@ def fetch(source: Remote, folder: Path, mirror: str) -> Path:
 
     name = source.url.rsplit("/", 1)[-1]
     url = f"{mirror.rstrip('/')}/{name}" if mirror else source.url
-    print(f"downloading {url} to {folder}", file=sys.stderr)
+    print(f"downloading {url} to {folder}", flush=True)
     pooch.get_logger().setLevel("ERROR")
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         path = pooch.retrieve(
             url,
             known_hash=f"sha256:{source.sha256}",
             fname=name,
             path=os.fspath(folder),
-            downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30),
+            downloader=downloader,
         )
+    except (requests.RequestException, OSError) as error:
+        raise UserError(
+            f"{url} could not be downloaded ({innermost(error)}); put the file into {folder} by "
+            "hand, or set data.dir or data.mirror"
+        ) from error
     except ValueError as error:
         raise UserError(
-            f"{url} is not the published file or did not arrive whole: its SHA-256 is not "
-            f"{source.sha256}; nothing was kept, try again or set data.mirror"
-        ) from error
-    except (requests.RequestException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{url} could not be downloaded ({reason}); put the file into {folder} by hand, "
-            "or set data.dir or data.mirror"
+            f"{url} is not the published file: its SHA-256 is not {source.sha256}; "
+            "nothing was kept, try again or set data.mirror"
         ) from error
     return Path(path)
+
+
+def innermost(error: BaseException) -> str:
+    """What went wrong at the bottom: "Connection refused" rather than three layers around it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

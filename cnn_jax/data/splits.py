@@ -20,7 +20,8 @@ def held_out(split: Split, size: float, seed: int, key: str) -> tuple[Split, Spl
     if size == 0:
         return split, split.take(np.arange(0))
     classes = len(np.unique(split.labels)) if split.labels.dtype.kind == "i" else 1
-    if not classes <= count <= len(split) - classes:
+    whole = size < 1 or size == count
+    if not whole or not classes <= count <= len(split) - classes:
         raise UserError(
             f"{key}={size} holds out {count} of {len(split)} examples; "
             f"choose between {classes} and {len(split) - classes}, or a fraction below 1"

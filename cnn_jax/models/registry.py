@@ -57,12 +57,14 @@ def check_option(net: str, key: str, value: Any, kind: Any) -> Any:
     if plain is float and type(value) is int:
         return float(value)
     if plain is tuple and isinstance(value, list):
-        return tuple(value)
+        value = tuple(value)
     if plain in (int, float, str, bool, tuple, type(None)) and type(value) is not plain:
         raise UserError(
             f"{net}: {label}={value!r} has the wrong type {type(value).__name__}; "
             f"expected {plain.__name__}"
         )
+    if plain is tuple and (items := typing.get_args(kind)) and items[-1] is Ellipsis:
+        return tuple(check_option(net, key, entry, items[0]) for entry in value)
     return value
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -119,13 +118,13 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # of many kinds, for a file that torch cannot or will not read
+        if type(error).__name__ != "UnpicklingError":
+            raise UserError(f"weights={str(path)!r} is no whole file of torch's") from error
         raise UserError(
             f"weights={str(path)!r} holds more than tensors, and torch refuses to run its code: "
             "save the state_dict alone, or as .safetensors"
         ) from error
-    except Exception as error:  # torch raises many kinds for a file that it cannot read
-        raise UserError(f"weights={str(path)!r} is no whole file of torch's") from error
     while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):

@@ -1,0 +1,88 @@
+"""The range of every number in a config, in the words of its error."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cnn_jax.errors import UserError
+
+COUNT, POSITIVE, SHARE = ">= 0", "> 0", ">= 0 and < 1"
+SEED = ">= 0 and < 4294967296"
+
+RANGES = {
+    "seed": SEED,
+    "epochs": POSITIVE,
+    "batch_size": ">= 1",
+    "eval_batch_size": COUNT,
+    "eval_every_epochs": POSITIVE,
+    "early_stopping_patience": COUNT,
+    "log_every_steps": COUNT,
+    "devices": COUNT,
+    "accumulate": ">= 1",
+    "clip_norm": ">= 0",
+    "average_decay": SHARE,
+    "model.num_classes": ">= 1",
+    "model.dropout": SHARE,
+    "model.auxiliary_dropout": SHARE,
+    "model.stochastic_depth": SHARE,
+    "model.hidden": ">= 1",
+    "model.width": POSITIVE,
+    "model.kernel": ">= 1",
+    "model.groups": ">= 1",
+    "data.image_size": COUNT,
+    "data.channels": COUNT,
+    "data.validation": ">= 0",
+    "data.test": ">= 0",
+    "data.split_seed": SEED,
+    "loss.label_smoothing": SHARE,
+    "loss.auxiliary_weights": ">= 0",
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.momentum": SHARE,
+    "optimizer.b1": SHARE,
+    "optimizer.b2": SHARE,
+    "optimizer.decay": SHARE,
+    "optimizer.eps": POSITIVE,
+    "optimizer.weight_decay": ">= 0",
+    "schedule.gamma": POSITIVE,
+    "schedule.every_epochs": POSITIVE,
+    "schedule.at_epochs": POSITIVE,
+    "schedule.final_fraction": ">= 0",
+    "schedule.patience": ">= 1",
+    "schedule.threshold": "> 0 and < 1",
+    "schedule.cooldown": COUNT,
+    "schedule.warmup_epochs": ">= 0",
+    "schedule.warmup_from": ">= 0",
+    "checkpoint.every_steps": COUNT,
+    "checkpoint.keep": ">= 1",
+}
+COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt}
+
+
+def check(config: ConfigDict) -> None:
+    """Raises `UserError` for the first number, or entry of a tuple, that is out of its range."""
+    for key, wanted in RANGES.items():
+        value = lookup(config, key)
+        for entry in value if isinstance(value, tuple | list) else [value]:
+            if entry is not None and not within(entry, wanted):
+                raise UserError(f"{key}={value!r} is out of range: choose a number {wanted}")
+
+
+def lookup(config: ConfigDict, key: str) -> Any:
+    """The value of a dotted key, None where the config has no such key."""
+    for part in key.split("."):
+        if part not in config:
+            return None
+        config = config[part]
+    return config
+
+
+def within(value: Any, wanted: str) -> bool:
+    """Whether `value` is a finite number that satisfies, for example, ">= 0 and < 1"."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    pairs = [condition.split() for condition in wanted.split(" and ")]
+    return all(COMPARISONS[sign](value, float(bound)) for sign, bound in pairs)

@@ -1,0 +1,289 @@
+"""Every mistake ends in one line that names key, value and choices, status 2, and nothing lost."""
+
+import fcntl
+import json
+import shutil
+
+import pytest
+from ml_collections import ConfigDict
+
+from cnn_jax import limits
+from configs.base import base
+from tests import commands
+
+TINY = f"--config={commands.CONFIG}"
+
+
+def error_of(*words, **options):
+    """The one line on stderr of a command that must fail with status 2."""
+    command = commands.start(*words, **options)
+    assert command.wait() == 2, command.err
+    assert command.err.startswith("error: ")
+    assert command.err.count("\n") == 1
+    assert command.out == ""
+    return command.err
+
+
+# words after the config -> what the line must hold
+MISTAKES = {
+    # the command line
+    "stray": "unexpected argument 'stray'",
+    "--foo=1": "--foo is no flag",
+    "--wrkdir=/tmp": "did you mean 'workdir'?",
+    "--mode=foo": "--mode='foo': value should be one of <train|evaluate>",
+    "--dry_run=perhaps": "--dry_run='perhaps'",
+    "--config.batch_size": "Missing value for flag --config.batch_size",
+    f"{TINY} ": "--config is given twice",
+    # keys
+    "--config.batchsize=64": "config.batchsize=64: there is no such key (did you mean 'batch_size'",
+    "--config.model.dropot=0.1": "(did you mean 'model.dropout'",
+    "--config.optimiser.name=sgd": "config has accumulate, augment, average_decay, batch_size, ",
+    "--config.optimizer.nam=sgd": "config.optimizer has b1, b2, decay, ",
+    "--config.data=mnist": "config.data is no value, it has the keys channels, dir, ",
+    "--config.data.name.of=mnist": "config.data.name is a value, it has no keys",
+    "--noconfig.data.downlod": "(did you mean 'data.download'",
+    # types
+    "--config.batch_size=abc": "config.batch_size='abc' has the wrong type: expected int",
+    "--config.batch_size=12.5": "config.batch_size='12.5' has the wrong type: expected int",
+    "--config.epochs=long": "config.epochs='long' has the wrong type: expected float",
+    "--config.data.download=maybe": "config.data.download='maybe' has the wrong type: expected boo",
+    "--config.model.hidden=(a,b)": "model.hidden=('(a,b)',) is out of range: choose a number >= 1",
+    # choices
+    "--config.data.name=digit": "data.name='digit' is unknown (did you mean 'digits'",
+    "--config.data.name=x": "choices: digits, digits_angle, mnist, fashion_mnist, cifar10, ",
+    "--config.data.fit=stretch": "data.fit='stretch' is unknown; choices: pad, bilinear, nearest",
+    "--config.data.normalisation=x": "choices: per_channel, per_pixel_mean, minus_one_to_one, ",
+    "--config.data.channels=2": "data.channels=2, but the images have 1; choices: 0, 1, 3",
+    "--config.model.name=mpl": "model.name='mpl' is unknown (did you mean 'mlp'",
+    "--config.model.norm=bach": "mlp: model.norm='bach' is unknown (did you mean 'batch'",
+    "--config.model.name=lenet5": "model.hidden=(16,) is no option of lenet5",
+    "--config.optimizer.name=adm": "optimizer.name='adm' is unknown (did you mean 'adam'",
+    "--config.optimizer.weight_decay_kind=l1": "choices: l2, decoupled",
+    "--config.schedule.name=cosin": "schedule.name='cosin' is unknown (did you mean 'cosine'",
+    "--config.schedule.warmup=exp": "schedule.warmup='exp' is unknown; choices: linear, constant",
+    "--config.loss.name=entropy": "choices: softmax_cross_entropy, binary_cross_entropy, ",
+    "--config.dtype=float16": "dtype='float16' is unknown (did you mean 'bfloat16' or 'float32'",
+    "--config.parallel=jits": "parallel='jits' is unknown (did you mean 'jit'?); choices: ",
+    "--config.augment=flip": "augment='flip' is unknown (did you mean 'horizontal_flip'",
+    "--config.augment=pad_and_crop(1,2)": "none negative: pad_and_crop(pad: int = 4)",
+    "--config.augment=pad_and_crop(-1)": "augment='pad_and_crop(-1)': ",
+    "--config.augment=pad_and_crop(a)": "augment='pad_and_crop(a)': ",
+    # ranges
+    "--config.epochs=0": "epochs=0.0 is out of range: choose a number > 0",
+    "--config.epochs=inf": "epochs=inf is out of range",
+    "--config.batch_size=-3": "batch_size=-3 is out of range: choose a number >= 1",
+    "--config.seed=-1": "seed=-1 is out of range",
+    "--config.optimizer.learning_rate=nan": "optimizer.learning_rate=nan is out of range",
+    "--config.optimizer.momentum=1": "optimizer.momentum=1.0 is out of range",
+    "--config.loss.label_smoothing=1": "choose a number >= 0 and < 1",
+    "--config.model.dropout=2": "model.dropout=2.0 is out of range: choose a number >= 0 and < 1",
+    "--config.model.hidden=(16,-1)": "model.hidden=(16, -1) is out of range: choose a number >= 1",
+    "--config.checkpoint.keep=0": "checkpoint.keep=0 is out of range: choose a number >= 1",
+    "--config.schedule.warmup_epochs=5": "schedule.warmup_epochs=5.0 leaves nothing of epochs=2.0",
+    "--config.schedule.gamma=1": "schedule.gamma=1.0 must be < 1 for schedule.name='plateau'",
+    # what does not fit
+    "--config.batch_size=1400": "batch_size=1400 is larger than the training split of digits (1294",
+    "--config.devices=9": "devices=9, but there are 1; 0 takes all",
+    "--config.data.validation=1430": "data.validation=1430.0 holds out 1430 of 1438 examples",
+    "--config.data.validation=20.5": "data.validation=20.5 holds out 20 of 1438 examples",
+    "--config.data.test=0": "data.test=0.0: digits has no test split of its own",
+    "--config.data.image_size=4": "data.image_size=4 is smaller than the images (8x8)",
+    "--config.model.num_classes=9": "model.num_classes=9 does not fit digits, which needs 10",
+    "--config.data.name=digits_angle": "which needs 1",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistake(tmp_path, words):
+    workdir = tmp_path / "run"
+    fit = ["--config.data.fit=pad"] if "image_size" in words else []
+    line = error_of(TINY, f"--workdir={workdir}", *fit, words.strip())
+    assert MISTAKES[words] in line
+    assert not workdir.exists()
+
+
+def test_batch_that_does_not_divide_over_the_devices(tmp_path):
+    words = [TINY, f"--workdir={tmp_path / 'run'}", "--config.batch_size=100"]
+    line = error_of(*words, devices=8)
+    assert "batch_size=100 does not divide over 8 devices; the nearest that does: 104" in line
+
+
+def test_image_too_small_for_the_net(tmp_path):
+    words = ["--config=configs/alexnet.py", f"--workdir={tmp_path / 'run'}"]
+    line = error_of(*words, "--config.data.image_size=32")
+    assert "pixels, not 32x32: set config.data.image_size=" in line
+    assert not (tmp_path / "run").exists()
+
+
+CONFIGS = {
+    "def get_config(:\n    pass\n": "config.py, line 1: ",
+    "import missing_module\n": "line 1: ModuleNotFoundError: No module named 'missing_module'",
+    "def get_config():\n    return unknown\n": "line 2: NameError: name 'unknown' is not defined",
+    "def get_config():\n    return 3\n": "get_config returns no ConfigDict but 3",
+    "config = 3\n": "has no attribute 'get_config'",
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_config_file_that_is_wrong(tmp_path, text):
+    (tmp_path / "config.py").write_text(text)
+    assert CONFIGS[text] in error_of(f"--config={tmp_path / 'config.py'}")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], "--config is missing: name a file, like --config=configs/lenet5.py"),
+        (["--config=configs/lenet.py"], "no Python file (did you mean 'configs/lenet5.py'"),
+        (["--config=missing.py"], "--config='missing.py': 'missing.py' is no Python file"),
+        (["--config=README.md"], "'README.md' is no Python file"),
+        (["--config.epochs=1"], "--config.epochs=1 needs --config=FILE before it"),
+        ([f"{TINY}:jit:x"], "parallel='jit:x' is unknown"),
+        (["--config=configs/lenet5.py:mnst"], "data.name='mnst' is unknown (did you mean 'mnist'"),
+    ],
+)
+def test_config_flag(words, wanted):
+    assert wanted in error_of(*words)
+
+
+def test_help_is_no_error():
+    command = commands.start("--help")
+    assert command.wait() == 0
+    for flag in ("--config: ", "--workdir: ", "--mode: ", "dry_run: "):
+        assert flag in command.out
+
+
+def test_config_of_one_s_own_from_another_folder(tmp_path):
+    """It may import `configs.base`, and its neighbours in a package."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/__init__.py").touch()
+    (tmp_path / "mine/sizes.py").write_text("BATCH = -7\n")
+    (tmp_path / "mine/own.py").write_text(
+        "from configs.base import base\nfrom mine.sizes import BATCH\n"
+        "def get_config():\n    config = base('own', 'digits', 8)\n"
+        "    config.batch_size = BATCH\n    return config\n"
+    )
+    line = error_of(f"--config={tmp_path / 'mine/own.py'}", cwd=tmp_path)
+    assert "batch_size=-7 is out of range" in line
+    line = error_of("--config=mine/own.py", cwd=tmp_path)
+    assert "batch_size=-7 is out of range" in line
+    path = commands.ROOT / "configs/lenet5.py"
+    assert "epochs=-1.0" in error_of(f"--config={path}", "--config.epochs=-1", cwd=tmp_path)
+
+
+# Work folders
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a short run that is done."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    command = commands.start(TINY, f"--workdir={folder}", "--config.epochs=0.3")
+    assert command.wait() == 0, command.err
+    return folder
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_workdir_of_another_config(finished):
+    before = contents(finished)
+    line = error_of(
+        TINY, f"--workdir={finished}", "--config.batch_size=32", "--config.model.dropout=0.1"
+    )
+    assert f"workdir={str(finished)!r} holds a run of another config; keys that differ: " in line
+    assert "batch_size (64 there, 32 here), epochs (0.3 there, 2.0 here), " in line
+    assert "model.dropout (0.2 there, 0.1 here); choose another --workdir" in line
+    assert contents(finished) == before
+
+
+def test_place_of_the_data_may_change(finished):
+    command = commands.start(
+        TINY, f"--workdir={finished}", "--config.epochs=0.3", "--config.data.dir=/elsewhere"
+    )
+    assert command.wait() == 0, command.err
+
+
+def test_run_without_a_checkpoint_gives_way(tmp_path):
+    """Nothing is lost when a run that never saved is started with a lower rate."""
+    words = [TINY, f"--workdir={tmp_path}", "--config.epochs=0.3"]
+    assert "is not finite at step" in failure(*words, "--config.optimizer.learning_rate=1e30")
+    again = commands.start(*words)
+    assert again.wait() == 0, again.err
+
+
+def failure(*words):
+    """The line of a command that fails after it began."""
+    command = commands.start(*words)
+    assert command.wait() == 2
+    assert command.err.count("\n") == 1
+    return command.err
+
+
+def test_workdir_in_use(finished):
+    with open(finished / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = error_of(TINY, f"--workdir={finished}", "--config.epochs=0.3")
+    assert line == f"error: workdir={str(finished)!r} is in use by another process\n"
+
+
+def test_workdir_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("text")
+    assert "is a file: name a folder" in error_of(TINY, f"--workdir={tmp_path / 'file'}")
+    line = error_of(TINY, f"--workdir={tmp_path / 'file/below'}")
+    assert f"workdir={str(tmp_path / 'file/below')!r} cannot be used: Not a directory" in line
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_evaluate_needs_a_run(tmp_path, finished):
+    line = error_of(TINY, "--mode=evaluate", f"--workdir={tmp_path / 'none'}")
+    assert "holds no run: train first, or name another --workdir" in line
+    assert not (tmp_path / "none").exists()
+    shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    words = [TINY, "--config.epochs=0.3", "--mode=evaluate", f"--workdir={tmp_path / 'run'}"]
+    assert "holds no whole checkpoint: train first" in error_of(*words)
+
+
+def test_config_of_a_run_that_cannot_be_read(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run/config.json").write_text("{")
+    line = error_of(TINY, f"--workdir={tmp_path / 'run'}")
+    assert f"{tmp_path / 'run/config.json'} cannot be read" in line
+
+
+def test_evaluate_prints_and_writes_the_report_of_the_run(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    wanted = json.loads((finished / "report.json").read_text())
+    (tmp_path / "run/report.json").unlink()
+    words = [TINY, "--config.epochs=0.3", "--mode=evaluate", f"--workdir={tmp_path / 'run'}"]
+    command = commands.start(*words)
+    assert command.wait() == 0, command.err
+    assert json.loads((tmp_path / "run/report.json").read_text()) == wanted
+    assert f"accuracy {wanted['accuracy']:.4f}" in command.out
+
+
+# The table of ranges
+
+
+def numbers(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield prefix + key
+
+
+def test_every_number_of_a_config_has_a_range():
+    assert {*numbers(base("any", "digits", 32))} <= {*limits.RANGES}
+
+
+def test_ranges():
+    assert limits.within(0, ">= 0")
+    assert not limits.within(0, "> 0")
+    assert limits.within(0.5, ">= 0 and < 1")
+    assert not limits.within(1, ">= 0 and < 1")
+    assert not limits.within(True, ">= 0")
+    assert not limits.within("1", ">= 0")
+    assert not limits.within(float("inf"), ">= 0")

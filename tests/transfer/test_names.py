@@ -1,0 +1,116 @@
+"""Name maps: every tensor of the source is used once, and has the place its shape says."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.transfer import importer
+from cnn_jax.transfer.maps import MAPS
+from cnn_jax.transfer.names import stage_of, their_tensor
+
+with (Path(__file__).parent / "state_dicts.csv").open(newline="") as file:
+    ROWS = list(csv.DictReader(file))
+
+# One net of each kind; the others differ in depth or width.
+QUICK = {
+    "alexnet_torchvision",
+    "vgg16",
+    "vgg11_bn",
+    "googlenet_torchvision",
+    "inception_v3",
+    "inception_v4",
+    "resnet18",
+    "resnet50_v1_5",
+    "resnet50_v2",
+    "seresnet50",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "convnext_tiny",
+}
+
+
+def their_shape(shape):
+    """Our shape in torch's order; sides of 1 left out, as 1x1 convolutions may be dense there."""
+    return [n for n in importer.torch_shape(shape) if n != 1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=row["name"], marks=() if row["name"] in QUICK else pytest.mark.slow)
+        for row in ROWS
+    ],
+)
+def test_every_tensor_is_used_once(row):
+    name = row["name"]
+    names = MAPS[name]()
+    trees = importer.shapes(models.create(name, **names.options), name)
+    theirs = {}
+    for tree in trees:
+        for ours, shape in tree.items():
+            tensor = their_tensor(names, ours)
+            assert tensor not in theirs, f"{tensor} is used twice"
+            theirs[tensor] = their_shape(shape)
+    lines = sorted(f"{tensor} {shape}" for tensor, shape in theirs.items())
+    assert len(lines) == int(row["tensors"])
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == row["sha256"]
+
+
+def test_maps_are_of_registered_nets():
+    assert set(MAPS) <= set(models.names())
+    assert {row["name"] for row in ROWS} == set(MAPS) - {"bn_inception"}  # of neither library
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_no_module_has_two_names(name):
+    theirs = list(MAPS[name]().modules.values())
+    assert len(set(theirs)) == len(theirs)
+
+
+def test_a_stage_is_found_by_its_name_or_its_module():
+    names = MAPS["googlenet_torchvision"]()
+    assert stage_of(names, "inception4a")[0] == "inception_4a"
+    assert stage_of(names, "maxpool2")[0] == "pool2"
+    assert stage_of(names, "inception3a.branch1.conv")[0] == "inception_3a/1x1"
+    assert stage_of(names, "nowhere") is None
+
+
+@pytest.mark.parametrize("name", ["alexnet_torchvision", "vgg11_bn", "googlenet_torchvision"])
+def test_flat_layers_are_of_the_maps_size(name):
+    names = MAPS[name]()
+    params, _ = importer.shapes(models.create(name, **names.options), name)
+    assert names.flat
+    for layer, maps in names.flat.items():
+        assert params[f"{layer}/kernel"][0] == np.prod(maps)
+
+
+def test_layouts():
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(5, 3, 2, 4)).astype(np.float32)  # OIHW
+    ours = importer.ours_from(kernel, (2, 4, 3, 5))
+    assert ours[1, 2, 0, 3] == kernel[3, 0, 1, 2]
+    dense = rng.normal(size=(5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(importer.ours_from(dense, (3, 5)), dense.T)
+    np.testing.assert_array_equal(importer.ours_from(dense[..., None, None], (3, 5)), dense.T)
+    np.testing.assert_array_equal(importer.ours_from(dense, (1, 1, 3, 5))[0, 0], dense.T)
+    assert importer.ours_from(dense, (5, 3)) is None
+    assert importer.ours_from(kernel, (3, 5)) is None
+    np.testing.assert_array_equal(importer.ours_from(np.ones((4, 1, 1)), (4,)), np.ones(4))
+    np.testing.assert_array_equal(importer.ours_from(np.ones((1, 4)), (4,)), np.ones(4))
+    assert importer.ours_from(np.ones((2, 2)), (4,)) is None
+
+
+def test_flattened_inputs_are_reordered():
+    """torch's first dense layer counts its inputs as C, H, W; ours as H, W, C."""
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, 3, 4)).astype(np.float32)  # C, H, W
+    weight = rng.normal(size=(5, 24)).astype(np.float32)
+    ours = importer.ours_from(weight, (24, 5), flat=(2, 3, 4))
+    np.testing.assert_allclose(
+        maps.transpose(1, 2, 0).reshape(-1) @ ours, weight @ maps.reshape(-1), rtol=1e-5
+    )
