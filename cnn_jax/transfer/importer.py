@@ -335,7 +335,7 @@ def compare(
         for name, (ours, value) in single.items()
     ]
     if not all(one.agrees for one in found):
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.default_device(processor()):
             double = {name: value for name, (_, value) in results(np.float64).items()}
         exact = reference.exact_logits
         confirmed = exact is not None and "logits" in double
@@ -375,6 +375,14 @@ def forward(
         output, state = apply(variables, images)
     flat = traverse_util.flatten_dict(state.get("intermediates", {}), sep="/")
     return output, {name.removesuffix("/__call__"): values[0] for name, values in flat.items()}
+
+
+def processor() -> jax.Device | None:
+    """The CPU, for float64, which some accelerators lack; None where JAX was told to have none."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
 
 
 def load_array(path: Path) -> np.ndarray:

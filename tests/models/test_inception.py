@@ -258,7 +258,6 @@ def test_norms_decide_about_biases():
     assert not biased("googlenet", norm="batch")
     assert not biased("bn_inception")
     assert biased("bn_inception", bias=True)
-    assert biased("bn_inception", norm="none")
     assert biased("bn_inception", norm="layer")
 
 
