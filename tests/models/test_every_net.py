@@ -1,0 +1,106 @@
+"""Every registered net on small images: finite, trainable in every parameter, train and bfloat16.
+
+The ordinary run compiles one net of each kind that is cheap to compile; `-m slow` the others.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from cnn_jax import models
+from cnn_jax.errors import UserError
+
+FAST = ("mlp", "lenet5_1998", "bn_lenet", "alexnet", "googlenet", "resnet20_cifar")
+NAMES = [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in models.names()
+]
+KEY = jax.random.key(0)
+CLASSES, EXAMPLES = 5, 4
+
+
+def abstract(net, shape):
+    images = jax.ShapeDtypeStruct((EXAMPLES, *shape), jnp.float32)
+    rngs = {"params": KEY, "dropout": KEY}
+    return jax.eval_shape(lambda x: net.init(rngs, x, train=True), images)
+
+
+def smallest(name, net):
+    """The shape of small images that the net takes: 32 pixels, or the minimum that it asks for."""
+    height, _, channels = models.REGISTRY[name].input_shape
+    shape = (min(32, height), min(32, height), channels)
+    try:
+        return shape, abstract(net, shape)
+    except UserError as error:
+        side = int(re.search(r"at least (\d+)x\1 pixels", str(error))[1])
+        shape = (side, side, channels)
+        return shape, abstract(net, shape)
+
+
+def fill(variables):
+    """Values that keep the signal of deep residual nets in range; none is left at zero."""
+    random = np.random.RandomState(0)
+
+    def value(path, leaf):
+        if path[-1] == "kernel":
+            fan_in = np.prod(leaf.shape[:-1])
+            return random.randn(*leaf.shape) * np.sqrt(2 / fan_in)
+        low, high = {"scale": (0.1, 0.3), "var": (0.8, 1.2)}.get(path[-1], (-0.1, 0.1))
+        return random.uniform(low, high, leaf.shape)
+
+    flat = {path: value(path, leaf) for path, leaf in flatten_dict(variables).items()}
+    return unflatten_dict({path: np.float32(v) for path, v in flat.items()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_net(name):
+    net = models.create(name, num_classes=CLASSES)
+    half = models.create(name, num_classes=CLASSES, dtype=jnp.bfloat16)
+    shape, variables = smallest(name, net)
+    variables = fill(variables)
+    images = np.random.RandomState(1).randn(EXAMPLES, *shape).astype(np.float32)
+
+    def loss(params, images):
+        out, _ = net.apply(
+            {**variables, "params": params},
+            images,
+            train=True,
+            rngs={"dropout": KEY},
+            mutable=["batch_stats"],
+        )
+        heads = (out.logits, *out.auxiliary)
+        return -sum(jax.nn.log_softmax(logits)[:, 0].mean() for logits in heads), out
+
+    @jax.jit
+    def everything(variables, images):
+        (_, trained), gradients = jax.value_and_grad(loss, has_aux=True)(
+            variables["params"], images
+        )
+        largest = jax.tree.map(lambda g: jnp.abs(g).max(), gradients)
+        evaluated = net.apply(variables, images)
+        return trained, largest, evaluated, half.apply(variables, images).logits
+
+    trained, largest, evaluated, rough = jax.device_get(everything(variables, images))
+    logits = evaluated.logits
+    assert logits.shape == (EXAMPLES, CLASSES)
+    assert logits.dtype == np.float32
+    assert evaluated.auxiliary == ()
+    for out in (logits, trained.logits, *trained.auxiliary):
+        assert np.isfinite(out).all()
+    assert np.ptp(logits, axis=0).max() > 0, "the same logits for every image"
+
+    for path, size in flatten_dict(largest, sep="/").items():
+        assert np.isfinite(size), f"gradient of {path} is {size}"
+        assert size > 0, f"no gradient reaches {path}"
+
+    random = any(getattr(net, field, 0) for field in ("dropout", "stochastic_depth"))
+    differ = np.abs(trained.logits - logits).max() > 1e-4 * np.abs(logits).max()
+    assert differ == ("batch_stats" in variables or random)
+
+    assert rough.dtype == jnp.bfloat16
+    error = np.linalg.norm(np.float32(rough) - logits) / np.linalg.norm(logits)
+    print(f"{name}: bfloat16 differs by {error:.4f}")
+    assert error < 0.1
