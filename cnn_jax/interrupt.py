@@ -6,6 +6,9 @@ import signal
 import threading
 from types import FrameType
 
+import jax
+from jax.experimental import multihost_utils
+
 
 class Interrupted(Exception):
     """The run was asked to stop, has saved, and can go on; exit status 128 + the signal."""
@@ -18,7 +21,8 @@ class Interrupted(Exception):
 class Interruption:
     """While active, the first SIGTERM or SIGINT is remembered instead of ending the process.
 
-    A second Ctrl-C ends it at once; a second SIGTERM changes nothing.
+    A second Ctrl-C ends it at once; a second SIGTERM changes nothing. Of several processes, one
+    that gets a SIGTERM stops all, at the same step: jax watches for it there.
     """
 
     def __init__(self) -> None:
@@ -26,10 +30,17 @@ class Interruption:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
+        alone = jax.process_count() == 1
+        if alone and threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT):
                 self._previous[signum] = signal.signal(signum, self._remember)
         return self
+
+    def asked(self, step: int) -> int | None:
+        """The signal that asks to stop after `step`; to be called after every step."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            return signal.SIGTERM
+        return self.signum
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:

@@ -161,10 +161,10 @@ class Training:
                 progress.step += 1
                 under_way.add(done)
                 self.after_step(evaluator)
-                if interruption.signum is not None:
+                if signum := interruption.asked(progress.step):
                     self.save()
                     self.checkpoints.wait()
-                    raise Interrupted(interruption.signum, progress.step)
+                    raise Interrupted(signum, progress.step)
 
     def announce(self) -> None:
         """The line above the log: what trains on what, from where."""

@@ -75,8 +75,9 @@ def start(
     cwd: Path = ROOT,
     file_limit: int = 0,
     to_be_killed: bool = False,
+    **variables: str,
 ) -> Command:
-    """Starts `python -m cnn_jax.main words...`.
+    """Starts `python -m cnn_jax.main words...` with environment `variables`.
 
     `file_limit` is the size in bytes beyond which a write fails. Such a process, and one that is
     `to_be_killed`, reads compiled programs but writes none: half of one would harm the others.
@@ -85,21 +86,27 @@ def start(
     for name in ("out", "err"):
         (outputs / name).touch()
     argv = ["cnn_jax/main.py", *map(str, words)]
-    process = SERVER.Process(
-        target=_run, args=(argv, outputs, devices, cwd, file_limit, to_be_killed)
-    )
+    arguments = (argv, outputs, devices, cwd, file_limit, to_be_killed, variables)
+    process = SERVER.Process(target=_run, args=arguments)
     process.start()
     return Command(process, outputs)
 
 
 def _run(
-    argv: list[str], outputs: Path, devices: int, cwd: Path, file_limit: int, to_be_killed: bool
+    argv: list[str],
+    outputs: Path,
+    devices: int,
+    cwd: Path,
+    file_limit: int,
+    to_be_killed: bool,
+    variables: dict[str, str],
 ) -> None:
     import jax
 
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(outputs / name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    os.environ.update(variables)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     compiled = os.environ.get("CNN_JAX_TEST_CACHE", str(outputs.parent / "compiled"))
     jax.config.update("jax_compilation_cache_dir", compiled)

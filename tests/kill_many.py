@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+import orbax.checkpoint as ocp
 
 from cnn_jax.checkpoint import SUMS, Checkpoints
 from tests import commands
@@ -48,15 +50,21 @@ def left_behind(workdir: Path) -> dict[str, Any]:
     """All that a finished run is judged by: hashes of the state, the log, the report, the files."""
     checkpoints = Checkpoints(workdir)
     names = sorted(path.name for path in checkpoints.folder.iterdir())
-    last = checkpoints.restore(checkpoints.newest_whole(), None)
+    last = checkpoints.path(checkpoints.newest_whole())
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        tree = reader.metadata(last / "state").item_metadata.tree
+        as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        state = reader.restore(last / "state", restore_args=as_arrays)
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        meta = reader.restore(last / "meta")
     digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(last.tree):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-        digest.update(jax.device_get(leaf).tobytes())
+        digest.update(leaf.tobytes())
     return {
         "checkpoints": names,
         "state": digest.hexdigest(),
-        "meta": last.meta,
+        "meta": meta,
         "rows": (workdir / "metrics.jsonl").read_text(),
         "report": json.loads((workdir / "report.json").read_text()),
         "files": sorted(path.name for path in workdir.iterdir()),
@@ -157,7 +165,6 @@ def main() -> None:
     parser.add_argument("--parallel", choices=DEVICES, default="jit")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    jax.config.update("jax_num_cpu_devices", DEVICES[options.parallel])
     with tempfile.TemporaryDirectory() as folder:
         killer = Killer(options.parallel, Path(folder), options.seed)
         while killer.seen["kills"] < options.kills:
