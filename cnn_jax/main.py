@@ -25,13 +25,13 @@ def main(argv: Sequence[str]) -> int | None:
 
     import jax
 
-    from cnn_jax import train
+    from cnn_jax import dry_run, train
     from cnn_jax.interrupt import Interrupted
 
     if DISTRIBUTED.value:
         jax.distributed.initialize()
     if DRY_RUN.value:
-        train.dry_run(config, workdir)
+        dry_run.dry_run(config)
         return None
     if MODE.value == "evaluate":
         train.evaluate_only(config, workdir)
