@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from cnn_jax.errors import UserError, not_written
 
 SUMS = "SHA256SUMS"
+NOTHING, DAMAGED = -1, -2  # in place of a step: nothing was saved; all that was is damaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,8 +196,20 @@ class Checkpoints:
         """The step to restore: `prefer` if it is whole, else the newest that is.
 
         Says on stderr which file of which save was bad, and sets such a save aside. None when
-        nothing was ever saved; raises `UserError` when all that was saved is damaged.
+        nothing was ever saved; raises `UserError` when all that was saved is damaged. Process 0
+        decides for all.
         """
+        step = self._choose(prefer) if jax.process_index() == 0 else None
+        if jax.process_count() > 1:
+            step = int(multihost_utils.broadcast_one_to_all(np.int32(step or 0)))
+        if step == DAMAGED:
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged: bring back a copy of one, or "
+                "remove that folder to start from nothing"
+            )
+        return None if step == NOTHING else step
+
+    def _choose(self, prefer: int | None) -> int:
         candidates = self.steps()[::-1]
         if prefer in candidates:
             candidates.sort(key=lambda step: step != prefer)
@@ -203,16 +218,10 @@ class Checkpoints:
             if problem is None:
                 return step
             print(f"warning: checkpoint {step} is damaged: {problem}", file=sys.stderr)
-            if jax.process_index() == 0:
-                aside = self.path(step).with_suffix(".damaged")
-                shutil.rmtree(aside, ignore_errors=True)
-                self.path(step).rename(aside)
-        if damaged := sorted(path.name for path in self.folder.glob("*.damaged")):
-            raise UserError(
-                f"every checkpoint in {self.folder} is damaged ({', '.join(damaged)}): bring back "
-                "a copy of one, or remove that folder to start from nothing"
-            )
-        return None
+            aside = self.path(step).with_suffix(".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            self.path(step).rename(aside)
+        return DAMAGED if any(self.folder.glob("*.damaged")) else NOTHING
 
     def restore(self, step: int, target: Any) -> Restored:
         """The save of `step`, as `target`: a tree of arrays or of `jax.ShapeDtypeStruct`."""

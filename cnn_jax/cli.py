@@ -181,6 +181,25 @@ def wrong_value(text: str, config: ConfigDict | None) -> str:
     return f"{name}={value!r} has the wrong type: expected {config.get_type(key).__name__}"
 
 
+def join_processes() -> None:
+    """`jax.distributed` as the cluster says, or these variables: JAX_COORDINATOR_ADDRESS
+    (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0).
+    """
+    import jax
+
+    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    given = [name for name in names if name in os.environ]
+    if given and len(given) < len(names):
+        raise UserError(f"--distributed: {given[0]} is set, so set all of {', '.join(names)}")
+    if not given:
+        jax.distributed.initialize()
+        return
+    address, count, index = (os.environ[name] for name in names)
+    if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
+        raise UserError(f"--distributed: JAX_PROCESS_ID={index} of JAX_NUM_PROCESSES={count}")
+    jax.distributed.initialize(address, int(count), int(index))
+
+
 def same_command(workdir: str) -> str:
     """The command line that goes on with this run."""
     words = sys.argv[1:]

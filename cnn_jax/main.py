@@ -23,13 +23,11 @@ def main(argv: Sequence[str]) -> int | None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     workdir = WORKDIR.value or f"runs/{config.name}-{config.data.name}"
 
-    import jax
-
     from cnn_jax import dry_run, train
     from cnn_jax.interrupt import Interrupted
 
     if DISTRIBUTED.value:
-        jax.distributed.initialize()
+        cli.join_processes()
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None

@@ -267,7 +267,8 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
 def finish(training: Training) -> dict[str, Any]:
     """The end of a run: the best state on the test split, the report and the curves."""
     found = write_report(training.run, training.best_state(), "test", training.folder)
-    report.draw_curves(training.folder / "metrics.jsonl", training.folder / "curves.png")
+    if jax.process_index() == 0:
+        report.draw_curves(training.folder / "metrics.jsonl", training.folder / "curves.png")
     training.writers.say("\n" + report.as_text(found))
     training.writers.say(f"\nreport.json, curves.png and metrics.jsonl are in {training.folder}")
     return found

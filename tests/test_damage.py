@@ -150,7 +150,7 @@ def test_all_damaged_is_an_error_again_and_again(copy):
     for step in (1, 2):
         delete(next((copy / f"checkpoints/{step:08d}/state").rglob("d/*")), None)
     for _ in range(2):
-        with pytest.raises(UserError, match=r"every checkpoint in .* is damaged \(00000001"):
+        with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
             Checkpoints(copy).newest_whole()
 
 
