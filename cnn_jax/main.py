@@ -23,13 +23,13 @@ def main(argv: Sequence[str]) -> int | None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     workdir = WORKDIR.value or f"runs/{config.name}-{config.data.name}"
 
-    from cnn_jax import train
+    from cnn_jax import dry_run, train
     from cnn_jax.interrupt import Interrupted
 
     if DISTRIBUTED.value:
         cli.join_processes()
     if DRY_RUN.value:
-        train.dry_run(config, workdir)
+        dry_run.dry_run(config)
         return None
     if MODE.value == "evaluate":
         train.evaluate_only(config, workdir)

@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax import data, limits, metrics, models, optim, report, workdir
+from cnn_jax import metrics, report, workdir
 from cnn_jax.checkpoint import Checkpoints
-from cnn_jax.clock import Clock
-from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.memory import Resident
-from cnn_jax.errors import UserError, unknown
+from cnn_jax.errors import UserError
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import Devices, UnderWay
+from cnn_jax.parallel import UnderWay
+from cnn_jax.run import Run, make_run
 from cnn_jax.state import TrainState
-from cnn_jax.step import Carry, Steps, compile_steps, make_recipe
+from cnn_jax.step import Carry
 from cnn_jax.writers import Writers
-
-DTYPES = ("float32", "bfloat16")
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What a config turns into: data, clock and compiled steps."""
-
-    config: ConfigDict
-    dataset: Dataset
-    devices: Devices
-    clock: Clock
-    schedule: Any
-    plateau: Any
-    steps: Steps
-
-    @property
-    def monitor(self) -> str:
-        """The split that is watched while training: validation where there is one."""
-        return "validation" if len(self.dataset.validation) else "test"
-
-    def evaluator(self, split: str) -> Evaluator:
-        config = self.config
-        size = config.eval_batch_size or config.batch_size
-        return Evaluator(self.dataset.split(split), self.steps.evaluate, self.devices, size)
-
-
-def make_run(config: ConfigDict) -> Run:
-    """Checks the config, loads the data and prepares the steps; compiles nothing."""
-    if config.dtype not in DTYPES:
-        raise unknown("dtype", config.dtype, DTYPES)
-    limits.check(config)
-    devices = Devices.take(config.parallel, config.devices)
-    devices.check_batch(config.batch_size, config.accumulate)
-    model = make_model(config)
-    dataset = data.load(config.data)
-    if config.batch_size > len(dataset.train):
-        raise UserError(
-            f"batch_size={config.batch_size} is larger than the training split of "
-            f"{config.data.name} ({len(dataset.train)} examples)"
-        )
-    check_outputs(config, dataset)
-    clock = Clock(len(dataset.train), config.batch_size, config.epochs)
-    schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
-    recipe = make_recipe(config, model, dataset, schedule)
-    steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
-    return Run(config, dataset, devices, clock, schedule, plateau, steps)
-
-
-def make_model(config: ConfigDict) -> nn.Module:
-    """The net of `config.model`; an option that is None stays as the net's name has it."""
-    given = {key: value for key, value in config.model.items() if value is not None}
-    return models.create(dtype=jnp.dtype(config.dtype), **given)
-
-
-def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
-    have, need = config.model.num_classes, dataset.task.outputs
-    if have < need or (dataset.task.kind == "regression" and have != need):
-        raise UserError(
-            f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"
-        )
 
 
 @dataclasses.dataclass
@@ -367,65 +302,3 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
         found = write_report(run, restored.tree[0], "test", Path(folder))
         print(report.as_text(found))
         return found
-
-
-def dry_run(config: ConfigDict, folder: str) -> dict[str, Any]:
-    """Two steps, a save, a restore and an evaluation, and what the whole run will cost."""
-    import tempfile
-
-    started = time.monotonic()
-    run = make_run(config)
-    with tempfile.TemporaryDirectory(prefix="cnn_jax_dry_run_") as scratch:
-        carry = run.steps.init()
-        train_data = run.devices.replicate(Resident.of(run.dataset.train))
-        order, seconds = run.steps.order(0), []
-        for _ in range(2):
-            start = time.monotonic()
-            carry, done = run.steps.train(carry, train_data, order)
-            done.block_until_ready()
-            seconds.append(time.monotonic() - start)
-        if int(carry[1].first_bad_step.value) != metrics.NEVER:
-            raise UserError("loss or gradient is not finite in the first two steps")
-        checkpoints = Checkpoints(scratch)
-        checkpoints.save(2, carry, {}, best=2)
-        checkpoints.wait()
-        size = sum(f.stat().st_size for f in checkpoints.path(2).rglob("*") if f.is_file())
-        again = checkpoints.restore(checkpoints.newest_whole(), run.steps.abstract).tree
-        checkpoints.close()
-        same = jax.tree.map(lambda a, b: bool((a == b).all()), carry[0], again[0])
-        if not all(jax.tree.leaves(same)):
-            raise RuntimeError("a restored checkpoint differs from what was saved")
-        evaluator = run.evaluator(run.monitor)
-        evaluator(carry[0])
-        start = time.monotonic()
-        evaluator(carry[0])
-        evaluation = time.monotonic() - start
-    evaluations = -(-config.epochs // config.eval_every_epochs)
-    total = seconds[0] + run.clock.total_steps * seconds[1] + evaluations * evaluation
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(carry[0].params))
-    found = {
-        "parameters": parameters,
-        "steps": run.clock.total_steps,
-        "seconds_to_first_step": round(seconds[0], 2),
-        "seconds_per_step": round(seconds[1], 5),
-        "seconds_per_evaluation": round(evaluation, 3),
-        "seconds_in_all": round(total),
-        "checkpoint_megabytes": round(size / 1e6, 2),
-    }
-    print(
-        f"dry run passed in {time.monotonic() - started:.1f} s: two steps, a save, a restore with "
-        f"the same bits, an evaluation\n"
-        f"{config.model.name}: {parameters:,} parameters, checkpoint {size / 1e6:.1f} MB\n"
-        f"{run.clock.total_steps:,} steps of {seconds[1] * 1e3:.1f} ms "
-        f"({config.batch_size / seconds[1]:,.0f} images/s), evaluation {evaluation:.2f} s\n"
-        f"the run will take about {duration(total)} on {run.devices.count} "
-        f"{jax.default_backend()} device(s)"
-    )
-    return found
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "12 min", "3.5 h"."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -10,7 +10,7 @@ from cnn_jax import metrics
 from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.parallel import Devices
-from cnn_jax.train import make_run
+from cnn_jax.run import make_run
 
 
 def train(config, steps):

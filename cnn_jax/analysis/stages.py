@@ -156,11 +156,7 @@ class Event:
             kind="dense" if dense else "conv",
             kernel=None if dense else size,
             groups=self.source[-1] // kernel[2] if len(kernel) == 4 else 1,
-            parameters=sum(
-                math.prod(shape)
-                for path, shape in shapes.items()
-                if path.rpartition("/")[0] == self.path
-            ),
+            parameters=math.prod(kernel) + math.prod(shapes.get(f"{self.path}/bias", (0,))),
             multiply_adds=math.prod(kernel) * math.prod(self.output[:-1]),
         )
 
@@ -188,13 +184,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
     with nn.intercept_methods(mark):
         closed, made = jax.make_jaxpr(init, return_shape=True)(images)
     program = needed(closed.jaxpr, closed.jaxpr.outvars[:1])  # the first output is the logits
-    # What is sown is a pool's output, or something that its last operation was followed by.
-    names = {}
-    leaves = jax.tree_util.tree_leaves_with_path(made)
-    for (path, _), variable in zip(leaves, closed.jaxpr.outvars, strict=True):
-        keys = [getattr(key, "key", None) for key in path]
-        if keys[1:2] == ["intermediates"] and len(keys) == 4:  # of the net, not of a module within
-            names[variable] = keys[2]
+    names = sown_by_net(made, closed.jaxpr.outvars)
     events: list[Event] = []
     entered: dict[str, tuple[tuple[int, ...], Windows | None]] = {}
 
@@ -214,16 +204,27 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
             source, output = (v.aval.shape[1:] for v in (equation.invars[0], equation.outvars[0]))
             path = f"{owner}/{kind}" if owner else UNNAMED
             events.append(Event(path, kind, source, output, before, after))
-        if events and events[-1].path == UNNAMED:
-            for variable in equation.outvars:
-                if variable in names:
-                    events[-1] = dataclasses.replace(events[-1], path=names[variable])
+        # A mean is a sum and a division: the pool's name comes with the last of its operations.
+        if events and events[-1].path == UNNAMED and names.keys() & set(equation.outvars):
+            named = next(names[v] for v in equation.outvars if v in names)
+            events[-1] = dataclasses.replace(events[-1], path=named)
 
     propagate(program, [{1: Window(), 2: Window()}], visit)
     for i, event in enumerate(events):
         if event.path == UNNAMED:
             events[i] = dataclasses.replace(event, path=f"{event.kind}_{i}")
     return events, {k: made[1][k] for k in ("params", "batch_stats") if k in made[1]}
+
+
+def sown_by_net(made: Any, variables: Iterable[Any]) -> dict[Any, str]:
+    """Which of a program's output variables the net itself has sown, and under which names."""
+    names = {}
+    leaves = jax.tree_util.tree_leaves_with_path(made)
+    for (path, _), variable in zip(leaves, variables, strict=True):
+        keys = [getattr(key, "key", None) for key in path]
+        if keys[1:2] == ["intermediates"] and len(keys) == 4:  # deeper ones are a module's within
+            names[variable] = keys[2]
+    return names
 
 
 def windows_of(field: Field) -> Windows | None:

@@ -68,7 +68,7 @@ def net_row(name: str, summary: Summary, figures: Published | None) -> list[str]
         f"{summary.multiply_adds:,}",
         seen(summary.windows)[0],
         size_of(summary.memory),
-        *(f"{value:.1f}" if value is not None else "" for value in (top1, top5)),
+        *(f"{value:.2f}" if value is not None else "" for value in (top1, top5)),
         protocol,
     ]
 

@@ -1,0 +1,79 @@
+"""From a config to what a run is made of: data, net, clock and compiled steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from cnn_jax import data, limits, models, optim
+from cnn_jax.clock import Clock
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluate import Evaluator
+from cnn_jax.parallel import Devices
+from cnn_jax.step import Steps, compile_steps, make_recipe
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a config turns into: data, clock and compiled steps."""
+
+    config: ConfigDict
+    dataset: Dataset
+    devices: Devices
+    clock: Clock
+    schedule: Any
+    plateau: Any
+    steps: Steps
+
+    @property
+    def monitor(self) -> str:
+        """The split that is watched while training: validation where there is one."""
+        return "validation" if len(self.dataset.validation) else "test"
+
+    def evaluator(self, split: str) -> Evaluator:
+        config = self.config
+        size = config.eval_batch_size or config.batch_size
+        return Evaluator(self.dataset.split(split), self.steps.evaluate, self.devices, size)
+
+
+def make_run(config: ConfigDict) -> Run:
+    """Checks the config, loads the data and prepares the steps; compiles nothing."""
+    if config.dtype not in DTYPES:
+        raise unknown("dtype", config.dtype, DTYPES)
+    limits.check(config)
+    devices = Devices.take(config.parallel, config.devices)
+    devices.check_batch(config.batch_size, config.accumulate)
+    model = make_model(config)
+    dataset = data.load(config.data)
+    if config.batch_size > len(dataset.train):
+        raise UserError(
+            f"batch_size={config.batch_size} is larger than the training split of "
+            f"{config.data.name} ({len(dataset.train)} examples)"
+        )
+    check_outputs(config, dataset)
+    clock = Clock(len(dataset.train), config.batch_size, config.epochs)
+    schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
+    recipe = make_recipe(config, model, dataset, schedule)
+    steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
+    return Run(config, dataset, devices, clock, schedule, plateau, steps)
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it."""
+    given = {key: value for key, value in config.model.items() if value is not None}
+    return models.create(dtype=jnp.dtype(config.dtype), **given)
+
+
+def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
+    have, need = config.model.num_classes, dataset.task.outputs
+    if have < need or (dataset.task.kind == "regression" and have != need):
+        raise UserError(
+            f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"
+        )
