@@ -40,15 +40,17 @@ def smallest(name, net):
         return shape, abstract(net, shape)
 
 
-def fill(variables):
-    """Values that keep the signal of deep residual nets in range; none is left at zero."""
+def fill(name, variables):
+    """Values that keep the signal of deep nets in range, sums of branches too; none is zero."""
     random = np.random.RandomState(0)
+    ends = () if name.startswith("plain") else ("conv2_norm", "conv3_norm", "project_norm")
 
     def value(path, leaf):
         if path[-1] == "kernel":
-            fan_in = np.prod(leaf.shape[:-1])
-            return random.randn(*leaf.shape) * np.sqrt(2 / fan_in)
-        low, high = {"scale": (0.1, 0.3), "var": (0.8, 1.2)}.get(path[-1], (-0.1, 0.1))
+            return random.randn(*leaf.shape) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        if path[-1] == "scale":
+            return random.uniform(0.8, 1.2, leaf.shape) * (0.4 if path[-2] in ends else 1.0)
+        low, high = (0.8, 1.2) if path[-1] == "var" else (-0.1, 0.1)
         return random.uniform(low, high, leaf.shape)
 
     flat = {path: value(path, leaf) for path, leaf in flatten_dict(variables).items()}
@@ -60,7 +62,7 @@ def test_net(name):
     net = models.create(name, num_classes=CLASSES)
     half = models.create(name, num_classes=CLASSES, dtype=jnp.bfloat16)
     shape, variables = smallest(name, net)
-    variables = fill(variables)
+    variables = fill(name, variables)
     images = np.random.RandomState(1).randn(EXAMPLES, *shape).astype(np.float32)
 
     def loss(params, images):
