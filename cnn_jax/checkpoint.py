@@ -243,3 +243,5 @@ class Checkpoints:
             self._thread.shutdown()
             if self._orbax is not None:
                 self._orbax.close()
+            else:  # a save failed: its other threads have ended by now
+                self.tidy()

@@ -298,7 +298,8 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
         best = checkpoints.newest_whole(restored.meta["progress"]["best_step"])
         if best != newest:
             restored = checkpoints.restore(best, run.steps.abstract)
-        print(f"checkpoint of step {restored.step} ({checkpoints.path(restored.step)})")
         found = write_report(run, restored.tree[0], "test", Path(folder))
-        print(report.as_text(found))
+        if jax.process_index() == 0:
+            print(f"checkpoint of step {restored.step} ({checkpoints.path(restored.step)})")
+            print(report.as_text(found))
         return found

@@ -1,12 +1,14 @@
 """Every mistake ends in one line that names key, value and choices, status 2, and nothing lost."""
 
 import fcntl
+import json
 import shutil
 
 import pytest
 from ml_collections import ConfigDict
 
-from cnn_jax import limits
+from cnn_jax import limits, workdir
+from cnn_jax.errors import UserError
 from configs.base import base
 from tests import commands
 
@@ -94,11 +96,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize("words", MISTAKES)
 def test_mistake(tmp_path, words):
-    workdir = tmp_path / "run"
+    folder = tmp_path / "run"
     fit = ["--config.data.fit=pad"] if "image_size" in words else []
-    line = error_of(TINY, f"--workdir={workdir}", *fit, words.strip())
+    line = error_of(TINY, f"--workdir={folder}", *fit, words.strip())
     assert MISTAKES[words] in line
-    assert not workdir.exists()
+    assert not folder.exists()
 
 
 def test_batch_that_does_not_divide_over_the_devices(tmp_path):
@@ -190,20 +192,25 @@ def test_workdir_of_another_config(finished):
     assert contents(finished) == before
 
 
-def test_run_without_a_checkpoint_gives_way(tmp_path):
-    """Nothing is lost when a run that never saved is started with a lower rate."""
+def test_run_without_a_checkpoint_gives_way(tiny, tmp_path):
+    """Where nothing was saved nothing is lost: the next try may have another rate."""
+    (tmp_path / "config.json").write_text(json.dumps(workdir.flat(tiny)))
+    tiny.optimizer.learning_rate = 0.5
+    workdir.check(tmp_path, tiny)
+    (tmp_path / "checkpoints/00000001").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"differ: optimizer.learning_rate \(0.001 there, 0.5 here"):
+        workdir.check(tmp_path, tiny)
+
+
+@pytest.mark.slow
+def test_command_whose_loss_is_not_finite(tmp_path):
     words = [TINY, f"--workdir={tmp_path}", "--config.epochs=0.3"]
-    assert "is not finite at step" in failure(*words, "--config.optimizer.learning_rate=1e30")
+    command = commands.start(*words, "--config.optimizer.learning_rate=1e30")
+    assert command.wait() == 2
+    assert command.err.startswith("error: loss or gradient is not finite at step 2 (epoch 0.10); ")
+    assert command.err.count("\n") == 1
     again = commands.start(*words)
     assert again.wait() == 0, again.err
-
-
-def failure(*words):
-    """The line of a command that fails after it began."""
-    command = commands.start(*words)
-    assert command.wait() == 2
-    assert command.err.count("\n") == 1
-    return command.err
 
 
 def test_workdir_in_use(finished):
