@@ -45,8 +45,10 @@ def test_a_config_has_the_keys_of_the_base_and_its_command(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_net_takes_the_images_of_every_dataset(name):
-    for dataset, facts in DATASETS.items():
+def test_the_net_takes_the_images_of_datasets(name):
+    """One of grey digits, one of 100 classes in colour, the regression: all shapes that occur."""
+    for dataset in ("digits", "cifar100", "digits_angle"):
+        facts = DATASETS[dataset]
         config = load(name, dataset)
         model = make_model(config)
         shape = (1, config.data.image_size, config.data.image_size, config.data.channels)
