@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 5: batch 128, momentum 0.9, weight decay 5e-4, rate 0.01 divided by 10 when
 the validation error stops falling, about 90 epochs; 227 px, the mean image subtracted.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 67-pixel images (the least it takes), Adam, half the dropout.
 """
 

@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 4.2, BN-x5: batch 32, rate 0.0075 (five times Inception's), decay six times
 faster than GoogLeNet's, weight decay 5 times weaker, no dropout, no LRN.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

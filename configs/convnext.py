@@ -5,7 +5,7 @@
 imagenet2012: appendix A.1: AdamW, rate 4e-3, batch 4096, weight decay 0.05, 300 epochs of cosine
 after 20 of linear warm-up, label smoothing 0.1, averaged weights (0.9999); without its mixup,
 CutMix, RandAugment and random erasing.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

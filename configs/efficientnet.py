@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 5.2: RMSProp with decay and momentum 0.9, weight decay 1e-5, rate 0.256 (for
 batch 4096) times 0.97 every 2.4 epochs; 350 epochs and the average are of the authors' code.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam. `--config.model.name=efficientnet_b4
 --config.data.image_size=380` and so on are the larger ones.
 """

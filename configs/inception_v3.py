@@ -5,7 +5,7 @@
 imagenet2012: sec. 8: 50 replicas of batch 32, RMSProp with decay 0.9 and epsilon 1.0, rate 0.045
 times 0.94 every two epochs, gradients clipped at 2.0, label smoothing 0.1, 100 epochs; averaged
 weights.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 75-pixel images (the least it takes), Adam.
 """
 

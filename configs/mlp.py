@@ -3,7 +3,7 @@
     python -m cnn_jax.main --config=configs/mlp.py[:digits|mnist|fashion_mnist|digits_angle|...]
 
 Paper: LeCun et al. 1998, fig. 9: 4.7 % test error on MNIST for 28x28-300-10.
-Price on 2 CPU cores: digits PRICE_MLP. Result: digits RESULT_MLP.
+Price on 2 CPU cores: digits 25 s. Result: digits 96.9 % test accuracy.
 Deviations: ReLU and softmax cross-entropy for the paper's sigmoids and squared error.
 """
 

@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 3.2 names RMSProp and little weight decay only; the rate is the one of
 MobileNet v2's paper.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

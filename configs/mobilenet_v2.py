@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 6.1: RMSProp with decay and momentum 0.9, weight decay 4e-5, rate 0.045 times
 0.98 every epoch, batch 96.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 6.1.1: RMSProp with momentum 0.9, rate 0.1, batch 4096, weight decay 1e-5, rate
 times 0.99 every 3 epochs, averaged weights (0.9999).
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam. `--config.model.name=mobilenet_v3_small` is the
 small one.
 """

@@ -3,7 +3,7 @@
     python -m cnn_jax.main --config=configs/perceptron.py[:digits|mnist|fashion_mnist|cifar10|...]
 
 Paper: LeCun et al. 1998, fig. 9: 12.0 % test error on MNIST for a linear classifier.
-Price on 2 CPU cores: digits PRICE_PERCEPTRON. Result: digits RESULT_PERCEPTRON.
+Price on 2 CPU cores: digits 20 s. Result: digits 91.1 % test accuracy.
 """
 
 from ml_collections import ConfigDict

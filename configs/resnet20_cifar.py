@@ -7,7 +7,7 @@ cifar10: the paper's recipe: batch 128, momentum 0.9, weight decay 1e-4, rate 0.
 Paper: 8.75 % test error. `--config.model.name=resnet56_cifar`, `plain20_cifar`, ... train the other
 depths; ResNet-110 warms up: `--config.schedule.warmup=constant --config.schedule.warmup_from=0.1
 --config.schedule.warmup_epochs=1.1`.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on other sets: 15 epochs of Adam.
 """
 

@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 3.4: batch 256, momentum 0.9, weight decay 1e-4, rate 0.1 divided by 10 when the
 error stops falling, 60e4 iterations.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam. `--config.model.name=resnet50_v1_5`,
 `resnet50_cbam`, `resnet50_modified`, `seresnet50`, `wide_resnet50_2`, `resnext50_32x4d`, ... train
 its relatives.

@@ -4,7 +4,7 @@
 
 imagenet2012: as ResNet: batch 256, momentum 0.9, weight decay 1e-4, rate 0.1 divided by 10 at
 epochs 30 and 60 of 90.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, Adam.
 """
 

@@ -4,7 +4,7 @@
 
 imagenet2012: sec. 3.1: batch 256, momentum 0.9, weight decay 5e-4, rate 0.01 divided by 10 when the
 validation accuracy stops rising, 74 epochs; the mean of each channel subtracted.
-Price and result on digits with 2 CPU cores: see the table in README.md.
+Price and result: not measured yet; `--dry_run` says the price on your machine.
 Deviations on small sets: 32-pixel images, one global average and a linear layer for the three dense
 ones, BatchNorm, Adam. `--config.model.name=vgg11_lrn` and so on train the other columns.
 """
