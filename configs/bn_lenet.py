@@ -2,8 +2,8 @@
 
     python -m cnn_jax.main --config=configs/bn_lenet.py[:digits|mnist|fashion_mnist|cifar10|...]
 
-Price on 2 CPU cores: digits a minute; fashion_mnist about 4 minutes.
-Result: digits 99.2 % test accuracy; fashion_mnist not measured yet (no published figure: ours).
+Price on 2 CPU cores: digits a minute; fashion_mnist 194 s.
+Result: digits 99.2 % test accuracy; fashion_mnist 90.7 % test accuracy in 10 epochs (no published figure: ours).
 Deviations: ReLU and maximum pooling; `--config.model.activation=tanh --config.model.pooling=avg`
 give the net of configs/lenet5.py with BatchNorm.
 """
