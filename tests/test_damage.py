@@ -197,7 +197,9 @@ def test_full_disk_leaves_older_saves(copy, size):
     assert said.startswith(f"the checkpoint of step 3 could not be written to {checkpoints.folder}")
     assert "(File too large; " in said
     assert said.endswith(" bytes free there); the last whole one is of step 2")
-    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["00000001", "00000002"]
+    # A thread of Orbax may still write into its unfinished folder, which the next start removes.
+    finished = sorted(p.name for p in checkpoints.folder.iterdir() if p.name.isdigit())
+    assert finished == ["00000001", "00000002"]
     assert_holds(checkpoints, 2)
     save()  # and once there is room again
     checkpoints.close()
