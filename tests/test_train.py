@@ -44,14 +44,22 @@ def kill_at(monkeypatch, step):
     monkeypatch.setattr(train.Training, "after_step", after_step)
 
 
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_a_killed_run_goes_on_to_the_same_bits(tiny, tmp_path, monkeypatch, parallel):
+@pytest.mark.parametrize(
+    ("parallel", "kills"),
+    [
+        ("jit", (5, 6)),
+        ("pmap", (9,)),
+        pytest.param("jit", (1, 2, 3, 4, 7, 8, 9, 10), marks=pytest.mark.slow),
+        pytest.param("pmap", (1, 2, 5, 6), marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_bits(tiny, tmp_path, monkeypatch, parallel, kills):
     """Killed again and again, off and on the borders of epochs, log windows and checkpoints."""
     tiny.devices, tiny.parallel, tiny.checkpoint.every_steps = 2, parallel, 2
     tiny.average_decay = 0.9
     tiny.augment = ("pad_and_crop(1)",)
     train.train_and_evaluate(tiny, tmp_path / "whole")
-    for step in (1, 5, 6, 9):
+    for step in kills:
         with monkeypatch.context() as patch:
             kill_at(patch, step)
             with pytest.raises(Killed):

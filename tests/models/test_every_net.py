@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from cnn_jax import models
 from cnn_jax.errors import UserError
 
-FAST = ("mlp", "lenet5_1998", "bn_lenet")
+FAST = ("mlp", "perceptron")
 NAMES = [
     name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in models.names()
 ]

@@ -114,7 +114,9 @@ def drop_statistics(block, x, variables, draws):
     return np.asarray(jax.jit(jax.vmap(branch))(jax.random.split(KEY, draws)))
 
 
-@pytest.mark.parametrize("paper", ["efficientnet", "convnext"])
+@pytest.mark.parametrize(
+    "paper", ["efficientnet", pytest.param("convnext", marks=pytest.mark.slow)]
+)
 def test_stochastic_depth_drops_whole_branches_and_scales_the_others(paper):
     """A branch survives with probability 1 - drop, example by example, and keeps its mean."""
     x = np.random.RandomState(0).uniform(0.5, 1, (8, 4, 4, 4)).astype(np.float32)
@@ -164,6 +166,7 @@ def test_convnext_needs_its_five_halvings():
         summarize(models.create("convnext_tiny"), (31, 31, 3))
 
 
+@pytest.mark.slow
 def test_compound_scaling_multiplies_depth_and_width():
     b0, deep = stages("efficientnet_b0"), stages("efficientnet_b0", depth=1.8)
     assert sum("stage" in name for name in b0) == 18
