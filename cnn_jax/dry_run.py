@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from cnn_jax import metrics
 from cnn_jax.checkpoint import Checkpoints
-from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.run import make_run
 
@@ -22,11 +21,10 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
     run = make_run(config)
     with tempfile.TemporaryDirectory(prefix="cnn_jax_dry_run_") as scratch:
         carry = run.steps.init()
-        train_data = run.devices.replicate(Resident.of(run.dataset.train))
-        order, seconds = run.steps.order(0), []
-        for _ in range(2):
+        feed, seconds = run.feed(), []
+        for step in range(2):
             start = time.monotonic()
-            carry, done = run.steps.train(carry, train_data, order)
+            carry, done = run.steps.train(carry, feed.at(step))
             done.block_until_ready()
             seconds.append(time.monotonic() - start)
         if int(carry[1].first_bad_step.value) != metrics.NEVER:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.memory import Resident, evaluation_rows
+from cnn_jax.feed import ResidentPass
 from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 
@@ -20,17 +20,16 @@ class Evaluator:
         self.split, self.step, self.ahead = split, step, devices.ahead
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
-        self.batches = evaluation_rows(len(split), size)
-        self.data = devices.replicate(Resident.of(split))
+        self.batches = ResidentPass(split, devices, size)
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""
-        found, under_way = [], UnderWay(self.ahead)
-        for rows, mask in self.batches:
-            found.append(self.step(state, self.data, rows, mask))
+        found, masks, under_way = [], [], UnderWay(self.ahead)
+        for source, mask in self.batches:
+            found.append(self.step(state, source))
+            masks.append(mask)
             under_way.add(found[-1])
-        found = jax.device_get(found)
-        kept = np.concatenate([mask for _, mask in self.batches])
+        found, kept = jax.device_get(found), np.concatenate(masks)
         out = {name: np.concatenate([f[name] for f in found])[kept] for name in found[0]}
         if not np.array_equal(out["id"], self.split.ids):
             raise RuntimeError("evaluation did not see every example once")

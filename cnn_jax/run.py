@@ -14,6 +14,7 @@ from cnn_jax.clock import Clock
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
+from cnn_jax.feed import ResidentFeed
 from cnn_jax.parallel import Devices
 from cnn_jax.step import Steps, compile_steps, make_recipe
 
@@ -36,6 +37,10 @@ class Run:
     def monitor(self) -> str:
         """The split that is watched while training: validation where there is one."""
         return "validation" if len(self.dataset.validation) else "test"
+
+    def feed(self) -> ResidentFeed:
+        """The batches of training, from any step on."""
+        return ResidentFeed(self.dataset.train, self.devices, self.clock, self.config.seed)
 
     def evaluator(self, split: str) -> Evaluator:
         config = self.config

@@ -18,7 +18,7 @@ from cnn_jax import losses, metrics, optim, parallel
 from cnn_jax.clock import Clock
 from cnn_jax.data import augment, preprocess
 from cnn_jax.data.dataset import Dataset, Task
-from cnn_jax.data.memory import Batch, Order, Resident, make_order
+from cnn_jax.data.memory import Batch, Source
 from cnn_jax.parallel import AXIS, Devices
 from cnn_jax.state import TrainState, Tree, init_variables, named_key
 
@@ -164,10 +164,9 @@ def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[
 class Steps:
     """The compiled functions of one run; state and metrics are donated to `train`."""
 
-    order: Callable[[int], Order]
     init: Callable[[], Carry]
-    train: Callable[[Carry, Resident, Order], tuple[Carry, jax.Array]]
-    evaluate: Callable[[TrainState, Resident, Any, Any], dict[str, jax.Array]]
+    train: Callable[[Carry, Source], tuple[Carry, jax.Array]]
+    evaluate: Callable[[TrainState, Source], dict[str, jax.Array]]
     finite: Callable[[TrainState], jax.Array]  # bool, one for each leaf of `state.numbers`
     abstract: Carry  # shapes, types and places of what `init` makes
     empty_metrics: Callable[[], clu.metrics.Collection]
@@ -216,29 +215,24 @@ def compile_steps(
             check_vma=False,
         )(carry, batch)
 
-    def train(carry: Carry, data: Resident, order: Order) -> tuple[Carry, jax.Array]:
-        rows = order.batch_rows(carry[0].step, clock.batch_size)
-        rows = jax.lax.with_sharding_constraint(rows, devices.split)
-        carry = update(carry, data.batch(rows, jnp.ones_like(rows, bool)))
+    def place(array: jax.Array) -> jax.Array:
+        return jax.lax.with_sharding_constraint(array, devices.split)
+
+    def train(carry: Carry, source: Source) -> tuple[Carry, jax.Array]:
+        carry = update(carry, source.batch(carry[0].step, clock.batch_size, place))
         return carry, carry[0].step + 0  # a value of its own, to wait for
 
-    def evaluate(state: TrainState, data: Resident, rows: jax.Array, mask: jax.Array):
+    def evaluate(state: TrainState, source: Source) -> dict[str, jax.Array]:
         variables = state.variables
         if replicas > 1:
             stats = jax.tree.map(lambda s: s.mean(0), variables["batch_stats"])
             variables = {**variables, "batch_stats": stats}
-        rows = jax.lax.with_sharding_constraint(rows, devices.split)
-        return eval_step(recipe, variables, data.batch(rows, mask))
+        return eval_step(recipe, variables, source.batch(state.step, clock.batch_size, place))
 
     def finite(state: TrainState) -> jax.Array:
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.numbers)])
 
-    shuffle_key = named_key(recipe.seed, "shuffle")
-    order = parallel.jit_once(
-        lambda epoch: make_order(shuffle_key, epoch, clock.examples), out_shardings=everywhere
-    )
     return Steps(
-        order=order,
         init=parallel.jit_once(init, out_shardings=sharding),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),

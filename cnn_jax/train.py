@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from cnn_jax import metrics, report, workdir
 from cnn_jax.checkpoint import Checkpoints
-from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
@@ -81,18 +80,14 @@ class Training:
     def loop(self) -> None:
         """Trains to the end, to an early stop, or to a signal."""
         run, clock, progress = self.run, self.run.clock, self.progress
-        train_data = run.devices.replicate(Resident.of(run.dataset.train))
+        feed = run.feed()
         evaluator = run.evaluator(run.monitor)
         under_way = UnderWay(run.devices.ahead)
-        order, order_epoch = None, -1
         epochs = clock.epochs_seen(progress.step)
         with Interruption() as interruption, self.writers.progress(epochs):
             self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
-                if clock.epoch_of(progress.step) != order_epoch:
-                    order_epoch = clock.epoch_of(progress.step)
-                    order = run.steps.order(order_epoch)
-                self.carry, done = run.steps.train(self.carry, train_data, order)
+                self.carry, done = run.steps.train(self.carry, feed.at(progress.step))
                 progress.step += 1
                 under_way.add(done)
                 self.after_step(evaluator)

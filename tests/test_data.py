@@ -7,9 +7,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from cnn_jax import data
-from cnn_jax.data import augment, images, memory, preprocess, splits
+from cnn_jax.clock import Clock
+from cnn_jax.data import augment, images, order, preprocess, splits
 from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
+from cnn_jax.feed import ResidentFeed
+from cnn_jax.parallel import Devices
 
 
 def labelled(counts):
@@ -72,11 +75,9 @@ def test_the_angle_of_a_turned_digit_is_its_label(tiny):
 
 @pytest.mark.parametrize("batch", [7, 10, 37])
 def test_every_epoch_of_the_stream_holds_every_example_once(batch):
-    examples, key = 37, jax.random.key(0)
-    seen = []
+    examples, seen = 37, []
     for step in range(3 * examples):
-        order = memory.make_order(key, step * batch // examples, examples)
-        seen += np.asarray(order.batch_rows(jnp.int32(step), batch)).tolist()
+        seen += order.batch_rows(0, step, batch, examples).tolist()
     epochs = [seen[i : i + examples] for i in range(0, 5 * examples, examples)]
     assert all(sorted(epoch) == list(range(examples)) for epoch in epochs)
     assert epochs[0] != epochs[1]
@@ -85,16 +86,15 @@ def test_every_epoch_of_the_stream_holds_every_example_once(batch):
 def test_batches_are_right_when_step_times_batch_overflows():
     """Batch 3,000,000,000 / 1,000: the products wrap around int32, their difference does not."""
     step, batch, examples = 3_000_000, 1000, 1_300
-    epoch = step * batch // examples
-    order = memory.make_order(jax.random.key(0), 0, examples).replace(epoch=jnp.int32(epoch))
-    start = step * batch - epoch * examples
-    expected = np.asarray(order.rows)[start : start + batch]
-    found = jax.jit(lambda o, s: o.batch_rows(s, batch))(order, jnp.int32(step))
-    assert np.asarray(found).tolist() == expected.tolist()
+    rows = np.arange(examples, dtype=np.int32)
+    split = Split(rows.astype(np.uint8).reshape(-1, 1, 1, 1), rows, rows)
+    source = ResidentFeed(split, Devices.take("jit", 1), Clock(examples, batch, 1.0), 0).at(step)
+    found = jax.jit(lambda s, n: s.batch(n, batch, lambda x: x))(source, jnp.int32(step))
+    assert found["id"].tolist() == order.batch_rows(0, step, batch, examples).tolist()
 
 
 def test_evaluation_rows_cover_a_split_once():
-    batches = memory.evaluation_rows(10, 4)
+    batches = order.evaluation_rows(10, 4)
     kept = np.concatenate([rows[mask] for rows, mask in batches])
     assert kept.tolist() == list(range(10))
     assert all(rows.shape == (4,) and (rows < 10).all() for rows, _ in batches)

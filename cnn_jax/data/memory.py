@@ -1,11 +1,12 @@
-"""Small sets on the device: uint8 once, then order, batches and augmentation in compiled code."""
+"""What a compiled step takes its batch from: rows of a set on the device, or examples as given."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.data.dataset import Split
 
@@ -33,31 +34,43 @@ class Resident(flax.struct.PyTreeNode):
         }
 
 
-class Order(flax.struct.PyTreeNode):
-    """The orders of two epochs, one after the other: a batch may cross from one to the next."""
+class Shuffled(flax.struct.PyTreeNode):
+    """A resident split and the orders of two epochs: a batch may cross from one to the next."""
 
+    data: Resident
     epoch: jax.Array  # int32, the first of the two
     rows: jax.Array  # int32 [2 N]
 
-    def batch_rows(self, step: jax.Array, batch_size: int) -> jax.Array:
-        """The rows of batch number `step` of the endless stream of epochs, int32 [batch_size].
+    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+        """Batch number `step` of the endless stream of epochs.
 
         Both products may wrap around in int32; their difference, under N, is right all the same.
         """
         start = step * batch_size - self.epoch * (self.rows.shape[0] // 2)
-        return jax.lax.dynamic_slice(self.rows, (start,), (batch_size,))
+        rows = place(jax.lax.dynamic_slice(self.rows, (start,), (batch_size,)))
+        return self.data.batch(rows, jnp.ones_like(rows, bool))
 
 
-def make_order(key: jax.Array, epoch: jax.Array, examples: int) -> Order:
-    """The orders of `epoch` and the one after; each depends on (key, its number) alone."""
-    orders = [
-        jax.random.permutation(jax.random.fold_in(key, epoch + i), examples) for i in range(2)
-    ]
-    return Order(epoch=jnp.int32(epoch), rows=jnp.concatenate(orders).astype(jnp.int32))
+class Rows(flax.struct.PyTreeNode):
+    """Rows of a resident split, as evaluation goes over them."""
+
+    data: Resident
+    rows: jax.Array  # int32 [B]
+    mask: jax.Array  # bool [B]
+
+    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+        del step, batch_size
+        return self.data.batch(place(self.rows), self.mask)
 
 
-def evaluation_rows(examples: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(rows, mask) of each batch of one pass in order; the last is filled up with masked rows."""
-    positions = np.arange(-(-examples // batch_size) * batch_size, dtype=np.int32)
-    rows, mask = np.minimum(positions, examples - 1), positions < examples
-    return list(zip(rows.reshape(-1, batch_size), mask.reshape(-1, batch_size), strict=True))
+class Given(flax.struct.PyTreeNode):
+    """The examples themselves, brought to the devices by a stream."""
+
+    examples: Batch
+
+    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+        del step, batch_size
+        return jax.tree.map(place, self.examples)
+
+
+Source = Shuffled | Rows | Given

@@ -115,7 +115,9 @@ def test_heads_do_not_touch_the_logits(googlenet):
     np.testing.assert_array_equal(after.auxiliary[0], 0)
 
 
-@pytest.mark.parametrize(("name", "heads"), [("googlenet", 2), pytest.param("inception_v3", 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "heads"), [("googlenet", 2), pytest.param("inception_v3", 1, marks=pytest.mark.slow)]
+)
 def test_heads_run_in_training_only(name, heads):
     net = models.create(name, num_classes=2)
 
