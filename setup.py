@@ -22,6 +22,7 @@ setup(
         "absl-py>=2.1",
         "clu>=0.0.12",
         "flax>=0.12",
+        "grain>=0.2.12",
         "jax>=0.10",
         "matplotlib>=3.9",
         "ml_collections>=1.0",
@@ -34,12 +35,14 @@ setup(
         "rich>=13",
         "safetensors>=0.5",
         "scikit-learn>=1.5",
+        "simplejpeg>=1.8",
         "tensorboardX>=2.6",
         "tqdm>=4.66",
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],
-        "prepare": ["tensorflow", "tensorflow-datasets"],
+        "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
+        "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
         "torch": ["torch>=2.10"],
     },
 )

@@ -8,19 +8,24 @@ import jax
 import numpy as np
 
 from cnn_jax.data.dataset import Split
-from cnn_jax.feed import ResidentPass
+from cnn_jax.feed import Reading, ResidentPass, StreamPass
 from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
 
 
 class Evaluator:
-    """A split on the devices, and the compiled step that goes over it."""
+    """A split, and the compiled step that goes over it."""
 
-    def __init__(self, split: Split, step: Callable, devices: Devices, batch_size: int):
+    def __init__(
+        self, split: Split, step: Callable, devices: Devices, batch_size: int, reading: Reading
+    ):
         self.split, self.step, self.ahead = split, step, devices.ahead
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
-        self.batches = ResidentPass(split, devices, size)
+        if split.in_memory:
+            self.batches = ResidentPass(split, devices, size)
+        else:
+            self.batches = StreamPass(split, devices, size, reading)
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""

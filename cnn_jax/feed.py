@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 
 from cnn_jax.clock import Clock
+from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.memory import Resident, Rows, Shuffled, Source
+from cnn_jax.data.memory import Given, Resident, Rows, Shuffled, Source
 from cnn_jax.data.order import epoch_order, evaluation_rows
+from cnn_jax.data.stream import Examples, PassBatches, Share, TrainBatches, batches
 from cnn_jax.parallel import Devices
 
 
@@ -28,6 +32,62 @@ class ResidentFeed:
             place = self.devices.replicate((np.int32(epoch), np.concatenate(orders)))
             self.epoch, self.source = epoch, Shuffled(self.data, *place)
         return self.source
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a stream is read: by so many threads, or processes of so many threads."""
+
+    workers: int
+    threads: int
+    crop: TrainCrop | None = None
+
+
+class StreamFeed:
+    """Training batches decoded ahead of the step that needs them, each process its share."""
+
+    def __init__(self, split: Split, devices: Devices, clock: Clock, seed: int, reading: Reading):
+        self.devices, self.clock, self.reading = devices, clock, reading
+        self.of_step = TrainBatches(split, clock.batch_size, seed, share(), reading.crop)
+        self.next, self.stream = -1, iter(())
+
+    def at(self, step: int) -> Given:
+        """What the step after `step` updates takes its batch from."""
+        if step != self.next:
+            reading, last = self.reading, max(self.clock.total_steps, step + 1)
+            self.stream = batches(self.of_step, step, last, reading.workers, reading.threads)
+        self.next = step + 1
+        return given(next(self.stream), self.devices)
+
+
+class StreamPass:
+    """One pass over a streamed split, in order."""
+
+    def __init__(self, split: Split, devices: Devices, batch_size: int, reading: Reading):
+        self.devices, self.reading = devices, reading
+        self.of_step = PassBatches(split, batch_size, share())
+        self.masks = [mask for _, mask in evaluation_rows(len(split), batch_size)]
+
+    def __iter__(self) -> Iterator[tuple[Source, np.ndarray]]:
+        """(source of a batch, the mask bool [B] of the whole batch)."""
+        reading, last = self.reading, len(self.masks)
+        stream = batches(self.of_step, 0, last, reading.workers, reading.threads)
+        for examples, mask in zip(stream, self.masks, strict=True):
+            yield given(examples, self.devices), mask
+
+
+def share() -> Share:
+    return Share(jax.process_index(), jax.process_count())
+
+
+def given(examples: Examples, devices: Devices) -> Given:
+    """This process's examples as its part of the batch over all devices."""
+    return Given(
+        {
+            name: jax.make_array_from_process_local_data(devices.split, array)
+            for name, array in examples.items()
+        }
+    )
 
 
 class ResidentPass:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Sequence
 
@@ -21,7 +22,8 @@ def main(argv: Sequence[str]) -> int | None:
     config = CONFIG.value
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
-    workdir = WORKDIR.value or f"runs/{config.name}-{config.data.name}"
+    dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])
+    workdir = WORKDIR.value or f"runs/{config.name}-{dataset}"
 
     from cnn_jax import dry_run, train
     from cnn_jax.interrupt import Interrupted

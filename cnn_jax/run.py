@@ -11,10 +11,11 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data, limits, models, optim
 from cnn_jax.clock import Clock
+from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
-from cnn_jax.feed import ResidentFeed
+from cnn_jax.feed import Reading, ResidentFeed, StreamFeed
 from cnn_jax.parallel import Devices
 from cnn_jax.step import Steps, compile_steps, make_recipe
 
@@ -38,14 +39,25 @@ class Run:
         """The split that is watched while training: validation where there is one."""
         return "validation" if len(self.dataset.validation) else "test"
 
-    def feed(self) -> ResidentFeed:
+    @property
+    def reading(self) -> Reading:
+        data, crop = self.config.data, None
+        if data.train_crop:
+            crop = TrainCrop.parse(data.train_crop, data.image_size)
+        return Reading(data.workers, data.threads, crop)
+
+    def feed(self) -> ResidentFeed | StreamFeed:
         """The batches of training, from any step on."""
-        return ResidentFeed(self.dataset.train, self.devices, self.clock, self.config.seed)
+        split, seed = self.dataset.train, self.config.seed
+        if split.in_memory:
+            return ResidentFeed(split, self.devices, self.clock, seed)
+        return StreamFeed(split, self.devices, self.clock, seed, self.reading)
 
     def evaluator(self, split: str) -> Evaluator:
         config = self.config
         size = config.eval_batch_size or config.batch_size
-        return Evaluator(self.dataset.split(split), self.steps.evaluate, self.devices, size)
+        part = self.dataset.split(split)
+        return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading)
 
 
 def make_run(config: ConfigDict) -> Run:
@@ -55,7 +67,7 @@ def make_run(config: ConfigDict) -> Run:
     limits.check(config)
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
-    model = make_model(config)
+    make_model(config)  # its mistakes show before the data is read
     dataset = data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
@@ -63,21 +75,28 @@ def make_run(config: ConfigDict) -> Run:
             f"{config.data.name} ({len(dataset.train)} examples)"
         )
     check_outputs(config, dataset)
+    model = make_model(config, dataset.task.outputs)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
     schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
     recipe = make_recipe(config, model, dataset, schedule)
-    steps = compile_steps(recipe, devices, clock, dataset.train.images.shape[1:], plateau)
+    steps = compile_steps(recipe, devices, clock, dataset.train.image_shape, plateau)
     return Run(config, dataset, devices, clock, schedule, plateau, steps)
 
 
-def make_model(config: ConfigDict) -> nn.Module:
-    """The net of `config.model`; an option that is None stays as the net's name has it."""
+def make_model(config: ConfigDict, outputs: int = 1) -> nn.Module:
+    """The net of `config.model`; an option that is None stays as the net's name has it.
+
+    It has `outputs` outputs where `model.num_classes` is 0.
+    """
     given = {key: value for key, value in config.model.items() if value is not None}
+    given["num_classes"] = config.model.num_classes or outputs
     return models.create(dtype=jnp.dtype(config.dtype), **given)
 
 
 def check_outputs(config: ConfigDict, dataset: Dataset) -> None:
     have, need = config.model.num_classes, dataset.task.outputs
+    if have == 0:
+        return
     if have < need or (dataset.task.kind == "regression" and have != need):
         raise UserError(
             f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"

@@ -251,6 +251,7 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
     run = make_run(config)
     with workdir.enter(folder, config):
+        workdir.keep_split(Path(folder), run.dataset.parts)
         training = Training(run, Path(folder))
         try:
             training.loop()
@@ -285,6 +286,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     workdir.check(folder, config)
     run = make_run(config)
     with workdir.enter(folder, config):
+        workdir.keep_split(Path(folder), run.dataset.parts)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         newest = checkpoints.newest_whole()
         if newest is None:

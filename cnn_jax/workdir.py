@@ -18,8 +18,14 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
 
-# Keys that say where data is found, not what it is: a run may go on with other values.
-FREE_KEYS = ("data.dir", "data.download", "data.mirror")
+# Keys that say where data is found and how it is read: a run may go on with other values.
+FREE_KEYS = tuple(
+    "data." + key
+    for key in (
+        *("dir", "download", "mirror", "verify", "streaming", "memory_megabytes"),
+        *("workers", "threads"),
+    )
+)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -48,6 +54,24 @@ def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
         raise UserError(f"workdir={str(workdir)!r} is a file: name a folder")
     if (folder / "config.json").exists() and any((folder / "checkpoints").glob("*")):
         check_same(folder, read_config(folder), flat(config))
+
+
+def keep_split(folder: Path, parts: dict[str, list[str]] | None) -> None:
+    """Writes which file is in which split; raises `UserError` where an earlier start had others."""
+    path = folder / "split.json"
+    if parts is None:
+        return
+    if not path.exists():
+        if jax.process_index() == 0:
+            write_json(path, parts)
+        return
+    before = json.loads(path.read_text())
+    for split, names in parts.items():
+        if changed := sorted(set(names) ^ set(before.get(split, []))):
+            raise UserError(
+                f"the files are not those that {path} was made from: {len(changed)} differ in "
+                f"{split}, first {changed[0]}; restore them, or choose another --workdir"
+            )
 
 
 def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:

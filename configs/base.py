@@ -5,15 +5,22 @@ from ml_collections import ConfigDict, config_dict
 # What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
 # 28-pixel sets are padded as LeNet's authors did.
 DATASETS = {
-    "digits": {"fit": "bilinear", "channels": 1, "classes": 10, "test": 0.2, "validation": 0.1},
-    "digits_angle": {"fit": "pad", "channels": 1, "classes": 1, "test": 0.2, "validation": 0.1},
+    "digits": {"fit": "bilinear", "channels": 1, "classes": 10, "test": 0.2, "validation": 144},
+    "digits_angle": {"fit": "pad", "channels": 1, "classes": 1, "test": 0.2, "validation": 144},
     "mnist": {"fit": "pad", "channels": 1, "classes": 10, "validation": 5000},
     "fashion_mnist": {"fit": "pad", "channels": 1, "classes": 10, "validation": 5000},
     "cifar10": {"fit": "pad", "channels": 3, "classes": 10, "validation": 5000},
     "cifar100": {"fit": "pad", "channels": 3, "classes": 100, "validation": 5000},
 }
 IMAGENET = "imagenet2012"
-FACTS = {**DATASETS, IMAGENET: {"fit": "bilinear", "channels": 3, "classes": 1000, "validation": 0}}
+# Photographs: the shorter side resized, the middle cut out; as many classes as there are folders.
+PHOTOS = {"fit": "crop", "channels": 3, "classes": 0, "test": 0.1, "validation": 0.1}
+FACTS = {
+    **DATASETS,
+    IMAGENET: {**PHOTOS, "classes": 1000, "test": 0.0, "validation": 0},
+    "folder": PHOTOS,
+    "tfds": PHOTOS,
+}
 
 
 def options(**types: type) -> dict:
@@ -28,7 +35,7 @@ def options(**types: type) -> dict:
 def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     """A complete config: Adam at 1e-3, its rate times 0.95 after every epoch."""
     # An unknown dataset is reported with its choices when the data is loaded.
-    facts = FACTS.get(dataset, FACTS["cifar10"])
+    facts = FACTS.get(dataset.partition(":")[0], FACTS["cifar10"])
     config = ConfigDict()
     config.name = name
     config.seed = 0
@@ -47,7 +54,7 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
 
     config.model = ConfigDict()
-    config.model.num_classes = facts["classes"]
+    config.model.num_classes = facts["classes"]  # 0: as many as the dataset has
 
     config.data = ConfigDict()
     config.data.name = dataset
@@ -55,12 +62,22 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.data.download = True
     config.data.mirror = ""  # a site that holds the same files
     config.data.image_size = image_size
-    config.data.fit = facts["fit"]  # "pad", "bilinear", "nearest"
+    config.data.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
+    config.data.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
+    # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)"; "": as `fit` has it.
+    config.data.train_crop = ""
     config.data.channels = facts["channels"]  # 0: as in the source
     config.data.normalisation = "per_channel"
-    config.data.validation = float(facts["validation"])  # a fraction, or a number of examples
+    config.data.validation = float(facts["validation"])  # a number of examples, or a fraction
     config.data.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
     config.data.split_seed = 0
+    config.data.skip_bad = False  # leave unusable files out instead of stopping
+    config.data.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
+    config.data.verify = ""  # a file of SHA-256 hashes that the photographs are held to
+    config.data.streaming = config_dict.placeholder(bool)  # None: where memory is too small
+    config.data.memory_megabytes = 2000  # decoded photographs up to this stay in memory
+    config.data.workers = 0  # processes that decode; 0: threads of this one
+    config.data.threads = 8
 
     config.loss = ConfigDict()
     config.loss.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"

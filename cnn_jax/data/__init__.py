@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data import embedded, official, splits
+from cnn_jax.data import embedded, folder, official, photosets, splits
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.images import fit_channels, fit_size
+from cnn_jax.data.images import Fit, fit_channels, fit_size
 from cnn_jax.errors import UserError, unknown
 
 EMBEDDED: dict[str, Callable[[], tuple[Task, Split]]] = {
     "digits": embedded.digits,
     "digits_angle": embedded.digits_angle,
 }
+IMAGENET = "imagenet2012"
+CENTRE_SHARE = 0.875  # of the resized side that the middle crop keeps: 224 of 256
 
 
 def names() -> list[str]:
     """Every dataset that `config.data.name` may name."""
-    return [*EMBEDDED, *official.SETS]
+    return [*EMBEDDED, *official.SETS, IMAGENET, "folder:PATH", "tfds:NAME"]
 
 
 def load(config: ConfigDict) -> Dataset:
     """The dataset of `config.data`, split, fitted to `image_size` and `channels`.
 
-    A set with no official test split gives `config.test` of its examples to it; `config.validation`
-    is then held out of the training examples. Both are fractions or counts, stratified by class
-    with `config.split_seed`.
+    A set with no test split of its own gives `config.test` of its examples to it;
+    `config.validation` is then held out of the training examples. Both are counts, or fractions of
+    all the examples that are divided; stratified by class with `config.split_seed`.
     """
-    if config.name in EMBEDDED:
-        task, everything = EMBEDDED[config.name]()
+    kind, _, argument = config.name.partition(":")
+    if kind in ("folder", "tfds", IMAGENET):
+        return photosets.load(config, photo_source(config, kind, argument), fit_of(config))
+    if kind in EMBEDDED:
+        task, everything = EMBEDDED[kind]()
+        count = len(everything)
         train, test = splits.held_out(everything, config.test, config.split_seed, "data.test")
         if len(test) == 0:
             raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
-    elif config.name in official.SETS:
-        task, train, test = official.load(config.name, config.dir, config.download, config.mirror)
+    elif kind in official.SETS:
+        task, train, test = official.load(kind, config.dir, config.download, config.mirror)
+        count = len(train)
     else:
         raise unknown("data.name", config.name, names())
-    train, validation = splits.held_out(
-        train, config.validation, config.split_seed, "data.validation"
-    )
+    size = splits.counted(config.validation, count)
+    train, validation = splits.held_out(train, size, config.split_seed, "data.validation")
     if task.kind == "regression":
         mean, std = float(train.labels.mean()), float(train.labels.std())
         task = Task(task.kind, task.classes, task.unit, mean, std)
@@ -49,13 +56,38 @@ def load(config: ConfigDict) -> Dataset:
     return Dataset(config.name, task, *fitted)
 
 
+def photo_source(config: ConfigDict, kind: str, argument: str) -> photosets.Listed:
+    """The files of a folder, or the records of a prepared tfds set."""
+    if kind == "folder":
+        return folder.listing(argument)
+    if kind == IMAGENET:
+        place = Path(config.dir).expanduser() / IMAGENET
+        if (place / "train").is_dir():
+            return folder.listing(str(place))
+        argument = argument or IMAGENET
+    from cnn_jax.data import prepared
+
+    return prepared.listing(argument, config.dir)
+
+
+def fit_of(config: ConfigDict) -> Fit:
+    """How a photograph comes to the size of the net."""
+    resize = config.resize or round(config.image_size / CENTRE_SHARE)
+    return Fit(config.image_size, config.fit, config.channels, resize)
+
+
 def fit(split: Split, config: ConfigDict) -> Split:
-    """The split with its images at the config's size and channels."""
+    """An array's split with its images at the config's size and channels."""
     if len(split) == 0:
         size = config.image_size
         return Split(np.zeros((0, size, size, config.channels), np.uint8), split.labels, split.ids)
-    images = fit_size(fit_channels(split.images, config.channels), config.image_size, config.fit)
-    return Split(np.ascontiguousarray(images), split.labels, split.ids)
+    images = fit_channels(split.images, config.channels)
+    if config.fit == "crop":
+        images = np.stack([fit_of(config)(image) for image in images])
+    else:
+        images = fit_size(images, config.image_size, config.fit)
+    images = np.ascontiguousarray(images)
+    return Split(images, split.labels, split.ids, originals=split.images)
 
 
 __all__ = ["Dataset", "Split", "Task", "load", "names"]

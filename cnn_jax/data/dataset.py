@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,18 +32,44 @@ class Task:
 class Split:
     """`images` uint8 [N, H, W, C], `labels` int32 [N] (float32 for regression), `ids` int32 [N].
 
-    An id is the example's number in its source's own order, and the same in every run.
+    An id is the example's number in its source's own order, and the same in every run. `images` are
+    an array, or `Photos` that are decoded when indexed; `originals`, where they differ, are the
+    images before they were fitted to the net.
     """
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
     ids: np.ndarray
+    originals: Any = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> Split:
-        return Split(self.images[rows], self.labels[rows], self.ids[rows])
+        originals = None if self.originals is None else pick(self.originals, rows)
+        return Split(pick(self.images, rows), self.labels[rows], self.ids[rows], originals)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are an array: they are streamed otherwise."""
+        return isinstance(self.images, np.ndarray)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """[H, W, C] of an image as the net sees it."""
+        return tuple(self.images.shape[1:])
+
+    def original(self, row: int, smallest: int = 0) -> np.ndarray:
+        """One image as its source has it, uint8 [H, W, C].
+
+        A photograph may come smaller, with no side under `smallest`, where that is positive.
+        """
+        images = self.images if self.originals is None else self.originals
+        return images[row] if isinstance(images, np.ndarray) else images.original(row, smallest)
+
+
+def pick(images: Any, rows: np.ndarray) -> Any:
+    return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +81,8 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    # The names of the examples of each split, where the source has files and no splits of its own.
+    parts: dict[str, list[str]] | None = None
 
     def split(self, name: Literal["train", "validation", "test"]) -> Split:
         return getattr(self, name)

@@ -1,16 +1,63 @@
-"""Fitting a whole uint8 array of images to the size and the channels that a net takes."""
+"""Fitting uint8 images to the size and the channels that a net takes."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
 from cnn_jax.errors import UserError, unknown
 
-FITS = ("pad", "bilinear", "nearest")
+FITS = ("pad", "bilinear", "nearest", "crop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How an image comes to [size, size, channels].
+
+    - `pad`: zeros around the middle; a photograph that is larger is first shrunk to fit.
+    - `bilinear`, `nearest`: resized to the square whatever its shape.
+    - `crop`: the shorter side to `resize` pixels, then the square in the middle (ImageNet's usual
+      test crop: 256, then 224).
+
+    `channels` 0 leaves them. Shrinking is antialiased (Pillow).
+    """
+
+    size: int
+    how: str
+    channels: int = 0
+    resize: int = 0
+
+    def __post_init__(self):
+        if self.how not in FITS:
+            raise unknown("data.fit", self.how, FITS)
+        if self.how == "crop" and self.resize < self.size:
+            raise UserError(
+                f"data.resize={self.resize} is smaller than data.image_size={self.size}: "
+                "data.fit='crop' cuts the image out of the resized one"
+            )
+
+    @property
+    def smallest(self) -> int:
+        """The side under which an image should not be decoded."""
+        return self.resize if self.how == "crop" else self.size
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """One image of any size, uint8 [H, W, C] -> [size, size, channels]."""
+        image = fit_channels(image, self.channels)
+        if self.how == "crop":
+            return centre_crop(resize_shorter(image, self.resize), self.size)
+        if self.how == "pad":
+            if max(image.shape[:2]) > self.size:
+                share = self.size / max(image.shape[:2])
+                height, width = (max(1, round(side * share)) for side in image.shape[:2])
+                image = resize(image, height, width)
+            return pad(image[None], self.size)[0]
+        return resize(image, self.size, self.size, self.how)
 
 
 def fit_size(images: np.ndarray, size: int, how: str) -> np.ndarray:
-    """[N, H, W, C] -> [N, size, size, C], by zero padding around the middle or by resizing."""
+    """[N, H, W, C] -> [N, size, size, C], all by one rule; padding never shrinks."""
     if how not in FITS:
         raise unknown("data.fit", how, FITS)
     height, width = images.shape[1:3]
@@ -22,18 +69,39 @@ def fit_size(images: np.ndarray, size: int, how: str) -> np.ndarray:
                 f"data.image_size={size} is smaller than the images ({height}x{width}): "
                 "data.fit='pad' cannot shrink them, choose 'bilinear' or 'nearest'"
             )
-        short = [size - height, size - width]
-        return np.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
+        return pad(images, size)
+    return np.stack([resize(image, size, size, how) for image in images])
+
+
+def pad(images: np.ndarray, size: int) -> np.ndarray:
+    """Zeros around [N, H, W, C]."""
+    short = [size - side for side in images.shape[1:3]]
+    return np.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
+
+
+def resize(image: np.ndarray, height: int, width: int, how: str = "bilinear") -> np.ndarray:
+    """[H, W, C] -> [height, width, C] by Pillow."""
+    if image.shape[:2] == (height, width):
+        return image
     from PIL import Image
 
     resample = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    resized = np.asarray(Image.fromarray(pixels).resize((width, height), resample))
+    return resized.reshape(height, width, image.shape[-1])
 
-    def resize(image: np.ndarray) -> np.ndarray:
-        pixels = image[..., 0] if image.shape[-1] == 1 else image
-        resized = np.asarray(Image.fromarray(pixels).resize((size, size), resample))
-        return resized.reshape(size, size, image.shape[-1])
 
-    return np.stack([resize(image) for image in images])
+def resize_shorter(image: np.ndarray, side: int) -> np.ndarray:
+    """[H, W, C] with its shorter side at `side` pixels and its shape kept."""
+    share = side / min(image.shape[:2])
+    height, width = (max(side, round(length * share)) for length in image.shape[:2])
+    return resize(image, height, width)
+
+
+def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """The square in the middle."""
+    top, left = ((length - size) // 2 for length in image.shape[:2])
+    return image[top : top + size, left : left + size]
 
 
 def fit_channels(images: np.ndarray, channels: int) -> np.ndarray:

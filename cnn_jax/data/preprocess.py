@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 
+from cnn_jax.data.decode import BadImageError
+from cnn_jax.data.photos import Photos, bad_image
 from cnn_jax.errors import unknown
 
+Images = np.ndarray | Photos
 NORMALISATIONS = ("per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "none")
 
 
-def constants(kind: str, train_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def constants(kind: str, train_images: Images) -> tuple[np.ndarray, np.ndarray]:
     """(shift, scale) of `(grey level - shift) * scale`, float32, exact sums over the images.
+
+    `train_images` are an array or streamed photographs, which one pass decodes.
 
     - `per_channel`: each channel has mean 0 and standard deviation 1 over the training split.
     - `per_pixel_mean`: the mean image is subtracted, then one standard deviation for all
@@ -31,26 +36,40 @@ def constants(kind: str, train_images: np.ndarray) -> tuple[np.ndarray, np.ndarr
     elif kind == "lecun1998":
         shift, scale = 0.1 * 255 / 1.275, 1.275 / 255
     elif kind == "per_channel":
-        mean, square = channel_moments(train_images)
+        mean, square, _ = moments(train_images)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         shift, scale = mean, 1 / np.where(deviation > 0, deviation, 1)
     else:
-        shift = train_images.sum(0, dtype=np.int64) / len(train_images)
-        _, square = channel_moments(train_images)
+        _, square, shift = moments(train_images)
         scale = 1 / np.sqrt(max(square.mean() - (shift**2).mean(), 1e-12))
     return np.float32(shift), np.float32(scale)
 
 
-def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and mean square of each channel [C], from integer counts of the 256 grey levels."""
-    levels = np.arange(256, dtype=np.float64)
-    channels = range(images.shape[-1])
-    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in channels])
+def moments(images: Images) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and mean square of each channel [C], and the mean image [H, W, C], of exact sums."""
+    levels, channels = np.arange(256, dtype=np.float64), range(images.shape[-1])
+    counts = np.zeros((len(channels), 256), np.int64)
+    total = np.zeros(images.shape[1:], np.int64)
+    for part in parts(images):
+        counts += np.stack([np.bincount(part[..., c].ravel(), minlength=256) for c in channels])
+        total += part.sum(0, dtype=np.int64)
     share = counts / counts.sum(1, keepdims=True)
-    return share @ levels, share @ levels**2
+    return share @ levels, share @ levels**2, total / len(images)
 
 
-def normaliser(kind: str, train_images: np.ndarray) -> Callable[[jax.Array], jax.Array]:
+def parts(images: Images) -> Iterator[np.ndarray]:
+    """All images as arrays [n, H, W, C]."""
+    if isinstance(images, np.ndarray):
+        yield images
+        return
+    decoded = images.decoded(range(len(images)), "mean and standard deviation")
+    for row, image in enumerate(decoded):
+        if isinstance(image, BadImageError):
+            raise bad_image(images.name(row), image)
+        yield image[None]
+
+
+def normaliser(kind: str, train_images: Images) -> Callable[[jax.Array], jax.Array]:
     """images float32 [B, H, W, C] in grey levels -> normalised."""
     shift, scale = constants(kind, train_images)
     return lambda images: (images - shift) * scale

@@ -8,6 +8,11 @@ from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
 
 
+def counted(size: float, examples: int) -> float:
+    """A fraction of `examples` as a number of them; numbers stay."""
+    return float(round(size * examples)) if 0 < size < 1 else size
+
+
 def held_out(split: Split, size: float, seed: int, key: str) -> tuple[Split, Split]:
     """Divides `split` into (rest, held out); `size` is a fraction below 1 or a number of examples.
 

@@ -1,0 +1,126 @@
+"""One image file -> its pixels: upright, RGB, refused by its header when it is too large.
+
+JPEG goes through simplejpeg (libjpeg-turbo, at the smallest DCT scale that serves), all else, and
+what simplejpeg does not take (CMYK, files with oddities), through Pillow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+
+PIXELS = 50_000_000  # the most that an image may have, unless the caller says otherwise
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+ORIENTATION = 0x0112  # the EXIF tag
+EXIF_WITHIN = 1 << 16  # bytes from the start of a JPEG where its EXIF block must begin
+
+
+class BadImageError(Exception):
+    """A file that is no readable image; the message is the reason in few words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What can be known without decoding: size in pixels as stored, and whether simplejpeg can."""
+
+    height: int
+    width: int
+    orientation: int  # EXIF's, 1 to 8; 1 is upright
+    simple: bool
+
+
+def read_header(content: bytes, max_pixels: int = PIXELS) -> Header:
+    """The header of an image file, checked; raises `BadImageError`."""
+    if not content:
+        raise BadImageError("zero bytes")
+    header = jpeg_header(content) or pillow_header(content)
+    pixels = header.height * header.width
+    if pixels > max_pixels:
+        raise BadImageError(
+            f"{header.width}x{header.height} pixels, over data.max_pixels={max_pixels}"
+        )
+    return header
+
+
+def decode(content: bytes, smallest: int = 0, max_pixels: int = PIXELS) -> np.ndarray:
+    """uint8 [H, W, 3], upright; raises `BadImageError`.
+
+    With `smallest`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
+    `smallest` pixels.
+    """
+    import simplejpeg
+
+    header = read_header(content, max_pixels)
+    if header.simple:
+        try:
+            image = simplejpeg.decode_jpeg(content, "RGB", min_height=smallest, min_width=smallest)
+            return upright(image, header.orientation)
+        except ValueError:
+            pass  # Pillow decides: it takes stray bytes, and says what is wrong with others
+    return upright(pillow_pixels(content, smallest), header.orientation)
+
+
+def jpeg_header(content: bytes) -> Header | None:
+    """The header by simplejpeg; None where Pillow must look."""
+    import simplejpeg
+
+    if content[:2] != b"\xff\xd8":
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    if colours not in ("YCbCr", "RGB", "Gray"):
+        return None
+    has_exif = b"Exif\0\0" in content[:EXIF_WITHIN]
+    orientation = pillow_header(content).orientation if has_exif else 1
+    return Header(height, width, orientation, simple=True)
+
+
+def pillow_header(content: bytes) -> Header:
+    image = pillow_open(content)
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block, of which Pillow may raise anything, turns nothing
+        orientation = 1
+    return Header(image.height, image.width, orientation, simple=False)
+
+
+def pillow_open(content: bytes):
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # read_header refuses by its own, stricter cap
+    try:
+        return Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
+    except UnidentifiedImageError:
+        raise BadImageError("not a JPEG, PNG or WebP image") from None
+    except Exception as error:  # Pillow's parsers raise many kinds for damaged headers
+        raise BadImageError(f"damaged header: {error}") from error
+
+
+def pillow_pixels(content: bytes, smallest: int) -> np.ndarray:
+    image = pillow_open(content)
+    if smallest and image.format == "JPEG":
+        image.draft(None, (smallest, smallest))
+    try:
+        if image.mode.startswith("I"):  # 16 bits a grey pixel
+            grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=-1)
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        return np.asarray(image.convert("RGB"))
+    except Exception as error:  # see above
+        raise BadImageError(str(error)) from error
+
+
+def upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Undoes the turn and the mirroring that EXIF's `orientation` stands for."""
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)

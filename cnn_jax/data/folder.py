@@ -1,0 +1,136 @@
+"""A folder of class folders, or of `train`, `val` and `test` folders of class folders.
+
+Everything is in one order on every machine: by the path's code points, composed (NFC), because
+systems differ in how they store and list accents.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+
+from cnn_jax.data.decode import SUFFIXES
+from cnn_jax.errors import UserError
+
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSource:
+    """Image files of one folder, by number."""
+
+    root: str
+    paths: tuple[str, ...]  # relative to the root, as the file system spells them
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, number: int) -> bytes:
+        return Path(self.root, self.paths[number]).read_bytes()
+
+    def name(self, number: int) -> str:
+        return self.paths[number]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What lies in a folder: files in order, each with its class, and its split if it has any."""
+
+    source: FolderSource
+    classes: tuple[str, ...]
+    labels: np.ndarray  # int32 [N]
+    splits: dict[str, np.ndarray] | None  # numbers of the files by split, or None: one heap
+
+
+def listing(path: str) -> Listing:
+    """Lists a folder and reads no file; raises `UserError` for what cannot be trained on."""
+    key, root = f"data.name='folder:{path}'", Path(path).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{key}: there is no such folder ({root.absolute()})")
+    parts = split_folders(root)
+    if parts is None:
+        classes = class_folders(root, key)
+        files = [(f, label) for label, name in enumerate(classes) for f in images(root, (name,))]
+        splits = None
+    else:
+        classes, files, splits = class_folders(root / parts["train"], key), [], {}
+        for split, folder in parts.items():
+            found = class_folders(root / folder, key)
+            if extra := sorted(set(found) - set(classes)):
+                raise UserError(
+                    f"{key}: class {extra[0]!r} of {folder}/ is not among the {len(classes)} "
+                    f"classes of {parts['train']}/"
+                )
+            first = len(files)
+            for name in found:
+                files += [(f, classes.index(name)) for f in images(root, (folder, name))]
+            splits[split] = np.arange(first, len(files))
+    if len(classes) < 2:
+        raise UserError(f"{key}: one class ({classes[0]!r}) leaves nothing to tell apart")
+    trained = range(len(files)) if splits is None else splits["train"]
+    counts = np.bincount([files[i][1] for i in trained], minlength=len(classes))
+    if not counts.any():
+        raise UserError(f"{key}: no images ({', '.join(SUFFIXES)}) in any class folder")
+    if not counts.all():
+        raise UserError(f"{key}: class folder {classes[counts.argmin()]!r} holds no image")
+    paths, labels = zip(*files, strict=True)
+    return Listing(
+        FolderSource(os.fspath(root.absolute()), paths), classes, np.int32(labels), splits
+    )
+
+
+def composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def subfolders(root: Path) -> list[str]:
+    """The names of the folders in a folder, in order; hidden ones left out."""
+    try:
+        names = [n for n in entries(root) if not n.startswith(".") and Path(root, n).is_dir()]
+    except OSError as error:
+        raise UserError(f"{root} cannot be read: {error.strerror}") from error
+    return sorted(names, key=composed)
+
+
+def entries(root: Path) -> list[str]:
+    """What a folder holds, in whatever order the file system gives it."""
+    return os.listdir(root)
+
+
+def split_folders(root: Path) -> dict[str, str] | None:
+    """{split: folder} where the folders are named as splits, `train` among them; else None."""
+    found = {}
+    for name in subfolders(root):
+        split = next((s for s, names in SPLITS.items() if name.lower() in names), None)
+        if split is None or split in found:
+            return None
+        found[split] = name
+    return {s: found[s] for s in SPLITS if s in found} if "train" in found else None
+
+
+def class_folders(root: Path, key: str) -> tuple[str, ...]:
+    names = subfolders(root)
+    if not names:
+        raise UserError(f"{key}: {root} holds no class folders; one folder a class is wanted")
+    return tuple(names)
+
+
+def images(root: Path, within: tuple[str, ...]) -> list[str]:
+    """Paths, relative to `root`, of the image files in a class folder, at any depth, in order."""
+    found = []
+    for folder, _, names in os.walk(root.joinpath(*within), followlinks=True):
+        relative = Path(folder).relative_to(root)
+        found += [
+            (relative / name).as_posix()
+            for name in names
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found, key=composed)

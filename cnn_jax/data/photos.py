@@ -1,0 +1,119 @@
+"""Images that are decoded when they are asked for, and brought to the size of the net."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+
+from cnn_jax.data.decode import PIXELS, BadImageError, decode, read_header
+from cnn_jax.data.images import Fit
+from cnn_jax.errors import UserError
+
+
+class Source(Protocol):
+    """Encoded images by number; what a worker process needs to read them, so it can be pickled."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, number: int) -> bytes:
+        """The content of image `number`; raises `OSError`."""
+
+    def name(self, number: int) -> str:
+        """What to call image `number` in a message."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """Rows of a source. Indexed by row, it decodes; `shape` is as of the array it stands for."""
+
+    source: Source
+    numbers: np.ndarray  # int64 [N], of the source
+    fit: Fit
+    max_pixels: int = PIXELS
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self), self.fit.size, self.fit.size, self.fit.channels or 3)
+
+    def take(self, rows: np.ndarray) -> Photos:
+        return dataclasses.replace(self, numbers=self.numbers[rows])
+
+    def name(self, row: int) -> str:
+        return self.source.name(int(self.numbers[row]))
+
+    def original(self, row: int, smallest: int = 0) -> np.ndarray:
+        """uint8 [H, W, 3], no smaller than `smallest` unless it is by itself.
+
+        Raises `BadImageError`.
+        """
+        return decode(self.content(row), smallest, self.max_pixels)
+
+    def check_header(self, row: int) -> None:
+        """Raises `BadImageError` for what can be seen without decoding."""
+        read_header(self.content(row), self.max_pixels)
+
+    def content(self, row: int) -> bytes:
+        """The file as it is; raises `BadImageError`."""
+        try:
+            return self.source.read(int(self.numbers[row]))
+        except OSError as error:
+            raise BadImageError(error.strerror or str(error)) from error
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """uint8 [S, S, C], fitted; raises `BadImageError`."""
+        return self.fit(self.original(row, self.fit.smallest))
+
+    def decoded(self, rows: Iterable[int], label: str = "") -> Iterator[np.ndarray | BadImageError]:
+        """The fitted image of each row, or what is wrong with it, by as many threads as cores."""
+
+        def one(row: int) -> np.ndarray | BadImageError:
+            try:
+                return self[row]
+            except BadImageError as error:
+                return error
+
+        yield from in_threads(one, list(rows), label)
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]:
+    """`function` of every item in order, with a progress bar on a terminal when it takes long."""
+    from tqdm import tqdm
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(threads) as pool:
+        yield from tqdm(
+            pool.map(function, items),
+            total=len(items),
+            desc=label,
+            disable=not (label and sys.stderr.isatty()),
+            delay=1,
+            leave=False,
+        )
+
+
+def bad_image(name: str, reason: BadImageError) -> UserError:
+    """For one that is found when it is its turn."""
+    return UserError(
+        f"{name} cannot be used ({reason}); mend or remove it, or set data.skip_bad=True"
+    )
+
+
+def refuse(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool) -> None:
+    """Says which files are bad: a warning when they are skipped, else an error."""
+    if not bad:
+        return
+    shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:5])
+    more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
+    said = f"{key}: {len(bad)} of {total} files cannot be used: {shown}{more}"
+    if not skip:
+        raise UserError(f"{said}; mend or remove them, or set data.skip_bad=True")
+    print(f"warning: {said}; skipped", file=sys.stderr, flush=True)

@@ -1,0 +1,104 @@
+"""Batches decoded as they are needed, for sets that do not fit on a device: a pipeline of Grain.
+
+Batch number `step` is a pure function of (seed, step), so that a run goes on in the middle of an
+epoch with exactly the examples that remain, whatever the number of workers and processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnn_jax.data.crops import TrainCrop, draws
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.decode import BadImageError
+from cnn_jax.data.images import fit_channels
+from cnn_jax.data.order import batch_rows, evaluation_rows
+from cnn_jax.data.photos import bad_image
+
+Examples = dict[str, np.ndarray]  # image uint8 [b, H, W, C], label [b], mask bool [b], id int32 [b]
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Which part of every batch this process reads."""
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        size = len(rows) // self.count
+        return rows[self.index * size : (self.index + 1) * size]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainBatches:
+    """Batch number `step` of the endless stream of epochs; this process's share of it."""
+
+    split: Split
+    batch_size: int
+    seed: int
+    share: Share
+    crop: TrainCrop | None = None
+
+    def __call__(self, step: int) -> Examples:
+        rows = batch_rows(self.seed, step, self.batch_size, len(self.split))
+        rows = self.share.of(rows)
+        return examples(self.split, rows, np.ones(len(rows), bool), self.image, step)
+
+    def image(self, row: int, step: int) -> np.ndarray:
+        if self.crop is None:
+            return self.split.images[row]
+        photos = self.split.images
+        random = draws(self.seed, step, int(self.split.ids[row]))
+        image = self.crop(random, photos.original(row, self.crop.smallest), photos.fit.size)
+        return fit_channels(image, photos.fit.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class PassBatches:
+    """Batch number `step` of one pass in order; the last is filled up with masked examples."""
+
+    split: Split
+    batch_size: int
+    share: Share
+
+    def __call__(self, step: int) -> Examples:
+        rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
+        rows, mask = self.share.of(rows), self.share.of(mask)
+        return examples(self.split, rows, mask, lambda row, _: self.split.images[row], step)
+
+
+def examples(split: Split, rows: np.ndarray, mask: np.ndarray, image, step: int) -> Examples:
+    def read(row: int) -> np.ndarray:
+        try:
+            return image(int(row), step)
+        except BadImageError as error:
+            raise bad_image(split.images.name(int(row)), error) from error
+
+    return {
+        "image": np.stack([read(row) for row in rows]),
+        "label": split.labels[rows],
+        "id": split.ids[rows],
+        "mask": mask,
+    }
+
+
+def batches(
+    of_step: TrainBatches | PassBatches, first: int, last: int, workers: int, threads: int
+) -> Iterator[Examples]:
+    """The batches of steps `first` to `last`, made ahead by threads, or by worker processes."""
+    import grain
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():  # Grain reads flags, also where no command line was parsed
+        flags.FLAGS.mark_as_parsed()
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    stream = grain.MapDataset.range(first, last).map(of_step).to_iter_dataset(options)
+    if workers:
+        stream = stream.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        )
+    return iter(stream)
