@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data.dataset import Split
+from cnn_jax.data.protocols import Protocol
 from cnn_jax.feed import Reading, ResidentPass, StreamPass
 from cnn_jax.parallel import Devices, UnderWay
 from cnn_jax.state import TrainState
@@ -17,12 +18,21 @@ class Evaluator:
     """A split, and the compiled step that goes over it."""
 
     def __init__(
-        self, split: Split, step: Callable, devices: Devices, batch_size: int, reading: Reading
+        self,
+        split: Split,
+        step: Callable,
+        devices: Devices,
+        batch_size: int,
+        reading: Reading,
+        protocol: Protocol | None = None,
     ):
         self.split, self.step, self.ahead = split, step, devices.ahead
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
-        if split.in_memory:
+        if protocol is not None:
+            size = devices.round_up(max(1, size // protocol.views))
+            self.batches = StreamPass(split, devices, size, reading, protocol)
+        elif split.in_memory:
             self.batches = ResidentPass(split, devices, size)
         else:
             self.batches = StreamPass(split, devices, size, reading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -13,7 +14,8 @@ from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.memory import Given, Resident, Rows, Shuffled, Source
 from cnn_jax.data.order import epoch_order, evaluation_rows
-from cnn_jax.data.stream import Examples, PassBatches, Share, TrainBatches, batches
+from cnn_jax.data.protocols import Protocol
+from cnn_jax.data.stream import Examples, PassBatches, Share, TrainBatches, ViewBatches, batches
 from cnn_jax.parallel import Devices
 
 
@@ -24,6 +26,9 @@ class ResidentFeed:
         self.devices, self.clock, self.seed = devices, clock, seed
         self.data = devices.replicate(Resident.of(split))
         self.epoch, self.source = -1, None
+
+    def close(self) -> None:
+        """Nothing runs ahead of the steps here."""
 
     def at(self, step: int) -> Shuffled:
         """What the step after `step` updates takes its batch from."""
@@ -51,9 +56,15 @@ class StreamFeed:
         self.of_step = TrainBatches(split, clock.batch_size, seed, share(), reading.crop)
         self.next, self.stream = -1, iter(())
 
+    def close(self) -> None:
+        """Ends what reads ahead."""
+        if hasattr(self.stream, "close"):
+            self.stream.close()
+
     def at(self, step: int) -> Given:
         """What the step after `step` updates takes its batch from."""
         if step != self.next:
+            self.close()
             reading, last = self.reading, max(self.clock.total_steps, step + 1)
             self.stream = batches(self.of_step, step, last, reading.workers, reading.threads)
         self.next = step + 1
@@ -61,11 +72,21 @@ class StreamFeed:
 
 
 class StreamPass:
-    """One pass over a streamed split, in order."""
+    """One pass over a streamed split, in order, or over the views that a protocol takes of any."""
 
-    def __init__(self, split: Split, devices: Devices, batch_size: int, reading: Reading):
+    def __init__(
+        self,
+        split: Split,
+        devices: Devices,
+        batch_size: int,
+        reading: Reading,
+        protocol: Protocol | None = None,
+    ):
         self.devices, self.reading = devices, reading
-        self.of_step = PassBatches(split, batch_size, share())
+        if protocol is None:
+            self.of_step = PassBatches(split, batch_size, share())
+        else:
+            self.of_step = ViewBatches(split, batch_size, share(), protocol)
         self.masks = [mask for _, mask in evaluation_rows(len(split), batch_size)]
 
     def __iter__(self) -> Iterator[tuple[Source, np.ndarray]]:
@@ -82,12 +103,8 @@ def share() -> Share:
 
 def given(examples: Examples, devices: Devices) -> Given:
     """This process's examples as its part of the batch over all devices."""
-    return Given(
-        {
-            name: jax.make_array_from_process_local_data(devices.split, array)
-            for name, array in examples.items()
-        }
-    )
+    place = functools.partial(jax.make_array_from_process_local_data, devices.split)
+    return Given(jax.tree.map(place, examples))
 
 
 class ResidentPass:

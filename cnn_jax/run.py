@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
@@ -13,10 +15,12 @@ from cnn_jax import data, limits, models, optim
 from cnn_jax.clock import Clock
 from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.protocols import Protocol
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.feed import Reading, ResidentFeed, StreamFeed
 from cnn_jax.parallel import Devices
+from cnn_jax.state import init_variables
 from cnn_jax.step import Steps, compile_steps, make_recipe
 
 DTYPES = ("float32", "bfloat16")
@@ -33,6 +37,7 @@ class Run:
     schedule: Any
     plateau: Any
     steps: Steps
+    protocol: Protocol | None  # of the report; None: the single crop
 
     @property
     def monitor(self) -> str:
@@ -53,11 +58,12 @@ class Run:
             return ResidentFeed(split, self.devices, self.clock, seed)
         return StreamFeed(split, self.devices, self.clock, seed, self.reading)
 
-    def evaluator(self, split: str) -> Evaluator:
+    def evaluator(self, split: str, protocol: Protocol | None = None) -> Evaluator:
+        """Over a split, by the single crop, or by `protocol`."""
         config = self.config
         size = config.eval_batch_size or config.batch_size
         part = self.dataset.split(split)
-        return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading)
+        return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading, protocol)
 
 
 def make_run(config: ConfigDict) -> Run:
@@ -76,11 +82,44 @@ def make_run(config: ConfigDict) -> Run:
         )
     check_outputs(config, dataset)
     model = make_model(config, dataset.task.outputs)
+    protocol = make_protocol(config, model, dataset)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
     schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
     recipe = make_recipe(config, model, dataset, schedule)
+    if protocol and protocol.slides:
+        recipe = dataclasses.replace(recipe, view_model=sliding(model))
     steps = compile_steps(recipe, devices, clock, dataset.train.image_shape, plateau)
-    return Run(config, dataset, devices, clock, schedule, plateau, steps)
+    return Run(config, dataset, devices, clock, schedule, plateau, steps, protocol)
+
+
+def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Protocol | None:
+    """That of the report; raises `UserError` where the net or the data do not allow it."""
+    size, channels = config.data.image_size, dataset.train.image_shape[-1]
+    protocol = Protocol.parse(config.protocol, size, channels)
+    if protocol is None:
+        return None
+    key = f"protocol={config.protocol!r}"
+    if dataset.task.kind != "classification":
+        raise UserError(f"{key}: averages class probabilities, and {dataset.name} has no classes")
+    if not protocol.slides:
+        return protocol
+    if config.data.normalisation == "per_pixel_mean":
+        raise UserError(f"{key}: data.normalisation='per_pixel_mean' has a mean for one size only")
+    own, side = dataset.train.image_shape, protocol.smallest
+    large = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+    variables = jax.eval_shape(lambda: init_variables(model, 0, own))
+    try:
+        jax.eval_shape(lambda v, x: sliding(model).apply(v, x, train=False), variables, large)
+    except (flax.errors.FlaxError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{key}: {config.model.name} takes images of {size} pixels only; choose ten_crop"
+        ) from error
+    return protocol
+
+
+def sliding(model: nn.Module) -> nn.Module:
+    """The net that slides over a larger image, which a pool to a map of one size would prevent."""
+    return model.clone(adaptive=False) if hasattr(model, "adaptive") else model
 
 
 def make_model(config: ConfigDict, outputs: int = 1) -> nn.Module:

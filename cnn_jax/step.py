@@ -19,6 +19,7 @@ from cnn_jax.clock import Clock
 from cnn_jax.data import augment, preprocess
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.memory import Batch, Source
+from cnn_jax.models.layers import Output
 from cnn_jax.parallel import AXIS, Devices
 from cnn_jax.state import TrainState, Tree, init_variables, named_key
 
@@ -38,6 +39,7 @@ class Recipe:
     seed: int
     microbatches: int
     average_decay: float
+    view_model: nn.Module | None = None  # for views of a protocol, where it is another
 
 
 def make_recipe(
@@ -153,11 +155,33 @@ def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = No
 
 def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[str, jax.Array]:
     """Per-example loss, figures and label, without augmentation, by population statistics."""
-    images = recipe.normalise(batch["image"].astype(jnp.float32))
-    output = recipe.model.apply(variables, images, train=False)
+    if isinstance(batch["image"], tuple):
+        output = Output(mean_of_views(recipe, variables, batch["image"]))
+    else:
+        images = recipe.normalise(batch["image"].astype(jnp.float32))
+        output = recipe.model.apply(variables, images, train=False)
     loss = recipe.loss(output, batch["label"])["loss"]
     figures = metrics.example_figures(recipe.task, output.logits, batch["label"])
     return {"loss": loss, "label": batch["label"], "id": batch["id"], **figures}
+
+
+def mean_of_views(
+    recipe: Recipe, variables: dict[str, Tree], groups: tuple[jax.Array, ...]
+) -> jax.Array:
+    """Logarithms of the mean class probabilities [B, K] over all views and their mirror images.
+
+    `groups` are uint8 [B, k, S, S, C], one a size.
+    """
+    model, total, views = recipe.view_model or recipe.model, 0.0, 0
+    for group in groups:
+        examples, count = group.shape[:2]
+        images = jnp.stack([group, group[:, :, :, ::-1]], axis=2).astype(jnp.float32)
+        images = recipe.normalise(images.reshape(-1, *group.shape[2:]))
+        logits = model.apply(variables, images, train=False).logits
+        shares = jax.nn.softmax(logits.astype(jnp.float32))
+        total += shares.reshape(examples, 2 * count, -1).sum(1)
+        views += 2 * count
+    return jnp.log(jnp.maximum(total / views, 1e-38))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import metrics, report, workdir
 from cnn_jax.checkpoint import Checkpoints
+from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.interrupt import Interrupted, Interruption
@@ -80,7 +81,7 @@ class Training:
     def loop(self) -> None:
         """Trains to the end, to an early stop, or to a signal."""
         run, clock, progress = self.run, self.run.clock, self.progress
-        feed = run.feed()
+        feed = self.feed = run.feed()
         evaluator = run.evaluator(run.monitor)
         under_way = UnderWay(run.devices.ahead)
         epochs = clock.epochs_seen(progress.step)
@@ -238,6 +239,7 @@ class Training:
         return self.checkpoints.restore(step, self.run.steps.abstract).tree[0]
 
     def close(self) -> None:
+        self.feed.close()
         self.writers.close()
         self.checkpoints.close()
 
@@ -272,8 +274,9 @@ def finish(training: Training) -> dict[str, Any]:
 
 def write_report(run: Run, state: TrainState, split: str, folder: Path) -> dict[str, Any]:
     """The full report of `state` on `split`, also as report.json in `folder`."""
-    found = metrics.report(run.dataset.task, run.evaluator(split)(state))
-    found = {"split": split, "protocol": "single crop", "dataset": run.config.data.name} | found
+    found = metrics.report(run.dataset.task, run.evaluator(split, run.protocol)(state))
+    protocol = str(run.protocol or SINGLE)
+    found = {"split": split, "protocol": protocol, "dataset": run.config.data.name} | found
     if jax.process_index() == 0:
         workdir.write_json(folder / "report.json", found)
     return found

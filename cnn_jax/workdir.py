@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, not_written
 
 # Keys that say where data is found and how it is read: a run may go on with other values.
-FREE_KEYS = tuple(
+FREE_KEYS = ("protocol",) + tuple(
     "data." + key
     for key in (
         *("dir", "download", "mirror", "verify", "streaming", "memory_megabytes"),

@@ -43,6 +43,9 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.batch_size = 128
     config.eval_batch_size = 500  # 0: the batch size
     config.eval_every_epochs = 1.0
+    # How the report reads the test images: "single_crop", "ten_crop(256)", "dense(384)",
+    # "multi_scale(256, 384, 512)", "crops_144(256, 32)".
+    config.protocol = "single_crop"
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
     config.parallel = "jit"  # "pmap": BatchNorm over each device's own images

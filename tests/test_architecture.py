@@ -26,8 +26,11 @@ BELOW = {
     "optim": {"clock"},
     "feed": {"clock", "data", "parallel"},
     "evaluate": {"data", "feed", "parallel", "state"},
-    "step": {"clock", "data", "losses", "metrics", "optim", "parallel", "state"},
-    "run": {"clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "step"},
+    "step": {"clock", "data", "losses", "metrics", "models", "optim", "parallel", "state"},
+    "run": {
+        *("clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "state"),
+        "step",
+    },
     "cli": set(),
     "transfer": {"models"},
     "analysis": set(),

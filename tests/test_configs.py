@@ -9,7 +9,7 @@ import pytest
 
 from cnn_jax import data, models
 from cnn_jax.run import make_model
-from configs.base import DATASETS, base
+from configs.base import DATASETS, FACTS, base
 
 NAMES = sorted(
     path.stem
@@ -23,7 +23,7 @@ def load(name, *argument):
 
 
 def test_every_dataset_has_its_facts():
-    assert sorted(DATASETS) == sorted(data.names())
+    assert sorted(FACTS) == sorted(name.partition(":")[0] for name in data.names())
 
 
 @pytest.mark.parametrize("name", NAMES)

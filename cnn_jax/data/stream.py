@@ -17,6 +17,7 @@ from cnn_jax.data.decode import BadImageError
 from cnn_jax.data.images import fit_channels
 from cnn_jax.data.order import batch_rows, evaluation_rows
 from cnn_jax.data.photos import bad_image
+from cnn_jax.data.protocols import Protocol
 
 Examples = dict[str, np.ndarray]  # image uint8 [b, H, W, C], label [b], mask bool [b], id int32 [b]
 
@@ -71,6 +72,28 @@ class PassBatches:
         return examples(self.split, rows, mask, lambda row, _: self.split.images[row], step)
 
 
+@dataclasses.dataclass(frozen=True)
+class ViewBatches:
+    """As `PassBatches`, but an image is a tuple of its views uint8 [b, k, S, S, C], by size."""
+
+    split: Split
+    batch_size: int
+    share: Share
+    protocol: Protocol
+
+    def __call__(self, step: int) -> Examples:
+        rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
+        rows, mask = self.share.of(rows), self.share.of(mask)
+        smallest = self.protocol.smallest
+        views = [self.protocol(self.split.original(int(row), smallest)) for row in rows]
+        return {
+            "image": tuple(np.stack(same_size) for same_size in zip(*views, strict=True)),
+            "label": self.split.labels[rows],
+            "id": self.split.ids[rows],
+            "mask": mask,
+        }
+
+
 def examples(split: Split, rows: np.ndarray, mask: np.ndarray, image, step: int) -> Examples:
     def read(row: int) -> np.ndarray:
         try:
@@ -87,7 +110,11 @@ def examples(split: Split, rows: np.ndarray, mask: np.ndarray, image, step: int)
 
 
 def batches(
-    of_step: TrainBatches | PassBatches, first: int, last: int, workers: int, threads: int
+    of_step: TrainBatches | PassBatches | ViewBatches,
+    first: int,
+    last: int,
+    workers: int,
+    threads: int,
 ) -> Iterator[Examples]:
     """The batches of steps `first` to `last`, made ahead by threads, or by worker processes."""
     import grain

@@ -37,6 +37,7 @@ import jax
 
 from cnn_jax.models.layers import (
     Activation,
+    MapDense,
     Norm,
     Output,
     Pooling,
@@ -45,6 +46,7 @@ from cnn_jax.models.layers import (
     conv_norm,
     global_pool,
     local_response_norm,
+    mean_positions,
     pool,
     require_size,
     stage,
@@ -120,11 +122,11 @@ class AlexNet(nn.Module):
             x = stage(self, "global_pool", global_pool(self.head, x))
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 6) if self.adaptive else x
-        x = x.reshape(x.shape[0], -1)
-        for name in ("fc6", "fc7"):
-            x = activate(self.activation, dense(4096, bias_init=ONES, name=name)(x))
+        start = {"kernel_init": GAUSSIAN, "bias_init": ONES, "dtype": self.dtype}
+        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
+            x = activate(self.activation, layer(4096, **start, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Output(dense(self.num_classes, name="fc8")(x))
+        return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 
 
 class AlexNetTorchvision(nn.Module):
@@ -138,6 +140,7 @@ class AlexNetTorchvision(nn.Module):
     pooling: Pooling = "max"
     activation: Activation = "relu"
     norm: Norm = "none"
+    adaptive: bool = True
     dropout: float = 0.5
     dtype: Any = None
 
@@ -163,12 +166,11 @@ class AlexNetTorchvision(nn.Module):
         x = subsample(x, 5, lrn=False)  # 6x6x256
 
         dense = functools.partial(nn.Dense, **common)
-        x = adaptive_avg_pool(x, 6)
-        x = x.reshape(x.shape[0], -1)
-        for name in ("fc6", "fc7"):
+        x = adaptive_avg_pool(x, 6) if self.adaptive else x
+        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = activate(self.activation, dense(4096, name=name)(x))
-        return Output(dense(self.num_classes, name="fc8")(x))
+            x = activate(self.activation, layer(4096, **common, name=name)(x))
+        return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 
 
 NETS = {

@@ -40,6 +40,7 @@ import jax
 
 from cnn_jax.models.layers import (
     Activation,
+    MapDense,
     Norm,
     Output,
     Pooling,
@@ -48,6 +49,7 @@ from cnn_jax.models.layers import (
     conv_norm,
     global_pool,
     local_response_norm,
+    mean_positions,
     pool,
     require_size,
     stage,
@@ -114,11 +116,10 @@ class VGG(nn.Module):
             x = stage(self, "global_pool", global_pool(self.head, x))
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 7) if self.adaptive else x
-        x = x.reshape(x.shape[0], -1)
-        for name in ("fc6", "fc7"):
-            x = activate(self.activation, dense(4096, name=name)(x))
+        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
+            x = activate(self.activation, layer(4096, **common, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Output(dense(self.num_classes, name="fc8")(x))
+        return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 
 
 def column(letter: str, **fixed: Any) -> Net:
