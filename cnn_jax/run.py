@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data, limits, models, optim
 from cnn_jax.clock import Clock
+from cnn_jax.data import augment
 from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError, unknown
@@ -33,6 +34,7 @@ class Run:
     schedule: Any
     plateau: Any
     steps: Steps
+    warnings: list[str]  # of what may be meant, but seldom is
 
     @property
     def monitor(self) -> str:
@@ -75,12 +77,13 @@ def make_run(config: ConfigDict) -> Run:
             f"{config.data.name} ({len(dataset.train)} examples)"
         )
     check_outputs(config, dataset)
+    warnings = augment.warnings_for(config.data.name, config.augment, config.data.label_changing)
     model = make_model(config, dataset.task.outputs)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
     schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
     recipe = make_recipe(config, model, dataset, schedule)
     steps = compile_steps(recipe, devices, clock, dataset.train.image_shape, plateau)
-    return Run(config, dataset, devices, clock, schedule, plateau, steps)
+    return Run(config, dataset, devices, clock, schedule, plateau, steps, warnings)
 
 
 def make_model(config: ConfigDict, outputs: int = 1) -> nn.Module:
