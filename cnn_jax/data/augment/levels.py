@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Number = jax.Array | float
+RAMP = np.arange(256, dtype=np.float32)[:, None]  # every level, for any number of channels
+TINY = 1e-4  # quotients of whole numbers: none is so near below a whole number
 
 
 def whole(image: jax.Array) -> jax.Array:
@@ -31,27 +34,44 @@ def posterize(image: jax.Array, bits: Number) -> jax.Array:
     return jnp.floor(image / step) * step
 
 
+def spread(levels: jax.Array, low: Number, high: Number) -> jax.Array:
+    """`low` becomes 0 and `high` 255."""
+    changed = jnp.floor((levels - low) * 255 / jnp.maximum(high - low, 1) + TINY)
+    return jnp.where(high > low, jnp.clip(changed, 0.0, 255.0), levels)
+
+
 def autocontrast(image: jax.Array) -> jax.Array:
     """Each channel's darkest level becomes 0 and its brightest 255."""
-    levels = image.astype(jnp.int32)
-    low, high = levels.min((0, 1)), levels.max((0, 1))
-    spread = (levels - low) * 255 // jnp.maximum(high - low, 1)
-    return jnp.where(high > low, spread.astype(jnp.float32), image)
+    return spread(image, image.min((0, 1)), image.max((0, 1)))
+
+
+def equalizer(image: jax.Array) -> jax.Array:
+    """What each level of each channel becomes, so that the histograms are flat: [256, C]."""
+    height, width, channels = image.shape
+    cells = image.astype(jnp.int32) + 256 * jnp.arange(channels)
+    counts = jnp.zeros(256 * channels, jnp.int32).at[cells.ravel()].add(1)
+    counts = counts.reshape(channels, 256).T.astype(jnp.float32)
+    # A product, as a running sum of 256 is slow on a CPU; whole numbers, so it is exact.
+    below = jnp.einsum(
+        "vu,uc->vc", np.tri(256, k=-1, dtype=np.float32), counts, precision="highest"
+    )
+    brightest = image.max((0, 1))
+    last = jnp.where(brightest == RAMP, counts, 0).sum(0)
+    step = jnp.floor((height * width - last) / 255 + TINY)
+    table = jnp.floor((jnp.floor(step / 2) + below) / jnp.maximum(step, 1) + TINY)
+    return jnp.where(step > 0, jnp.minimum(table, 255), RAMP)
 
 
 def equalize(image: jax.Array) -> jax.Array:
     """Makes the histogram of each channel flat."""
-    height, width, channels = image.shape
-    levels = image.astype(jnp.int32).reshape(-1, channels) + 256 * jnp.arange(channels)
-    counts = jnp.zeros(256 * channels, jnp.int32).at[levels].add(1, mode="promise_in_bounds")
-    counts = counts.reshape(channels, 256)
-    brightest = jnp.take_along_axis(counts, (image.max((0, 1)).astype(jnp.int32))[:, None], 1)
-    step = (height * width - brightest) // 255
-    below = jnp.cumsum(counts, 1) - counts
-    table = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
-    table = jnp.where(step > 0, table, jnp.arange(256)).reshape(-1)
-    flat = table.at[levels].get(mode="promise_in_bounds")
-    return flat.reshape(image.shape).astype(jnp.float32)
+    return look_up(equalizer(image), image)
+
+
+def look_up(table: jax.Array, image: jax.Array) -> jax.Array:
+    """The image with every level replaced by what `table` [256, C] has for it."""
+    channels = image.shape[-1]
+    cells = image.astype(jnp.int32) * channels + jnp.arange(channels)
+    return table.reshape(-1).at[cells].get(mode="promise_in_bounds")
 
 
 def grey(image: jax.Array) -> jax.Array:
@@ -74,7 +94,11 @@ def brightness(image: jax.Array, factor: Number) -> jax.Array:
 
 def contrast(image: jax.Array, factor: Number) -> jax.Array:
     """Its mean grey at 0, the image at 1."""
-    return blend(jnp.floor(grey(image).mean() + 0.5), image, factor)
+    return blend(mean_grey(image), image, factor)
+
+
+def mean_grey(image: jax.Array) -> jax.Array:
+    return jnp.floor(grey(image).mean() + 0.5)
 
 
 def color(image: jax.Array, factor: Number) -> jax.Array:

@@ -1,8 +1,9 @@
 """Policies: a few operations of a list, chosen at random for each example.
 
-Every operation of the list is computed for every example and one is kept by `where`: mapped over a
-batch, a switch would do the same. So that this stays cheap, the geometric operations only multiply
-matrices, and one warp at the end does them all.
+Every operation of the list is computed for every example and one is kept: mapped over a batch, a
+switch would do the same. So that this stays cheap, an operation that looks at one grey level at a
+time computes a table of the 256, the geometric operations only multiply matrices, and one warp at
+the end does them all.
 
 # Deviation: colours are changed before pixels move, whatever was drawn first. Most operations take
 # each pixel by itself, where the order matters at the filled rim alone.
@@ -39,6 +40,7 @@ SMALL = Strength(translate=10 / 32)  # their code for CIFAR: 10 pixels
 WIDE = Strength(shear=0.99, rotate=135.0, factors=(0.01, 2.0), fewest_bits=2)
 
 Matrices = Callable[[jax.Array, tuple, Strength], jax.Array]
+Tables = Callable[[jax.Array, jax.Array, Strength], jax.Array]
 Colours = Callable[[jax.Array, jax.Array, Strength], jax.Array]
 
 # Shear and turn as the authors' code has them: about the corner, and about the centre.
@@ -61,19 +63,28 @@ def kept_bits(magnitude: jax.Array, full: Strength) -> jax.Array:
     return jnp.maximum(8 - jnp.round(magnitude * (8 - full.fewest_bits)), 1)
 
 
+# What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
+TABLES: dict[str, Tables] = {
+    "autocontrast": lambda image, m, full: levels.spread(
+        levels.RAMP, image.min((0, 1)), image.max((0, 1))
+    ),
+    "equalize": lambda image, m, full: levels.equalizer(image),
+    "invert": lambda image, m, full: levels.invert(levels.RAMP),
+    "solarize": lambda image, m, full: levels.solarize(levels.RAMP, 256 * (1 - m)),
+    "posterize": lambda image, m, full: levels.posterize(levels.RAMP, kept_bits(m, full)),
+    "brightness": lambda image, m, full: levels.brightness(levels.RAMP, factor(m, full)),
+    "contrast": lambda image, m, full: levels.blend(
+        levels.mean_grey(image), levels.RAMP, factor(m, full)
+    ),
+}
+
+# Those that need more of a pixel than its level.
 COLOURS: dict[str, Colours] = {
-    "autocontrast": lambda image, m, full: levels.autocontrast(image),
-    "equalize": lambda image, m, full: levels.equalize(image),
-    "invert": lambda image, m, full: levels.invert(image),
-    "solarize": lambda image, m, full: levels.solarize(image, 256 * (1 - m)),
-    "posterize": lambda image, m, full: levels.posterize(image, kept_bits(m, full)),
-    "brightness": lambda image, m, full: levels.brightness(image, factor(m, full)),
     "color": lambda image, m, full: levels.color(image, factor(m, full)),
-    "contrast": lambda image, m, full: levels.contrast(image, factor(m, full)),
     "sharpness": lambda image, m, full: levels.sharpness(image, factor(m, full)),
 }
 
-# RandAugment's table 1 and TrivialAugment's; "identity" is in neither dictionary, and does nothing.
+# RandAugment's table 1 and TrivialAugment's; "identity" is in no dictionary, and does nothing.
 FOURTEEN = (
     "identity autocontrast equalize rotate solarize color posterize contrast brightness sharpness "
     "shear_x shear_y translate_x translate_y"
@@ -94,18 +105,35 @@ def apply(
     """
     image, matrices = levels.whole(image), []
     for slot in range(len(chosen)):
-        changed, matrix = image, warp.moved(0, 0)
-        for number, name in enumerate(names):
-            mine = chosen[slot] == number
-            if name in COLOURS:
-                done = COLOURS[name](image, magnitudes[slot], full)
-                changed = jnp.where(mine, done, changed)
-            elif name in MATRICES:
-                done = MATRICES[name](signs[slot] * magnitudes[slot], image.shape, full)
-                matrix = jnp.where(mine, done, matrix)
-        image = changed
+        name_is = {name: chosen[slot] == number for number, name in enumerate(names)}
+        tables, colours = {}, {}
+        matrix = warp.moved(0, 0)
+        for name, is_it in name_is.items():
+            if name in MATRICES:
+                turned = MATRICES[name](signs[slot] * magnitudes[slot], image.shape, full)
+                matrix = jnp.where(is_it, turned, matrix)
+            elif name in TABLES:
+                tables[name] = TABLES[name](image, magnitudes[slot], full)
+            elif name in COLOURS:
+                colours[name] = COLOURS[name](image, magnitudes[slot], full)
+        table = pick(name_is, tables, jnp.broadcast_to(levels.RAMP, (256, image.shape[-1])))
+        image = pick(name_is, colours, levels.look_up(table, image))
         matrices.append(matrix)
     return warp.warp(image, warp.product(matrices), FILL)
+
+
+def pick(name_is: dict[str, jax.Array], choices: dict[str, jax.Array], default: jax.Array):
+    """The choice whose name it is, or the default.
+
+    A sum over all with one mask that is set: a chain of `where` would be computed anew for every
+    pixel that a later operation reads.
+    """
+    if not choices:
+        return default
+    masks = jnp.stack([name_is[name] for name in choices])
+    masks = jnp.append(masks, ~masks.any()).reshape(-1, *[1] * default.ndim)
+    values = [jnp.broadcast_to(choice, default.shape) for choice in choices.values()]
+    return jnp.where(masks, jnp.stack([*values, default]), 0).sum(0)
 
 
 def rand_augment(
