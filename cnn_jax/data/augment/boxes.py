@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 TRIES = 10
 
@@ -28,18 +29,17 @@ def draw(
     The papers draw until a rectangle fits; here the first of ten that does, with no loop.
     """
     height, width = shape[:2]
-    area_key, aspect_key, place_key = jax.random.split(key, 3)
-    area = jax.random.uniform(area_key, (TRIES,), minval=areas[0], maxval=areas[1])
-    low, high = jnp.log(jnp.float32(aspects[0])), jnp.log(jnp.float32(aspects[1]))
-    aspect = jnp.exp(jax.random.uniform(aspect_key, (TRIES,), minval=low, maxval=high))
+    uniform = jax.random.uniform(key, (2 * TRIES + 2,))
+    area = areas[0] + uniform[:TRIES] * (areas[1] - areas[0])
+    low, high = np.log(aspects)
+    aspect = jnp.exp(low + uniform[TRIES:-2] * (high - low))
     widths = jnp.round(jnp.sqrt(area * height * width * aspect)).astype(jnp.int32)
     heights = jnp.round(jnp.sqrt(area * height * width / aspect)).astype(jnp.int32)
     fits = (widths >= 1) & (widths <= width) & (heights >= 1) & (heights <= height)
     first = jnp.argmax(fits)
     w, h = widths[first], heights[first]
-    place = jax.random.uniform(place_key, (2,))
-    left = jnp.floor(place[0] * (width - w + 1)).astype(jnp.int32)
-    top = jnp.floor(place[1] * (height - h + 1)).astype(jnp.int32)
+    left = jnp.floor(uniform[-2] * (width - w + 1)).astype(jnp.int32)
+    top = jnp.floor(uniform[-1] * (height - h + 1)).astype(jnp.int32)
     return Box(left, top, w, h, fits[first])
 
 

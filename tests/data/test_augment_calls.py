@@ -1,0 +1,174 @@
+"""From the words of a config to one function of the batch, and what is said about them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.data import augment, names
+from cnn_jax.data.augment import geometry, suitability, warp
+from cnn_jax.data.dataset import Task
+from cnn_jax.errors import UserError
+from configs.base import FACTS
+from tests.data.photograph import photograph
+
+SIZE = 8
+IMAGES = np.stack([np.roll(photograph(3, SIZE), shift, 1) for shift in range(6)])
+PIXELS, IDS, LABELS = jnp.asarray(IMAGES, jnp.float32), jnp.arange(6) + 10, jnp.arange(6)
+# One of each way to draw and to compute.
+CALLS = (
+    "pad_and_crop(1)",
+    "horizontal_flip",
+    "rotate(30)",
+    "random_resized_crop",
+    "elastic(4, 2)",
+    "contrast",
+    "saturation",
+    "pca_lighting",
+    "gaussian_noise",
+    "random_erasing",
+    "rand_augment(2, 9)",
+)
+KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module")
+def apply():
+    compiled = jax.jit(augment.compose(CALLS, IMAGES))
+    return lambda *batch: np.asarray(compiled(*batch)[0])
+
+
+def test_an_example_has_the_same_bits_wherever_it_lies(apply):
+    once = apply(KEY, IDS, PIXELS, LABELS)
+    assert not np.array_equal(once, IMAGES)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    np.testing.assert_array_equal(apply(KEY, IDS[order], PIXELS[order], LABELS), once[order])
+    few = np.array([4, 1])
+    np.testing.assert_array_equal(apply(KEY, IDS[few], PIXELS[few], LABELS[few]), once[few])
+
+
+def test_another_step_or_id_draws_anew(apply):
+    same = jnp.broadcast_to(PIXELS[0], PIXELS.shape)
+    found = apply(KEY, IDS, same, LABELS)
+    assert len({image.tobytes() for image in found}) == 6
+    assert not np.array_equal(found, apply(jax.random.key(4), IDS, same, LABELS))
+
+
+def test_eight_devices_have_the_bits_of_one(apply):
+    mesh = jax.make_mesh((8,), ("batch",))
+    split = jax.NamedSharding(mesh, jax.P("batch"))
+    batch = [jnp.concatenate([part, part, part, part]) for part in (IDS, PIXELS, LABELS)]
+    one = apply(KEY, *batch)
+    eight = apply(KEY, *[jax.device_put(part, split) for part in batch])
+    np.testing.assert_array_equal(one, eight)
+
+
+def test_warps_that_follow_each_other_are_one():
+    compiled = jax.jit(augment.compose(("rotate(30)", "translate(0.2)"), IMAGES))
+    found = np.asarray(compiled(KEY, IDS, PIXELS, LABELS)[0])
+
+    def by_hand(i, image):
+        key = jax.random.fold_in(KEY, i)
+        first = geometry.rotate.draw(jax.random.fold_in(key, 0), image.shape, 30)
+        second = geometry.translate.draw(jax.random.fold_in(key, 1), image.shape, 0.2)
+        return warp.warp(image, warp.product([first, second]))
+
+    wanted = jax.jit(jax.vmap(by_hand))(IDS, PIXELS)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    alone = jax.jit(augment.compose(("rotate(30)",), IMAGES))(KEY, IDS[:1], PIXELS[:1], LABELS[:1])
+    key = jax.random.fold_in(jax.random.fold_in(KEY, IDS[0]), 0)
+    by_name = jax.jit(geometry.rotate, static_argnums=2)(key, PIXELS[0], 30)
+    np.testing.assert_allclose(alone[0][0], by_name, atol=1e-3)
+
+
+def test_no_transforms_change_nothing():
+    images, targets = augment.compose(())(KEY, IDS, PIXELS, LABELS)
+    assert images is PIXELS
+    assert targets is LABELS
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", augment.TRANSFORMS)
+def test_every_transform_keeps_shape_and_type(name, channels):
+    call = f"{name}(8, 16)" if name == "scale_jitter" else name
+    images = jnp.zeros((4, SIZE, SIZE, channels))
+    compose = augment.compose((call,), np.zeros(images.shape, np.uint8))
+    found, _ = jax.eval_shape(compose, KEY, LABELS[:4], images, LABELS[:4])
+    assert (found.shape, found.dtype) == (images.shape, jnp.float32)
+    assert augment.TRANSFORMS[name].__doc__
+
+
+MISTAKES = {
+    "horizontal_flop": r"'horizontal_flop'.*did you mean 'horizontal_flip'",
+    "mixap(0.2)": "'mixap' is unknown .did you mean 'mixup'",
+    "pad_and_crop(__import__('os'))": "must be plain numbers, none negative: pad_and_crop",
+    "pad_and_crop(1.5)": r"none negative: pad_and_crop\(pad: int = 4\)",
+    "pad_and_crop(1, 2)": "must be plain numbers",
+    "rotate(-5)": r"none negative: rotate\(degrees: float = 15.0\)",
+    "rotate(1e999)": "must be plain numbers",
+    "rotate(True)": "must be plain numbers",
+    "rotate(181)": "degrees=181 is out of range: choose 0 to 180",
+    "shear(90)": "degrees=90 is out of range: choose 0 to 60",
+    "horizontal_flip(2)": "probability=2 is out of range: choose 0 to 1",
+    "mixup(0)": "alpha=0 is out of range: choose 0.01 to 1000",
+    "hue(0.6)": "turn=0.6 is out of range: choose 0 to 0.5",
+    "random_erasing(0.5, 0.4, 0.2)": "smallest_area=0.4 is more than largest_area=0.2",
+    "scale_jitter(40, 20)": "smallest=40 is more than largest=20",
+    "scale_jitter(4, 20)": r"choose 8 \(the image\) <= smallest <= largest",
+    "rand_augment(0)": "count=0 is out of range",
+    "posterize(9)": "fewest_bits=9 is out of range: choose 1 to 8",
+}
+
+
+@pytest.mark.parametrize("call", MISTAKES)
+def test_a_mistake_is_one_line(call):
+    with pytest.raises(UserError, match=MISTAKES[call]) as error:
+        augment.compose((call,), IMAGES)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("augment=")
+
+
+def test_mixing_comes_last_once_and_for_classes():
+    with pytest.raises(UserError, match=r"'mixup' .* last .* behind 'horizontal_flip'"):
+        augment.compose(("mixup", "horizontal_flip"))
+    with pytest.raises(UserError, match="'mixup' mixes two examples, so it must be the last and"):
+        augment.compose(("mixup", "cutmix"))
+    with pytest.raises(UserError, match="'cutmix' mixes classes, but the targets are numbers"):
+        augment.compose(("cutmix",), task=Task("regression", unit="degrees"))
+
+
+def test_arguments_are_what_was_given_and_else_the_defaults():
+    assert augment.parse(" random_erasing( 0.25, 0.1 ) ").arguments == {
+        "probability": 0.25,
+        "smallest_area": 0.1,
+        "largest_area": 0.4,
+        "narrowest": 0.3,
+    }
+    assert augment.parse("rotate()").arguments == {"degrees": 15.0}
+
+
+def test_a_transform_that_changes_labels_is_named_with_the_reason():
+    said = augment.warnings_for("mnist", ("horizontal_flip(0.3)", "pad_and_crop(2)"))
+    assert said == [
+        "augment 'horizontal_flip' does not keep the labels of mnist: a mirrored 3 is no digit"
+    ]
+    assert augment.warnings_for("cifar10", ("pad_and_crop(4)", "horizontal_flip")) == []
+    assert len(augment.warnings_for("digits_angle", ("rotate(5)", "shear(5)"))) == 2
+    assert augment.warnings_for("mnist", ("rotate(15)",)) == []
+    assert "a 6 turned is a 9" in augment.warnings_for("mnist", ("rotate(180)",))[0]
+
+
+def test_a_folder_has_what_its_owner_says():
+    calls = ("hue(0.1)", "vertical_flip")
+    assert augment.warnings_for("my_flowers", calls) == []
+    assert augment.warnings_for("my_flowers", calls, ("hue",)) == [
+        "augment 'hue' does not keep the labels of my_flowers: data.label_changing says so"
+    ]
+    with pytest.raises(UserError, match=r"data.label_changing='hues' is unknown .*'hue'"):
+        augment.warnings_for("my_flowers", calls, ("hues",))
+
+
+def test_every_dataset_is_judged_by_names_that_exist():
+    assert set(suitability.LABEL_CHANGING) == {*FACTS} >= {*names()}
+    for reasons in suitability.LABEL_CHANGING.values():
+        assert set(reasons) <= set(augment.TRANSFORMS)
