@@ -6,28 +6,26 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import augment, names
-from cnn_jax.data.augment import geometry, suitability, warp
+from cnn_jax.data.augment import geometry, mixing, suitability, warp
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
+from cnn_jax.parallel import Devices
 from configs.base import FACTS
-from tests.data.photograph import photograph
+from tests.data.helpers import photograph, quick_jit
 
 SIZE = 8
-IMAGES = np.stack([np.roll(photograph(3, SIZE), shift, 1) for shift in range(6)])
-PIXELS, IDS, LABELS = jnp.asarray(IMAGES, jnp.float32), jnp.arange(6) + 10, jnp.arange(6)
+IMAGES = np.stack([np.roll(photograph(3, SIZE), shift, 1) for shift in range(8)])
+PIXELS, IDS, LABELS = jnp.asarray(IMAGES, jnp.float32), jnp.arange(8) + 10, jnp.arange(8)
 # One of each way to draw and to compute.
 CALLS = (
     "pad_and_crop(1)",
-    "horizontal_flip",
     "rotate(30)",
-    "random_resized_crop",
     "elastic(4, 2)",
     "contrast",
     "saturation",
     "pca_lighting",
     "gaussian_noise",
-    "random_erasing",
-    "rand_augment(2, 9)",
+    "trivial_augment",
 )
 KEY = jax.random.key(3)
 
@@ -41,44 +39,45 @@ def apply():
 def test_an_example_has_the_same_bits_wherever_it_lies(apply):
     once = apply(KEY, IDS, PIXELS, LABELS)
     assert not np.array_equal(once, IMAGES)
-    order = np.array([3, 0, 5, 1, 4, 2])
+    order = np.array([3, 0, 5, 1, 4, 2, 7, 6])
     np.testing.assert_array_equal(apply(KEY, IDS[order], PIXELS[order], LABELS), once[order])
-    few = np.array([4, 1])
-    np.testing.assert_array_equal(apply(KEY, IDS[few], PIXELS[few], LABELS[few]), once[few])
+    few = np.array([4, 1, 1, 1, 4, 4, 1, 4])
+    np.testing.assert_array_equal(apply(KEY, IDS[few], PIXELS[few], LABELS), once[few])
 
 
 def test_another_step_or_id_draws_anew(apply):
     same = jnp.broadcast_to(PIXELS[0], PIXELS.shape)
     found = apply(KEY, IDS, same, LABELS)
-    assert len({image.tobytes() for image in found}) == 6
+    assert len({image.tobytes() for image in found}) >= 7  # one may be moved out of sight
     assert not np.array_equal(found, apply(jax.random.key(4), IDS, same, LABELS))
 
 
 def test_eight_devices_have_the_bits_of_one(apply):
-    mesh = jax.make_mesh((8,), ("batch",))
-    split = jax.NamedSharding(mesh, jax.P("batch"))
-    batch = [jnp.concatenate([part, part, part, part]) for part in (IDS, PIXELS, LABELS)]
-    one = apply(KEY, *batch)
-    eight = apply(KEY, *[jax.device_put(part, split) for part in batch])
-    np.testing.assert_array_equal(one, eight)
+    """One image a device, which is also another size of batch than eight on one."""
+    split = Devices.take("jit").split
+    eight = apply(KEY, *[jax.device_put(part, split) for part in (IDS, PIXELS, LABELS)])
+    np.testing.assert_array_equal(eight, apply(KEY, IDS, PIXELS, LABELS))
 
 
 def test_warps_that_follow_each_other_are_one():
-    compiled = jax.jit(augment.compose(("rotate(30)", "translate(0.2)"), IMAGES))
-    found = np.asarray(compiled(KEY, IDS, PIXELS, LABELS)[0])
+    compose = augment.compose(("rotate(30)", "translate(0.2)"), IMAGES)
 
     def by_hand(i, image):
         key = jax.random.fold_in(KEY, i)
-        first = geometry.rotate.draw(jax.random.fold_in(key, 0), image.shape, 30)
-        second = geometry.translate.draw(jax.random.fold_in(key, 1), image.shape, 0.2)
-        return warp.warp(image, warp.product([first, second]))
+        keys = [jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)]
+        first = geometry.rotate.draw(keys[0], image.shape, 30)
+        second = geometry.translate.draw(keys[1], image.shape, 0.2)
+        in_turn = geometry.translate(keys[1], geometry.rotate(keys[0], image, 30), 0.2)
+        return warp.warp(image, warp.product([first, second])), in_turn
 
-    wanted = jax.jit(jax.vmap(by_hand))(IDS, PIXELS)
-    np.testing.assert_allclose(found, wanted, atol=1e-3)
-    alone = jax.jit(augment.compose(("rotate(30)",), IMAGES))(KEY, IDS[:1], PIXELS[:1], LABELS[:1])
-    key = jax.random.fold_in(jax.random.fold_in(KEY, IDS[0]), 0)
-    by_name = jax.jit(geometry.rotate, static_argnums=2)(key, PIXELS[0], 30)
-    np.testing.assert_allclose(alone[0][0], by_name, atol=1e-3)
+    @quick_jit
+    def both(images):
+        return compose(KEY, IDS, images, LABELS)[0], *jax.vmap(by_hand)(IDS, images)
+
+    found, once, twice = map(np.asarray, both(PIXELS))
+    np.testing.assert_allclose(found, once, atol=1e-3)
+    differences = np.abs(found - twice)[:, 2:-2, 2:-2]
+    assert 0.1 < differences.mean() < 20, "alike, but twice interpolated"
 
 
 def test_no_transforms_change_nothing():
@@ -87,14 +86,16 @@ def test_no_transforms_change_nothing():
     assert targets is LABELS
 
 
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", augment.TRANSFORMS)
-def test_every_transform_keeps_shape_and_type(name, channels):
-    call = f"{name}(8, 16)" if name == "scale_jitter" else name
-    images = jnp.zeros((4, SIZE, SIZE, channels))
-    compose = augment.compose((call,), np.zeros(images.shape, np.uint8))
-    found, _ = jax.eval_shape(compose, KEY, LABELS[:4], images, LABELS[:4])
-    assert (found.shape, found.dtype) == (images.shape, jnp.float32)
+def test_every_transform_takes_grey_images(name):
+    """Of colour images each has a test of its own."""
+    images = jnp.zeros((4, SIZE, SIZE, 1))
+    call = augment.parse(f"{name}(8, 16)" if name == "scale_jitter" else name)
+    constants = {"directions": np.ones((1, 1))} if name == "pca_lighting" else {}
+    given = (images[0], images[1]) if name in mixing.MIXING else (images[0],)
+    found = jax.eval_shape(lambda key: call(key, *given, **constants), KEY)
+    found = found[0] if name in mixing.MIXING else found
+    assert (found.shape, found.dtype) == ((SIZE, SIZE, 1), jnp.float32)
     assert augment.TRANSFORMS[name].__doc__
 
 

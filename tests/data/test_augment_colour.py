@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data.augment import colour, erasing
-from tests.data.photograph import photograph
+from tests.data.helpers import photograph, quick_jit
 
 SIZE = 12
 PHOTO = photograph(3, SIZE).astype(np.float64)
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 def each(transform, *numbers, image=IMAGE, **constants):
     """The transform of one image under every key, float64 [300, H, W, C]."""
-    one = jax.jit(jax.vmap(lambda key: transform(key, image, *numbers, **constants)))
+    one = quick_jit(jax.vmap(lambda key: transform(key, image, *numbers, **constants)))
     return np.asarray(one(KEYS), np.float64)
 
 

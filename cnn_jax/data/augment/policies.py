@@ -35,7 +35,7 @@ class Strength:
     fewest_bits: int = 4
 
 
-LEARNED = Strength()  # Cubuk et al. 2018, table 6, for images of 331 pixels
+LEARNED = Strength()  # Cubuk et al. 2018, appendix, for images of 331 pixels
 SMALL = Strength(translate=10 / 32)  # their code for CIFAR: 10 pixels
 WIDE = Strength(shear=0.99, rotate=135.0, factors=(0.01, 2.0), fewest_bits=2)
 
@@ -84,7 +84,7 @@ COLOURS: dict[str, Colours] = {
     "sharpness": lambda image, m, full: levels.sharpness(image, factor(m, full)),
 }
 
-# RandAugment's table 1 and TrivialAugment's; "identity" is in no dictionary, and does nothing.
+# RandAugment's and TrivialAugment's list; "identity" is in no dictionary, and does nothing.
 FOURTEEN = (
     "identity autocontrast equalize rotate solarize color posterize contrast brightness sharpness "
     "shear_x shear_y translate_x translate_y"
@@ -160,12 +160,12 @@ def trivial_augment(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def auto_augment_cifar(key: jax.Array, image: jax.Array) -> jax.Array:
-    """One of 25 pairs learned on CIFAR-10 (Cubuk et al. 2018, table 7)."""
+    """One of 25 pairs learned on CIFAR-10 (Cubuk et al. 2018, appendix)."""
     return auto_augment(key, image, CIFAR, SMALL)
 
 
 def auto_augment_imagenet(key: jax.Array, image: jax.Array) -> jax.Array:
-    """One of 25 pairs learned on ImageNet (Cubuk et al. 2018, table 9)."""
+    """One of 25 pairs learned on ImageNet (Cubuk et al. 2018, appendix)."""
     return auto_augment(key, image, IMAGENET, LEARNED)
 
 

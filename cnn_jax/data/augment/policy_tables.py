@@ -8,7 +8,7 @@ from __future__ import annotations
 
 SubPolicy = tuple[tuple[str, float, int], tuple[str, float, int]]
 
-# Table 7.
+# Found on reduced CIFAR-10.
 CIFAR: tuple[SubPolicy, ...] = (
     (("invert", 0.1, 7), ("contrast", 0.2, 6)),
     (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
@@ -37,7 +37,7 @@ CIFAR: tuple[SubPolicy, ...] = (
     (("translate_y", 0.7, 9), ("autocontrast", 0.9, 1)),
 )
 
-# Table 9.
+# Found on reduced ImageNet.
 IMAGENET: tuple[SubPolicy, ...] = (
     (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
     (("solarize", 0.6, 5), ("autocontrast", 0.6, 5)),

@@ -1,10 +1,14 @@
-"""A real photograph that comes with scikit-learn, in small."""
+"""A real photograph that comes with scikit-learn, in small; and a quick way to compile."""
 
 import functools
 
+import jax
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
+
+# Most of the time goes to optimising programs that run once.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @functools.cache
