@@ -1,4 +1,4 @@
-"""Splits, orders, fitting, normalisation and augmentation, against NumPy."""
+"""Splits, orders, fitting, and normalisation, against NumPy."""
 
 import jax
 import jax.numpy as jnp

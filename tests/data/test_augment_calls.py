@@ -92,8 +92,8 @@ def test_every_transform_takes_grey_images(name):
     images = jnp.zeros((4, SIZE, SIZE, 1))
     call = augment.parse(f"{name}(8, 16)" if name == "scale_jitter" else name)
     constants = {"directions": np.ones((1, 1))} if name == "pca_lighting" else {}
-    given = (images[0], images[1]) if name in mixing.MIXING else (images[0],)
-    found = jax.eval_shape(lambda key: call(key, *given, **constants), KEY)
+    given = images[:2] if name in mixing.MIXING else images[0]
+    found = jax.eval_shape(lambda key: call(key, given, **constants), KEY)
     found = found[0] if name in mixing.MIXING else found
     assert (found.shape, found.dtype) == ((SIZE, SIZE, 1), jnp.float32)
     assert augment.TRANSFORMS[name].__doc__
@@ -161,15 +161,17 @@ def test_a_transform_that_changes_labels_is_named_with_the_reason():
 
 def test_a_folder_has_what_its_owner_says():
     calls = ("hue(0.1)", "vertical_flip")
-    assert augment.warnings_for("my_flowers", calls) == []
-    assert augment.warnings_for("my_flowers", calls, ("hue",)) == [
-        "augment 'hue' does not keep the labels of my_flowers: data.label_changing says so"
+    assert augment.warnings_for("folder:my/flowers", calls) == []
+    assert len(augment.warnings_for("tfds:cifar10", calls)) == 1
+    assert augment.warnings_for("folder:my/flowers", calls, ("hue",)) == [
+        "augment 'hue' does not keep the labels of folder:my/flowers: data.label_changing says so"
     ]
     with pytest.raises(UserError, match=r"data.label_changing='hues' is unknown .*'hue'"):
-        augment.warnings_for("my_flowers", calls, ("hues",))
+        augment.warnings_for("folder:my/flowers", calls, ("hues",))
 
 
 def test_every_dataset_is_judged_by_names_that_exist():
-    assert set(suitability.LABEL_CHANGING) == {*FACTS} >= {*names()}
+    own = {name for name in names() if ":" not in name}
+    assert set(suitability.LABEL_CHANGING) == own == {*FACTS} - {"folder", "tfds"}
     for reasons in suitability.LABEL_CHANGING.values():
         assert set(reasons) <= set(augment.TRANSFORMS)

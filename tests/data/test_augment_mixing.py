@@ -11,7 +11,6 @@ import pytest
 from cnn_jax.data import augment
 from cnn_jax.data.augment import Mixed, mixing
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.memory import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.losses import LOSSES, make_loss
 from cnn_jax.models import Output
@@ -37,8 +36,8 @@ def mixed(call):
 
 def shares(mix, side):
     """A function of alpha: its shares for images of 1 mixed with images of 0, and the images."""
-    one, zero = jnp.ones((side, side, 1)), jnp.zeros((side, side, 1))
-    compiled = quick_jit(lambda alpha: jax.vmap(lambda key: mix(key, one, zero, alpha))(KEYS))
+    pair = jnp.stack([jnp.ones((side, side, 1)), jnp.zeros((side, side, 1))])
+    compiled = quick_jit(lambda alpha: jax.vmap(lambda key: mix(key, pair, alpha))(KEYS))
 
     def of(alpha):
         images, share = compiled(alpha)
@@ -129,9 +128,9 @@ def figures(config, **changes):
     config.update(changes)
     run = make_run(config)
     carry, found = run.steps.init(), []
-    data = run.devices.replicate(Resident.of(run.dataset.train))
-    for _ in range(2):
-        (state, running), _ = run.steps.train(carry, data, run.steps.order(0))
+    feed = run.feed()
+    for step in range(2):
+        (state, running), _ = run.steps.train(carry, feed.at(step))
         found.append((float(running.loss.compute()), float(running.accuracy.compute())))
         carry = state, run.steps.empty_metrics()
     return found

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
 from cnn_jax.data.augment.transforms import TRANSFORMS
-from cnn_jax.errors import UserError, unknown
-
-GIVEN_BY_THE_STEP = {"key", "image", "shape", "partner", "directions"}
+from cnn_jax.data.calls import parse_numbers
+from cnn_jax.errors import UserError
 
 # What each argument may be, both ends included; one that is not here is any number from 0 on.
 RANGES: dict[str, tuple[float, float]] = {
@@ -60,7 +57,7 @@ class Call:
         return getattr(self.function, "draw", None)
 
     def __call__(self, *given: Any, **constants: Any) -> Any:
-        """The transform of (key, image), or of (key, image, partner)."""
+        """The transform of a key and an image, or a pair of images."""
         return self.function(*given, *self.arguments.values(), **constants)
 
     def matrix(self, key: Any, shape: tuple) -> Any:
@@ -69,32 +66,9 @@ class Call:
 
 def parse(call: str) -> Call:
     """What `"name"` or `"name(arguments)"` asks for; raises UserError where it asks for nothing."""
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", str(call))
-    name, words = match.groups() if match else (call, None)
-    if name not in TRANSFORMS:
-        raise unknown("augment", name, sorted(TRANSFORMS))
-    parameters = {
-        parameter.name: parameter
-        for parameter in inspect.signature(TRANSFORMS[name]).parameters.values()
-        if parameter.name not in GIVEN_BY_THE_STEP
-    }
-    arguments = {key: parameter.default for key, parameter in parameters.items()}
-    try:
-        values = ast.literal_eval(f"({words},)") if words and words.strip() else ()
-        given = dict(zip(parameters, values, strict=False))
-        if len(values) > len(parameters):
-            raise ValueError
-        for key, value in given.items():
-            whole = parameters[key].annotation == "int"
-            kinds = (int,) if whole else (int, float)
-            if type(value) not in kinds or value < 0 or not math.isfinite(value):
-                raise ValueError
-    except (SyntaxError, TypeError, ValueError) as error:
-        wanted = ", ".join(str(p).replace("'", "") for p in parameters.values())
-        raise UserError(
-            f"augment={call!r}: arguments must be plain numbers, none negative: {name}({wanted})"
-        ) from error
-    arguments |= given
+    name, values = parse_numbers("augment", call, TRANSFORMS, given=2)
+    names = [*inspect.signature(TRANSFORMS[name]).parameters][2:]
+    arguments = dict(zip(names, values, strict=False))
     check(str(call), name, arguments)
     return Call(name, arguments)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.data.augment import colour, warp
 from cnn_jax.data.augment.calls import Call, parse
 from cnn_jax.data.augment.mixing import MIXING, Mixed
 from cnn_jax.data.dataset import Task
+from cnn_jax.data.preprocess import Images
 from cnn_jax.errors import UserError
 
 Targets = jax.Array | Mixed
@@ -21,14 +21,14 @@ Augment = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array
 
 
 def compose(
-    calls: Sequence[str], train_images: np.ndarray | None = None, task: Task | None = None
+    calls: Sequence[str], train_images: Images | None = None, task: Task | None = None
 ) -> Augment:
     """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
 
-    `train_images` uint8 [N, H, W, C] give the constants of `pca_lighting`. Targets are the labels,
-    unless the last transform mixes: each example then has its neighbour in the batch as partner
-    (with several replicas, in its own part of the batch). Which one that is depends on the batch;
-    the draws do not.
+    `train_images` uint8 [N, H, W, C], an array or streamed, give the constants of `pca_lighting`.
+    Targets are the labels, unless the last transform mixes: each example then has its neighbour in
+    the batch as partner (with several replicas, in its own part of the batch). Which one that is
+    depends on the batch; the draws do not.
     """
     parsed = [parse(call) for call in calls]
     check_mixing(parsed, task)
@@ -62,7 +62,7 @@ def compose(
         if not mixes:
             return images, labels
         keys = jax.vmap(lambda key: jax.random.fold_in(key, len(alone)))(keys)
-        images, share = jax.vmap(parsed[-1])(keys, images, jnp.roll(images, 1, 0))
+        images, share = jax.vmap(parsed[-1])(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
         return images, Mixed(labels, jnp.roll(labels, 1, 0), share)
 
     return batch

@@ -19,21 +19,22 @@ class Mixed(NamedTuple):
     share: jax.Array  # float32 [B], of the example itself
 
 
-def mixup(
-    key: jax.Array, image: jax.Array, partner: jax.Array, alpha: float = 0.2
-) -> tuple[jax.Array, jax.Array]:
-    """share * image + (1 - share) * partner, share from Beta(alpha, alpha) (Zhang et al. 2018)."""
+def mixup(key: jax.Array, pair: jax.Array, alpha: float = 0.2) -> tuple[jax.Array, jax.Array]:
+    """(share * image + (1 - share) * partner, share) of a pair [2, H, W, C].
+
+    The share is drawn from Beta(alpha, alpha) (Zhang et al. 2018, sec. 2).
+    """
+    image, partner = pair
     share = jax.random.beta(key, alpha, alpha)
     return share * image + (1 - share) * partner, share
 
 
-def cutmix(
-    key: jax.Array, image: jax.Array, partner: jax.Array, alpha: float = 1.0
-) -> tuple[jax.Array, jax.Array]:
+def cutmix(key: jax.Array, pair: jax.Array, alpha: float = 1.0) -> tuple[jax.Array, jax.Array]:
     """A rectangle of the partner, 1 - Beta(alpha, alpha) of the area (Yun et al. 2019, sec. 3.1).
 
     Its centre is anywhere; what is cut off at the rim counts for the example itself.
     """
+    image, partner = pair
     share_key, place_key = jax.random.split(key)
     height, width = image.shape[:2]
     side = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha))

@@ -78,8 +78,9 @@ def warnings_for(dataset: str, calls: Sequence[str], label_changing: Sequence[st
 
 def known_reason(dataset: str, call: Call) -> str | None:
     """Why the call does not keep this dataset's labels, or None."""
-    reason = LABEL_CHANGING.get(dataset, {}).get(call.name)
+    name = dataset.removeprefix("tfds:").partition(":")[0]
+    reason = LABEL_CHANGING.get(name, {}).get(call.name)
     slight = call.name == "rotate" and call.arguments["degrees"] <= QUARTER
-    if slight and dataset != "digits_angle":
+    if slight and name != "digits_angle":
         return None
     return reason
