@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from cnn_jax.data.augment import Mixed
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.layers import Output
@@ -56,11 +57,12 @@ LOSSES: dict[str, ExampleLoss] = {
 FOR_CLASSES_ONLY = ("softmax_cross_entropy", "binary_cross_entropy", "lecun1998")
 
 
-def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array], dict]:
+def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | Mixed], dict]:
     """(Output, labels [B]) -> {"loss": [B], "auxiliary_loss_1": [B], ...}.
 
     `loss` is the main loss plus each auxiliary head's, times its own weight. Class labels become
-    one-hot targets, smoothed by `label_smoothing`; a regression label is standardised.
+    one-hot targets, smoothed by `label_smoothing`; a regression label is standardised. Of `Mixed`
+    labels every figure is share * that of the label + (1 - share) * that of the partner.
     """
     c = config.loss
     if c.name not in LOSSES:
@@ -75,7 +77,11 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array], d
     targets = functools.partial(make_targets, task=task, smoothing=c.label_smoothing)
     weights = tuple(c.auxiliary_weights)
 
-    def loss(output: Output, labels: jax.Array) -> dict[str, jax.Array]:
+    def loss(output: Output, labels: jax.Array | Mixed) -> dict[str, jax.Array]:
+        if isinstance(labels, Mixed):
+            own, other = loss(output, labels.label), loss(output, labels.partner)
+            mix = lambda a, b: labels.share * a + (1 - labels.share) * b  # noqa: E731
+            return jax.tree.map(mix, own, other)
         if len(output.auxiliary) > len(weights):
             raise UserError(
                 f"loss.auxiliary_weights={weights} has {len(weights)} entries, but the net has "

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data, limits, models, optim
 from cnn_jax.clock import Clock
+from cnn_jax.data import augment
 from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.protocols import Protocol
@@ -38,6 +39,7 @@ class Run:
     plateau: Any
     steps: Steps
     protocol: Protocol | None  # of the report; None: the single crop
+    warnings: list[str]  # of what may be meant, but seldom is
 
     @property
     def monitor(self) -> str:
@@ -81,6 +83,7 @@ def make_run(config: ConfigDict) -> Run:
             f"{config.data.name} ({len(dataset.train)} examples)"
         )
     check_outputs(config, dataset)
+    warnings = augment.warnings_for(config.data.name, config.augment, config.data.label_changing)
     model = make_model(config, dataset.task.outputs)
     protocol = make_protocol(config, model, dataset)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
@@ -89,7 +92,7 @@ def make_run(config: ConfigDict) -> Run:
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
     steps = compile_steps(recipe, devices, clock, dataset.train.image_shape, plateau)
-    return Run(config, dataset, devices, clock, schedule, plateau, steps, protocol)
+    return Run(config, dataset, devices, clock, schedule, plateau, steps, protocol, warnings)
 
 
 def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Protocol | None:

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from cnn_jax import losses, metrics, optim, parallel
 from cnn_jax.clock import Clock
 from cnn_jax.data import augment, preprocess
+from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.memory import Batch, Source
 from cnn_jax.models.layers import Output
@@ -35,7 +36,7 @@ class Recipe:
     loss: Callable[..., dict[str, jax.Array]]
     optimizer: optax.GradientTransformation
     normalise: Callable[[jax.Array], jax.Array]
-    augment: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    augment: Augment
     seed: int
     microbatches: int
     average_decay: float
@@ -52,7 +53,7 @@ def make_recipe(
         loss=losses.make_loss(config, dataset.task),
         optimizer=optim.make_optimizer(config, schedule),
         normalise=preprocess.normaliser(config.data.normalisation, dataset.train.images),
-        augment=augment.compose(config.augment),
+        augment=augment.compose(config.augment, dataset.train.images, dataset.task),
         seed=config.seed,
         microbatches=config.accumulate,
         average_decay=config.average_decay,
@@ -81,6 +82,7 @@ def gradients(
 ) -> tuple[Tree, Tree, dict[str, jax.Array]]:
     """(gradients, new batch_stats, figures [B] by name) of the mean loss over the batch.
 
+    The loss is of the batch's "target", the figures beside it of its "label".
     With several microbatches, the gradients are their mean and the statistics move once for each.
     """
     parts = recipe.microbatches
@@ -93,7 +95,7 @@ def gradients(
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        figures = recipe.loss(output, part["label"])
+        figures = recipe.loss(output, part["target"])
         figures |= metrics.step_figures(recipe.task, output.logits, part["label"])
         return figures["loss"].mean(), (changed.get("batch_stats", stats), figures)
 
@@ -129,8 +131,10 @@ def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = No
     augment_key = jax.random.fold_in(named_key(recipe.seed, "augment"), state.step)
     if axis is not None:
         step_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis))
-    images = recipe.augment(augment_key, batch["id"], batch["image"].astype(jnp.float32))
-    batch = {"image": recipe.normalise(images), "label": batch["label"]}
+    images, targets = recipe.augment(
+        augment_key, batch["id"], batch["image"].astype(jnp.float32), batch["label"]
+    )
+    batch = {"image": recipe.normalise(images), "label": batch["label"], "target": targets}
     grads, stats, figures = gradients(recipe, state.params, state.batch_stats, batch, step_key)
     if axis is not None:
         grads = jax.lax.pmean(grads, axis)
@@ -273,7 +277,8 @@ def figure_names(recipe: Recipe, image_shape: tuple[int, ...]) -> list[str]:
         variables = init_variables(recipe.model, recipe.seed, image_shape)
         kind = jnp.int32 if recipe.task.kind == "classification" else jnp.float32
         count = recipe.microbatches
-        batch = {"image": jnp.zeros((count, *image_shape)), "label": jnp.zeros(count, kind)}
+        images, labels = jnp.zeros((count, *image_shape)), jnp.zeros(count, kind)
+        batch = {"image": images, "label": labels, "target": labels}
         params, stats = variables["params"], variables["batch_stats"]
         return gradients(recipe, params, stats, batch, named_key(0, "dropout"))[2]
 

@@ -98,7 +98,7 @@ class Training:
                     raise Interrupted(signum, progress.step)
 
     def announce(self) -> None:
-        """The line above the log: what trains on what, from where."""
+        """The lines above the log: what trains on what, from where, and what is doubtful in it."""
         run, step = self.run, self.progress.step
         size = sum(leaf.size for leaf in jax.tree.leaves(self.carry[0].params))
         self.writers.say(
@@ -108,6 +108,8 @@ class Training:
         )
         if step:
             self.writers.say(f"going on from step {step:,} in {self.folder}")
+        for line in run.warnings:
+            self.writers.say(f"warning: {line}")
 
     def after_step(self, evaluator: Evaluator) -> None:
         """Logs, evaluates and saves, each when it is time."""

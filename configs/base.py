@@ -81,6 +81,7 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.data.memory_megabytes = 2000  # decoded photographs up to this stay in memory
     config.data.workers = 0  # processes that decode; 0: threads of this one
     config.data.threads = 8
+    config.data.label_changing = ()  # transforms of `augment` to warn of, e.g. ("hue",)
 
     config.loss = ConfigDict()
     config.loss.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"

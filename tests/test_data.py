@@ -1,4 +1,4 @@
-"""Splits, orders, fitting, normalisation and augmentation, against NumPy."""
+"""Splits, orders, fitting, and normalisation, against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data
 from cnn_jax.clock import Clock
-from cnn_jax.data import augment, images, order, preprocess, splits
+from cnn_jax.data import images, order, preprocess, splits
 from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
 from cnn_jax.feed import ResidentFeed
@@ -130,37 +130,6 @@ def test_fitting_to_size_and_channels():
     assert (images.fit_channels(grey, 3) == grey).all()
     with pytest.raises(UserError, match=r"data\.image_size=3 is smaller"):
         images.fit_size(IMAGES, 3, "pad")
-
-
-def test_augmentation_depends_on_step_and_id_alone():
-    apply = augment.compose(("pad_and_crop(1)", "horizontal_flip"))
-    pixels, ids = jnp.asarray(IMAGES, jnp.float32), jnp.arange(50)
-    key = jax.random.key(3)
-    once = apply(key, ids, pixels)
-    shuffled = np.random.default_rng(1).permutation(50)
-    again = apply(key, ids[shuffled], pixels[shuffled])
-    np.testing.assert_array_equal(once[shuffled], again)
-    assert not np.array_equal(once, apply(jax.random.key(4), ids, pixels))
-
-
-def test_pad_and_crop_and_flip_give_shifted_and_mirrored_images():
-    image = jnp.arange(12.0).reshape(3, 4, 1)
-    padded = np.pad(np.asarray(image), [(1, 1), (1, 1), (0, 0)])
-    crops = {padded[i : i + 3, j : j + 4].tobytes() for i in range(3) for j in range(3)}
-    keys = jax.random.split(jax.random.key(0), 200)
-    found = {np.asarray(augment.pad_and_crop(k, image, 1)).tobytes() for k in keys}
-    assert found == crops
-    flips = [np.asarray(augment.horizontal_flip(k, image)) for k in keys]
-    mirrored = sum(np.array_equal(f, np.asarray(image)[:, ::-1]) for f in flips)
-    assert sum(np.array_equal(f, image) for f in flips) + mirrored == 200
-    assert 70 < mirrored < 130
-
-
-def test_unknown_transforms_and_arguments_are_errors():
-    with pytest.raises(UserError, match=r"'horizontal_flop'.*did you mean 'horizontal_flip'"):
-        augment.compose(("horizontal_flop",))
-    with pytest.raises(UserError, match="must be plain numbers"):
-        augment.compose(("pad_and_crop(__import__('os'))",))
 
 
 def test_unknown_dataset_names_the_nearest():

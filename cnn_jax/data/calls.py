@@ -14,7 +14,8 @@ from cnn_jax.errors import UserError, unknown
 def parse_numbers(
     key: str, call: str, functions: Mapping[str, Callable], given: int
 ) -> tuple[str, tuple[float, ...]]:
-    """(name, its numbers, defaults filled in); the first `given` parameters are not the config's.
+    """(name, its numbers, defaults filled in); the first `given` parameters are not the config's,
+    nor are those by keyword.
 
     Raises `UserError` for an unknown name, and for arguments that are no numbers of the right kind.
     """
@@ -23,6 +24,7 @@ def parse_numbers(
     if name not in functions:
         raise unknown(key, name, sorted(functions))
     parameters = [*inspect.signature(functions[name]).parameters.values()][given:]
+    parameters = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     try:
         values = ast.literal_eval(f"({words},)") if words and words.strip() else ()
         if len(values) > len(parameters):

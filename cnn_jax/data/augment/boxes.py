@@ -1,0 +1,49 @@
+"""Random rectangles of a given area and shape, as masks or as places."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+TRIES = 10
+
+
+class Box(NamedTuple):
+    """A rectangle in whole pixels; `fits` is False where no try lay within the image."""
+
+    left: jax.Array
+    top: jax.Array
+    width: jax.Array
+    height: jax.Array
+    fits: jax.Array
+
+
+def draw(
+    key: jax.Array, shape: tuple, areas: tuple[float, float], aspects: tuple[float, float]
+) -> Box:
+    """A uniform share of the area, log-uniform width / height, and any place within the image.
+
+    The papers draw until a rectangle fits; here the first of ten that does, with no loop.
+    """
+    height, width = shape[:2]
+    uniform = jax.random.uniform(key, (2 * TRIES + 2,))
+    area = areas[0] + uniform[:TRIES] * (areas[1] - areas[0])
+    low, high = np.log(aspects)
+    aspect = jnp.exp(low + uniform[TRIES:-2] * (high - low))
+    widths = jnp.round(jnp.sqrt(area * height * width * aspect)).astype(jnp.int32)
+    heights = jnp.round(jnp.sqrt(area * height * width / aspect)).astype(jnp.int32)
+    fits = (widths >= 1) & (widths <= width) & (heights >= 1) & (heights <= height)
+    first = jnp.argmax(fits)
+    w, h = widths[first], heights[first]
+    left = jnp.floor(uniform[-2] * (width - w + 1)).astype(jnp.int32)
+    top = jnp.floor(uniform[-1] * (height - h + 1)).astype(jnp.int32)
+    return Box(left, top, w, h, fits[first])
+
+
+def mask(shape: tuple, left, top, width, height) -> jax.Array:
+    """True within the rectangle, bool [H, W, 1]; parts outside the image are left away."""
+    y, x = jnp.arange(shape[0])[:, None, None], jnp.arange(shape[1])[None, :, None]
+    return (x >= left) & (x < left + width) & (y >= top) & (y < top + height)

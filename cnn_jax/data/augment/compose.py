@@ -1,0 +1,84 @@
+"""All transforms of a config as one function over a batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.data.augment import colour, warp
+from cnn_jax.data.augment.calls import Call, parse
+from cnn_jax.data.augment.mixing import MIXING, Mixed
+from cnn_jax.data.dataset import Task
+from cnn_jax.data.preprocess import Images
+from cnn_jax.errors import UserError
+
+Targets = jax.Array | Mixed
+# (key of the step, ids [B], images [B, H, W, C], labels [B]) -> (images, targets)
+Augment = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Targets]]
+
+
+def compose(
+    calls: Sequence[str], train_images: Images | None = None, task: Task | None = None
+) -> Augment:
+    """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
+
+    `train_images` uint8 [N, H, W, C], an array or streamed, give the constants of `pca_lighting`.
+    Targets are the labels, unless the last transform mixes: each example then has its neighbour in
+    the batch as partner (with several replicas, in its own part of the batch). Which one that is
+    depends on the batch; the draws do not.
+    """
+    parsed = [parse(call) for call in calls]
+    check_mixing(parsed, task)
+    mixes = bool(parsed) and parsed[-1].name in MIXING
+    alone = parsed[:-1] if mixes else parsed
+    constants: dict[str, dict] = {}
+    if any(call.name == "pca_lighting" for call in parsed):
+        if train_images is None:
+            raise ValueError("pca_lighting needs the training images")
+        constants["pca_lighting"] = {"directions": colour.principal_colours(train_images)}
+
+    def one(key: jax.Array, image: jax.Array) -> jax.Array:
+        keyed = [(jax.random.fold_in(key, i), call) for i, call in enumerate(alone)]
+        for is_warp, group in itertools.groupby(keyed, lambda pair: pair[1].draw is not None):
+            if is_warp:
+                matrices = [call.matrix(own, image.shape) for own, call in group]
+                image = warp.warp(image, warp.product(matrices))
+            else:
+                for own, call in group:
+                    image = call(own, image, **constants.get(call.name, {}))
+        return image
+
+    if train_images is not None:  # a size that does not fit is an error here, before any step
+        jax.eval_shape(one, jax.random.key(0), jnp.zeros(train_images.shape[1:]))
+
+    def batch(step_key: jax.Array, ids: jax.Array, images: jax.Array, labels: jax.Array):
+        if not parsed:
+            return images, labels
+        keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(ids)
+        images = jax.vmap(one)(keys, images)
+        if not mixes:
+            return images, labels
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, len(alone)))(keys)
+        images, share = jax.vmap(parsed[-1])(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
+        return images, Mixed(labels, jnp.roll(labels, 1, 0), share)
+
+    return batch
+
+
+def check_mixing(parsed: Sequence[Call], task: Task | None) -> None:
+    """Raises where a mixing transform is not the last one, or has no classes to mix."""
+    for i, call in enumerate(parsed):
+        if call.name not in MIXING:
+            continue
+        if i < len(parsed) - 1:
+            raise UserError(
+                f"augment={call.name!r} mixes two examples, so it must be the last and only one to "
+                f"do so; move it behind {parsed[i + 1].name!r} or leave one away"
+            )
+        if task is not None and task.kind == "regression":
+            raise UserError(
+                f"augment={call.name!r} mixes classes, but the targets are numbers; leave it away"
+            )

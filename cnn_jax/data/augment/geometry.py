@@ -1,0 +1,128 @@
+"""Transforms that move pixels. Those marked `affine` draw a matrix; `warp` applies it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.data.augment import boxes, warp
+from cnn_jax.errors import UserError
+
+
+def affine(draw: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """(key, shape, *numbers) -> matrix becomes (key, image, *numbers) -> image.
+
+    The drawing itself stays as `.draw`, so that warps in a row are done as one.
+    """
+
+    @functools.wraps(draw)
+    def transform(key: jax.Array, image: jax.Array, *numbers: float) -> jax.Array:
+        return warp.warp(image, draw(key, image.shape, *numbers))
+
+    transform.draw = draw
+    return transform
+
+
+def horizontal_flip(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
+    """Mirrors left and right with the given probability."""
+    return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
+
+
+def vertical_flip(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
+    """Mirrors top and bottom with the given probability."""
+    return jnp.where(jax.random.bernoulli(key, probability), image[::-1], image)
+
+
+def pad_and_crop(key: jax.Array, image: jax.Array, pad: int = 4) -> jax.Array:
+    """Pads `pad` zeros on each side and crops the old size at random (He et al. 2015, sec. 4.2)."""
+    padded = jnp.pad(image, [(pad, pad), (pad, pad), (0, 0)])
+    corner = jax.random.randint(key, (2,), 0, 2 * pad + 1)
+    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
+
+
+def rotate_quarter(key: jax.Array, image: jax.Array) -> jax.Array:
+    """Turns by 0, 90, 180 or 270 degrees, each as likely."""
+    if image.shape[0] != image.shape[1]:
+        raise UserError(f"augment='rotate_quarter' needs square images, not {image.shape[:2]}")
+    turns = [jnp.rot90(image, count) for count in range(4)]
+    return jax.lax.select_n(jax.random.randint(key, (), 0, 4), *turns)
+
+
+@affine
+def random_resized_crop(key: jax.Array, shape: tuple, smallest_area: float = 0.08) -> jax.Array:
+    """A rectangle of 8 to 100 % of the area, 3:4 to 4:3, fills the image (Szegedy 2014, sec. 6).
+
+    Of ten draws the first that fits counts; if none does, the whole image. The image is already at
+    the net's size, so that a crop is enlarged: bilinear, and antialiasing has nothing to do.
+    """
+    found = boxes.draw(key, shape, (smallest_area, 1.0), (3 / 4, 4 / 3))
+    box = jnp.where(found.fits, jnp.stack(found[:4]), jnp.array([0, 0, shape[1], shape[0]]))
+    return warp.window(*box, shape)
+
+
+@affine
+def scale_jitter(
+    key: jax.Array, shape: tuple, smallest: int = 256, largest: int = 512
+) -> jax.Array:
+    """Rescales the shorter side to S, uniform in a range, and crops the old size (VGG, sec. 3.1).
+
+    The image is already at the net's size, so that it is enlarged from there.
+    """
+    side = min(shape[:2])
+    if not side <= smallest <= largest:
+        raise UserError(
+            f"augment='scale_jitter({smallest}, {largest})': choose {side} (the image) <= smallest "
+            f"<= largest"
+        )
+    size_key, place_key = jax.random.split(key)
+    factor = jax.random.randint(size_key, (), smallest, largest + 1) / side
+    height, width = shape[0] / factor, shape[1] / factor
+    left, top = jax.random.uniform(place_key, (2,)) * jnp.stack(
+        [shape[1] - width, shape[0] - height]
+    )
+    return warp.window(left, top, width, height, shape)
+
+
+@affine
+def rotate(key: jax.Array, shape: tuple, degrees: float = 15.0) -> jax.Array:
+    """Turns about the centre by up to `degrees`, either way."""
+    return warp.about_centre(warp.turned(within(key, degrees)), shape)
+
+
+@affine
+def translate(key: jax.Array, shape: tuple, fraction: float = 0.1) -> jax.Array:
+    """Moves by up to `fraction` of each side, either way."""
+    right, down = within(key, fraction, (2,))
+    return warp.moved(right * shape[1], down * shape[0])
+
+
+@affine
+def scale(key: jax.Array, shape: tuple, growth: float = 0.1) -> jax.Array:
+    """Grows or shrinks about the centre by up to 1 + `growth`, both equally likely."""
+    factor = jnp.exp(within(key, jnp.log1p(growth)))
+    return warp.about_centre(warp.magnified(factor, factor), shape)
+
+
+@affine
+def stretch(key: jax.Array, shape: tuple, growth: float = 0.1) -> jax.Array:
+    """Wider and lower, or narrower and higher: "squeezing" (LeCun et al. 1998, sec. III-A)."""
+    factor = jnp.exp(within(key, jnp.log1p(growth)))
+    return warp.about_centre(warp.magnified(factor, 1 / factor), shape)
+
+
+@affine
+def shear(
+    key: jax.Array, shape: tuple, degrees: float = 15.0, vertical_degrees: float = 0.0
+) -> jax.Array:
+    """Slants upright lines by up to `degrees`, and level lines by up to `vertical_degrees`."""
+    most = jnp.array([degrees, vertical_degrees], jnp.float32)
+    slants = jnp.tan(jnp.deg2rad(within(key, most, (2,))))
+    return warp.about_centre(warp.sheared(slants[0], slants[1]), shape)
+
+
+def within(key: jax.Array, most: float | jax.Array, shape: tuple = ()) -> jax.Array:
+    """Uniform between -most and most."""
+    return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0) * most
