@@ -68,15 +68,18 @@ class Run:
         return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading, protocol)
 
 
-def make_run(config: ConfigDict) -> Run:
-    """Checks the config, loads the data and prepares the steps; compiles nothing."""
+def make_run(config: ConfigDict, dataset: Dataset | None = None) -> Run:
+    """Checks the config, loads the data and prepares the steps; compiles nothing.
+
+    A `dataset` that is given takes the place of the config's.
+    """
     if config.dtype not in DTYPES:
         raise unknown("dtype", config.dtype, DTYPES)
     limits.check(config)
     devices = Devices.take(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     make_model(config)  # its mistakes show before the data is read
-    dataset = data.load(config.data)
+    dataset = dataset or data.load(config.data)
     if config.batch_size > len(dataset.train):
         raise UserError(
             f"batch_size={config.batch_size} is larger than the training split of "

@@ -41,13 +41,15 @@ class TrainState(flax.struct.PyTreeNode):
         return {name: getattr(self, name) for name in names}
 
 
-def named_key(seed: int, name: str) -> jax.Array:
+def named_key(seed: int | jax.Array, name: str) -> jax.Array:
     """The random stream `name` of a run; streams of different names are independent."""
     number = int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big") % 2**31
     return jax.random.fold_in(jax.random.key(seed), number)
 
 
-def init_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -> dict[str, Tree]:
+def init_variables(
+    model: nn.Module, seed: int | jax.Array, image_shape: tuple[int, ...]
+) -> dict[str, Tree]:
     """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
     key = named_key(seed, "init")
     images = jnp.zeros((1, *image_shape), jnp.float32)

@@ -10,6 +10,7 @@ import clu.metrics
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
@@ -60,9 +61,11 @@ def make_recipe(
     )
 
 
-def init_state(recipe: Recipe, image_shape: tuple[int, ...], replicas: int, plateau: Any):
+def init_state(
+    recipe: Recipe, seed: jax.Array, image_shape: tuple[int, ...], replicas: int, plateau: Any
+) -> TrainState:
     """The state before the first step, a pure function of the seed."""
-    variables = init_variables(recipe.model, recipe.seed, image_shape)
+    variables = init_variables(recipe.model, seed, image_shape)
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
@@ -192,7 +195,7 @@ def mean_of_views(
 class Steps:
     """The compiled functions of one run; state and metrics are donated to `train`."""
 
-    init: Callable[[], Carry]
+    init: Callable[..., Carry]  # (seed: that of the run)
     train: Callable[[Carry, Source], tuple[Carry, jax.Array]]
     evaluate: Callable[[TrainState, Source], dict[str, jax.Array]]
     finite: Callable[[TrainState], jax.Array]  # bool, one for each leaf of `state.numbers`
@@ -211,10 +214,11 @@ def compile_steps(
     replicas, everywhere = devices.replicas, devices.everywhere
     collection = metrics.train_metrics(figure_names(recipe, image_shape))
 
-    def init() -> Carry:
-        return init_state(recipe, image_shape, replicas, plateau), collection.empty()
+    def init(seed: jax.Array) -> Carry:
+        state = init_state(recipe, seed, image_shape, replicas, plateau)
+        return state, collection.empty()
 
-    shapes = jax.eval_shape(init)
+    shapes = jax.eval_shape(init, np.uint32(0))
     carry_specs = specs_of(shapes[0], replicas), jax.tree.map(lambda _: P(), shapes[1])
     sharding = jax.tree.map(
         lambda spec: jax.NamedSharding(devices.mesh, spec), carry_specs, is_leaf=is_spec
@@ -260,8 +264,9 @@ def compile_steps(
     def finite(state: TrainState) -> jax.Array:
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.numbers)])
 
+    begin = parallel.jit_once(init, out_shardings=sharding)
     return Steps(
-        init=parallel.jit_once(init, out_shardings=sharding),
+        init=lambda seed=recipe.seed: begin(np.uint32(seed)),
         train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
         finite=parallel.jit_once(finite, out_shardings=everywhere),

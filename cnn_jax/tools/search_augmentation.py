@@ -1,0 +1,280 @@
+"""Which augmentation helps a dataset: a search by successive halving, judged on validation.
+
+    python -m cnn_jax.tools.search_augmentation --config=configs/lenet5.py:mnist --minutes=20
+
+Every policy (one transform, or none) trains on the same examples from the same starts, a start for
+each seed. After each of three rungs the better half goes on, for as long as it has trained so far;
+training without augmentation always goes on, for comparison. In the end the transforms that helped
+are joined, the best first, and what is best on the validation split is the line to paste. The test
+split is never looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError
+
+RUNGS = 3
+JOINED = 3  # transforms at most in the policy that is put together
+SHAPES = (
+    "horizontal_flip",
+    "vertical_flip",
+    "rotate_quarter",
+    "pad_and_crop(2)",
+    "random_resized_crop(0.6)",
+    "rotate(15)",
+    "translate(0.1)",
+    "scale(0.1)",
+    "stretch(0.1)",
+    "shear(15, 0)",
+    "elastic(34, 4)",
+    "brightness(0.2)",
+    "contrast(0.2)",
+    "gaussian_noise(10)",
+    "random_erasing(0.5)",
+    "mixup(0.2)",
+    "cutmix(1.0)",
+    "trivial_augment",
+)
+COLOURS = ("saturation(0.3)", "hue(0.05)", "colour_cast(0.1)", "pca_lighting(0.1)")
+
+
+@dataclasses.dataclass
+class Trial:
+    """One policy under way: a state for each seed, and what they reached."""
+
+    policy: tuple[str, ...]
+    run: Any
+    carries: list[Any]
+    steps: int = 0
+    accuracies: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.policy) or "none"
+
+    @property
+    def mean(self) -> float:
+        return sum(self.accuracies) / len(self.accuracies)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    config = CONFIG.value
+    if config is None:
+        raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+    search = Search(config, EXAMPLES.value, SEEDS.value, MINUTES.value * 60)
+    policies = POLICY.value or [*SHAPES, *(COLOURS if search.channels == 3 else ())]
+    ranking = search.rank([(), *((policy,) for policy in policies)])
+    joined = search.join(ranking)
+    found = as_record(config, search, ranking, joined)
+    print("\n" + as_text(found))
+    if OUT.value:
+        Path(OUT.value).write_text(json.dumps(found, indent=1) + "\n")
+
+
+class Search:
+    """What all trials share: the examples, the starts, the judge and the clock."""
+
+    def __init__(self, config: Any, examples: int, seeds: int, seconds: float):
+        from cnn_jax.run import make_run
+
+        self.config, self.seconds, self.seeds = config.copy_and_resolve_references(), seconds, seeds
+        self.config.unlock()
+        self.config.augment = ()
+        run = make_run(self.config)
+        key = f"data.name={config.data.name!r}"
+        if run.dataset.task.kind != "classification":
+            raise UserError(f"{key}: the search compares accuracies, and there are no classes")
+        if not run.dataset.train.in_memory:
+            raise UserError(f"{key}: the search needs the images in memory: data.streaming=False")
+        if not len(run.dataset.validation):
+            raise UserError(f"{key}: data.validation=0 leaves the search no judge")
+        self.channels = run.dataset.train.image_shape[-1]
+        self.dataset = self.part_of(run.dataset, examples)
+        self.begun = time.monotonic()
+
+    def part_of(self, dataset: Any, examples: int) -> Any:
+        """The dataset with so many training examples, by class."""
+        from cnn_jax.data.splits import held_out
+
+        train = dataset.train
+        if examples < len(train):
+            _, train = held_out(train, float(examples), self.config.data.split_seed, "--examples")
+        return dataclasses.replace(dataset, train=train)
+
+    def trial(self, policy: tuple[str, ...]) -> Trial:
+        """A policy at its start, with the same starts as all others."""
+        from cnn_jax.run import make_run
+
+        config = self.config.copy_and_resolve_references()
+        config.augment = policy
+        run = make_run(config, self.dataset)
+        return Trial(policy, run, [run.steps.init(seed) for seed in range(self.seeds)])
+
+    def train(self, trial: Trial, steps: int) -> None:
+        """Brings every state of a trial to `steps` updates, and judges it."""
+        from cnn_jax.feed import ResidentFeed
+
+        run, evaluator = trial.run, trial.run.evaluator("validation")
+        accuracies = []
+        for seed, carry in enumerate(trial.carries):
+            feed = ResidentFeed(run.dataset.train, run.devices, run.clock, seed)
+            for step in range(trial.steps, steps):
+                carry, done = run.steps.train(carry, feed.at(step))
+                if step % 4 == 0:
+                    done.block_until_ready()  # no more than a few steps under way
+            trial.carries[seed] = carry
+            found = evaluator(carry[0])
+            accuracies.append(float((found["prediction"] == found["label"]).mean()))
+        trial.steps, trial.accuracies = steps, tuple(accuracies)
+
+    def rank(self, policies: list[tuple[str, ...]]) -> list[Trial]:
+        """All trials, those that lasted longest first, by their accuracy within a rung."""
+        baseline, *others = trials = [self.trial(policy) for policy in policies]
+        unit = self.unit(baseline, len(trials))
+        out: list[list[Trial]] = []
+        for rung in range(RUNGS):
+            steps = unit * 2**rung
+            for i, trial in enumerate(trials):
+                self.train(trial, steps)
+                self.say(f"rung {rung + 1} of {RUNGS}, {i + 1} of {len(trials)}: {trial.name}")
+            others.sort(key=lambda t: -t.mean)
+            kept = max(1, math.ceil(len(others) / 2)) if rung < RUNGS - 1 else 0
+            out.append(others[kept:] if kept else others)
+            for trial in out[-1] if kept else ():
+                trial.carries = []  # their memory
+            others = others[:kept]
+            trials = [baseline, *others]
+        self.baseline = baseline
+        self.say("")
+        return [baseline, *(trial for rung in reversed(out) for trial in rung)]
+
+    def unit(self, baseline: Trial, count: int) -> int:
+        """The steps of the first rung: so many that all rungs take what time there is."""
+        self.train(baseline, 3)
+        start = time.monotonic()
+        self.train(baseline, 6)
+        cost = (time.monotonic() - start) / (3 * self.seeds)
+        compiling = count * (start - self.begun) / 3
+        rungs = sum(math.ceil(count / 2**rung) * 2 ** max(0, rung - 1) for rung in range(RUNGS))
+        left = max(self.seconds * 0.8 - compiling, self.seconds * 0.3)
+        return max(8, int(left / (rungs * self.seeds * cost)))
+
+    def join(self, ranking: list[Trial]) -> list[Trial]:
+        """Unions of what helped in the last rung, the best first; mixing transforms at the end."""
+        longest = max(trial.steps for trial in ranking)
+        helped = [
+            t
+            for t in ranking[1:]
+            if t.steps == longest and t.mean - self.baseline.mean > self.error(t)
+        ]
+        out = []
+        for count in range(2, 1 + min(JOINED, len(helped))):
+            names = [t.policy[0] for t in helped[:count]]
+            mixing = [n for n in names if n.startswith(("mixup", "cutmix"))]
+            names = [n for n in names if n not in mixing] + mixing[:1]
+            trial = self.trial(tuple(names))
+            self.train(trial, longest)
+            self.say(f"joined: {trial.name}")
+            out.append(trial)
+        self.say("")
+        return out
+
+    def gains(self, trial: Trial) -> list[float]:
+        """Against no augmentation from the same start, where both have trained as long."""
+        if trial.steps != self.baseline.steps:
+            return []
+        return [a - b for a, b in zip(trial.accuracies, self.baseline.accuracies, strict=True)]
+
+    def error(self, trial: Trial) -> float:
+        """The standard error of the mean gain."""
+        return spread(self.gains(trial)) / math.sqrt(self.seeds)
+
+    def say(self, text: str) -> None:
+        if sys.stderr.isatty():
+            passed = time.monotonic() - self.begun
+            print(
+                f"\r\033[K{text and f'{passed:4.0f} s  {text}'}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation of a sample."""
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def as_record(config: Any, search: Search, ranking: list[Trial], joined: list[Trial]) -> dict:
+    """The whole result, as JSON holds it."""
+
+    def row(trial: Trial) -> dict:
+        gains = search.gains(trial)
+        return {
+            "policy": list(trial.policy),
+            "steps": trial.steps,
+            "validation_accuracy": round(trial.mean, 5),
+            "deviation": round(spread(trial.accuracies), 5),
+            "gain": round(sum(gains) / len(gains), 5) if gains else None,
+            "gain_error": round(search.error(trial), 5) if gains else None,
+        }
+
+    rows = [row(trial) for trial in [*joined, *ranking]]
+    longest = max(r["steps"] for r in rows)
+    best = max((r for r in rows if r["steps"] == longest), key=lambda r: r["validation_accuracy"])
+    return {
+        "config": config.name,
+        "dataset": config.data.name,
+        "training_examples": len(search.dataset.train),
+        "validation_examples": len(search.dataset.validation),
+        "seeds": search.seeds,
+        "batch_size": config.batch_size,
+        "seconds": round(time.monotonic() - search.begun),
+        "ranking": rows,
+        "augment": best["policy"],
+    }
+
+
+def as_text(found: dict) -> str:
+    """The ranking as a table, and the line to paste."""
+    lines = [
+        f"{found['config']} on {found['dataset']}: {found['training_examples']:,} training "
+        f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,}; "
+        f"{found['seconds']} s",
+        f"{'policy':44} {'steps':>6} {'validation accuracy':>20} {'against none':>18}",
+    ]
+    for row in sorted(found["ranking"], key=lambda r: (-r["steps"], -r["validation_accuracy"])):
+        name = " + ".join(row["policy"]) or "none"
+        accuracy = f"{row['validation_accuracy']:.2%} ± {row['deviation']:.2%}"
+        gain = "" if row["gain"] is None else f"{row['gain']:+.2%} ± {row['gain_error']:.2%}"
+        lines.append(f"{name:44} {row['steps']:>6} {accuracy:>20} {gain:>18}")
+    lines.append("(± of accuracy: deviation over starts; ± of the difference: its standard error)")
+    policy = "".join(f'"{name}", ' for name in found["augment"]).rstrip()
+    lines.append(f"config.augment = ({policy})")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    CONFIG = cli.define_config()
+    MINUTES = flags.DEFINE_float("minutes", 20.0, "Time for the search, about.", lower_bound=0.1)
+    EXAMPLES = flags.DEFINE_integer("examples", 5000, "Training examples to search with.", 10)
+    SEEDS = flags.DEFINE_integer("seeds", 3, "Starts of every policy.", lower_bound=2)
+    OUT = flags.DEFINE_string("out", None, "File for the ranking as JSON.")
+    POLICY = flags.DEFINE_multi_string("policy", [], "A transform to try; default: all that fit.")
+    cli.run(main)

@@ -1,0 +1,152 @@
+"""What a config trains on, as a picture: images before and after augmentation, and class counts.
+
+    python -m cnn_jax.tools.show_data --config=configs/lenet5.py:mnist --out=mnist.png
+    python -m cnn_jax.tools.show_data --config=... --config.augment='("rotate(15)",)'
+
+Each row is an example of the first training batch: as it is, then in as many steps as there are
+columns. The counts of every class in every split are printed and drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    config = CONFIG.value
+    if config is None:
+        raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+    from cnn_jax import data, limits
+
+    limits.check(config)
+    dataset = data.load(config.data)
+    print(table(dataset))
+    draw(config, dataset, Path(OUT.value), ROWS.value, COLUMNS.value)
+    print(f"\nthe picture is {OUT.value}")
+
+
+def counts(dataset: Any) -> dict[str, list[int]]:
+    """How many examples of each class there are, by split."""
+    import numpy as np
+
+    parts = ("train", "validation", "test")
+    classes = len(dataset.task.classes)
+    return {p: np.bincount(dataset.split(p).labels, minlength=classes).tolist() for p in parts}
+
+
+def table(dataset: Any) -> str:
+    """One row a class, one column a split."""
+    if dataset.task.kind == "regression":
+        sizes = ", ".join(f"{p} {len(dataset.split(p)):,}" for p in ("train", "validation", "test"))
+        return f"{dataset.name}: {sizes}; a number in {dataset.task.unit}"
+    by_split, names = counts(dataset), dataset.task.classes
+    width = max(5, *map(len, names))
+    lines = [f"{dataset.name}\n{'class':{width}}" + "".join(f"{p:>12}" for p in by_split)]
+    for i, name in enumerate(names):
+        lines.append(f"{name:{width}}" + "".join(f"{c[i]:>12,}" for c in by_split.values()))
+    lines.append(f"{'all':{width}}" + "".join(f"{sum(c):>12,}" for c in by_split.values()))
+    return "\n".join(lines)
+
+
+def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list[list[Any]], Any]:
+    """(images uint8 [rows, H, W, C], the same after each of `columns` steps, labels [rows])."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from cnn_jax.data import augment
+    from cnn_jax.data.crops import TrainCrop
+    from cnn_jax.data.order import batch_rows
+    from cnn_jax.data.stream import Share, TrainBatches, examples
+    from cnn_jax.state import named_key
+
+    split, crop = dataset.train, None
+    if config.data.train_crop:
+        crop = TrainCrop.parse(config.data.train_crop, config.data.image_size)
+    apply = jax.jit(augment.compose(config.augment, split.images, dataset.task))
+    chosen = batch_rows(config.seed, 0, min(rows, len(split)), len(split))
+    reader = TrainBatches(split, len(chosen), config.seed, Share(), crop)
+    plain = np.stack([split.images[int(row)] for row in chosen])
+    after = []
+    for step in range(columns):
+        batch = examples(split, chosen, np.ones(len(chosen), bool), reader.image, step)
+        key = jax.random.fold_in(named_key(config.seed, "augment"), step)
+        images = jnp.asarray(batch["image"], jnp.float32)
+        images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))
+        after.append((np.asarray(jnp.clip(images, 0, 255)).astype(np.uint8), targets))
+    return plain, after, split.labels[chosen]
+
+
+def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
+    """The sheet, and under it the class counts."""
+    import matplotlib
+    import numpy as np
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plain, after, labels = sheet(config, dataset, rows, columns)
+    rows = len(plain)
+    classified = dataset.task.kind == "classification"
+    figure = plt.figure(figsize=(1.25 * (columns + 1), 1.35 * rows + 2.6), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.35 * rows, 2.6])
+    panels = upper.subplots(rows, columns + 1, squeeze=False)
+    for column in range(columns + 1):
+        images, targets = (plain, labels) if column == 0 else after[column - 1]
+        for row in range(rows):
+            image, panel = images[row], panels[row, column]
+            grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
+            panel.imshow(image.squeeze(), interpolation="nearest", **grey)
+            panel.set(xticks=[], yticks=[])
+            panel.set_xlabel(caption(dataset.task, targets, row), fontsize=7, labelpad=1)
+    panels[0, 0].set_title("as it is", fontsize=8)
+    for step in range(columns):
+        panels[0, step + 1].set_title(f"step {step}", fontsize=8)
+    said = ", ".join(config.augment) or "no augmentation"
+    crop = f"{config.data.train_crop}; " if config.data.train_crop else ""
+    upper.suptitle(f"{dataset.name}: {crop}{said}", fontsize=9)
+    panel = lower.subplots()
+    if classified:
+        places, floor = np.arange(len(dataset.task.classes)), 0
+        for part, numbers in counts(dataset).items():
+            panel.bar(places, numbers, bottom=floor, label=f"{part} {sum(numbers):,}")
+            floor = floor + np.array(numbers)
+        if len(places) <= 40:
+            panel.set_xticks(places, dataset.task.classes, rotation=40, ha="right", fontsize=7)
+    else:
+        for part in ("train", "validation", "test"):
+            panel.hist(dataset.split(part).labels, 40, label=part)
+        panel.set_xlabel(dataset.task.unit)
+    panel.set_ylabel("examples", fontsize=8)
+    panel.legend(frameon=False, fontsize=7, ncols=3)
+    try:
+        figure.savefig(out, dpi=110)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
+    plt.close(figure)
+
+
+def caption(task: Any, targets: Any, row: int) -> str:
+    """The label, or both labels and the first one's share where two images were mixed."""
+    if hasattr(targets, "share"):
+        share = float(targets.share[row])
+        first, second = (task.classes[int(t[row])] for t in (targets.label, targets.partner))
+        return f"{share:.0%} {first} + {second}" if first != second else first
+    value = targets[row]
+    return task.classes[int(value)] if task.kind == "classification" else f"{float(value):.0f}"
+
+
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    CONFIG = cli.define_config()
+    OUT = flags.DEFINE_string("out", "data.png", "Where the picture goes (.png, .svg, .pdf).")
+    ROWS = flags.DEFINE_integer("rows", 8, "Examples to show.", lower_bound=1)
+    COLUMNS = flags.DEFINE_integer("columns", 7, "Steps to show each in.", lower_bound=1)
+    cli.run(main)

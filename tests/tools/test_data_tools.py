@@ -1,0 +1,37 @@
+"""The tools that show data and search augmentations, on the smallest of everything."""
+
+import numpy as np
+from PIL import Image
+
+from cnn_jax import data
+from cnn_jax.tools import search_augmentation, show_data
+
+
+def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
+    tiny.augment = ("pad_and_crop(1)",)
+    dataset = data.load(tiny.data)
+    plain, after, labels = show_data.sheet(tiny, dataset, 3, 2)
+    assert plain.shape == (3, 8, 8, 1)
+    assert len(after) == 2
+    assert not np.array_equal(after[0][0], after[1][0])
+    by_image = {
+        i.tobytes(): label
+        for i, label in zip(dataset.train.images, dataset.train.labels, strict=True)
+    }
+    assert [by_image[image.tobytes()] for image in plain] == labels.tolist()
+    show_data.draw(tiny, dataset, tmp_path / "sheet.png", 3, 2)
+    assert Image.open(tmp_path / "sheet.png").size[0] > 300
+    assert show_data.table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
+
+
+def test_the_search_ranks_and_names_a_line(tiny):
+    search = search_augmentation.Search(tiny, 300, 2, 1.0)
+    ranking = search.rank([(), ("horizontal_flip",), ("pad_and_crop(1)",)])
+    found = search_augmentation.as_record(tiny, search, ranking, search.join(ranking))
+    rows = {" + ".join(row["policy"]): row for row in found["ranking"]}
+    assert {"", "horizontal_flip", "pad_and_crop(1)"} <= set(rows)
+    assert rows[""]["gain"] == 0
+    assert rows[""]["steps"] == max(row["steps"] for row in rows.values())
+    assert sum(row["steps"] == rows[""]["steps"] for row in rows.values()) >= 2
+    text = search_augmentation.as_text(found)
+    assert text.splitlines()[-1].startswith("config.augment = (")
