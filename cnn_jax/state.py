@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnn_jax import ops
+
 Tree = Any
 
 
@@ -53,5 +55,6 @@ def init_variables(
     """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
     key = named_key(seed, "init")
     images = jnp.zeros((1, *image_shape), jnp.float32)
-    variables = model.init({"params": key, "dropout": key}, images, train=False)
+    with ops.plain():  # quicker to trace, and nothing of it is computed
+        variables = model.init({"params": key, "dropout": key}, images, train=False)
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

@@ -10,12 +10,13 @@ PACKAGE = ROOT / "cnn_jax"
 
 # A module may import itself, those under it, and the leaf `errors`, which needs nothing.
 BELOW = {
-    "models": set(),
+    "ops": set(),
+    "models": {"ops"},
     "data": set(),
     "parallel": set(),
     "clock": set(),
     "limits": set(),
-    "state": set(),
+    "state": {"ops"},
     "interrupt": set(),
     "writers": set(),
     "report": set(),
@@ -33,7 +34,7 @@ BELOW = {
     },
     "cli": set(),
     "transfer": {"models"},
-    "analysis": set(),
+    "analysis": {"ops"},
 }
 
 

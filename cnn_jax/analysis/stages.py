@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 from jax.ad_checkpoint import checkpoint_name
 
+from cnn_jax import ops
 from cnn_jax.analysis.receptive import Field, Window, needed, propagate
 
 Windows = tuple[Window, Window]  # of rows and columns
@@ -181,7 +182,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
         return module.init_with_output({"params": key, "dropout": key}, x, mutable=True)
 
     images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    with nn.intercept_methods(mark):
+    with ops.plain(), nn.intercept_methods(mark):
         closed, made = jax.make_jaxpr(init, return_shape=True)(images)
     program = needed(closed.jaxpr, closed.jaxpr.outvars[:1])  # the first output is the logits
     names = sown_by_net(made, closed.jaxpr.outvars)

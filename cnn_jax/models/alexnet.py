@@ -45,13 +45,13 @@ from cnn_jax.models.layers import (
     adaptive_avg_pool,
     conv_norm,
     global_pool,
-    local_response_norm,
     mean_positions,
     pool,
     require_size,
     stage,
 )
 from cnn_jax.models.registry import Net
+from cnn_jax.ops import local_response_norm
 
 GAUSSIAN = nn.initializers.normal(0.01)
 ONES = nn.initializers.ones

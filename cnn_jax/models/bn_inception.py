@@ -43,12 +43,12 @@ from cnn_jax.models.layers import (
     conv,
     conv_norm,
     global_pool,
-    local_response_norm,
     max_pool,
     require_size,
     stage,
 )
 from cnn_jax.models.registry import Net
+from cnn_jax.ops import local_response_norm
 
 # 1x1 | 3x3 reduce, 3x3 | double 3x3 reduce, double 3x3 | pool, its projection; 3c and 4e halve.
 TABLE = {

@@ -46,7 +46,6 @@ from cnn_jax.models.layers import (
     avg_pool,
     conv_norm,
     global_pool,
-    local_response_norm,
     max_pool,
     pool,
     require_size,
@@ -54,6 +53,7 @@ from cnn_jax.models.layers import (
     stage,
 )
 from cnn_jax.models.registry import Net
+from cnn_jax.ops import local_response_norm
 
 # 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection
 TABLE = {

@@ -1,7 +1,7 @@
 """What two papers or more share: the output type, option types, and thin layers around linen's.
 
-Nets call `conv`, `max_pool`, `avg_pool` and `local_response_norm` from here and never ask which
-backend they run on, so that a backend's faster form of an operation has one place to live.
+Nets call `conv`, `max_pool` and `avg_pool` from here and never ask which backend they run on:
+`cnn_jax.ops` does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.linen.dtypes import promote_dtype
 
+from cnn_jax import ops
 from cnn_jax.errors import UserError
 
 Activation = Literal[
@@ -88,6 +88,7 @@ def conv(
         strides=(stride, stride) if isinstance(stride, int) else stride,
         padding=pad_pairs(padding),
         feature_group_count=groups,
+        conv_general_dilated=ops.convolution,
         use_bias=bias,
         name=name,
         dtype=dtype,
@@ -156,7 +157,9 @@ def max_pool(
 ) -> jax.Array:
     """Maximum over `window` x `window`, every `stride`; padding never wins."""
     pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
-    return nn.max_pool(x, (window, window), strides=(stride, stride), padding=pads)
+    if isinstance(pads, str):
+        pads = jax.lax.padtype_to_pads(x.shape[1:3], (window, window), (stride, stride), pads)
+    return ops.max_pool(x, (window, window), (stride, stride), tuple(map(tuple, pads)))
 
 
 def avg_pool(
@@ -195,26 +198,6 @@ def pool(kind: Pooling, x: jax.Array, window: int, stride: int, **options: Any) 
 def global_pool(kind: Pooling, x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, C]: the mean or the maximum of each map."""
     return x.mean((1, 2)) if kind == "avg" else x.max((1, 2))
-
-
-def local_response_norm(
-    x: jax.Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
-) -> jax.Array:
-    """x / (k + alpha * sum of squares over `size` neighbouring channels) ** beta.
-
-    The constants are AlexNet's (Krizhevsky et al. 2012, sec. 3.3): alpha multiplies the sum, not
-    the mean. Caffe and torch divide alpha by `size`; pass `alpha * size`'s counterpart for theirs.
-    """
-    half = size // 2
-    sums = jax.lax.reduce_window(
-        jnp.square(x),
-        np.zeros((), x.dtype),  # a traced zero would hide that this is a sum, and its gradient
-        jax.lax.add,
-        window_dimensions=(1,) * (x.ndim - 1) + (size,),
-        window_strides=(1,) * x.ndim,
-        padding=[(0, 0)] * (x.ndim - 1) + [(half, size - 1 - half)],
-    )
-    return x / (k + alpha * sums) ** beta
 
 
 def conv_norm(

@@ -48,13 +48,13 @@ from cnn_jax.models.layers import (
     adaptive_avg_pool,
     conv_norm,
     global_pool,
-    local_response_norm,
     mean_positions,
     pool,
     require_size,
     stage,
 )
 from cnn_jax.models.registry import Net
+from cnn_jax.ops import local_response_norm
 
 # The kernel of each convolution of the five blocks, by column of table 1.
 COLUMNS = {

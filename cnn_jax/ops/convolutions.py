@@ -1,0 +1,167 @@
+"""Convolutions of maps [B, H, W, C] with kernels [h, w, C / groups, features].
+
+On the CPU XLA computes most of them well once they are kept off YNNPACK, but some forms take up to
+800 times as long as they need: those are written otherwise here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from cnn_jax.ops.form import fast_on_cpu
+from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+WIDTH = 32  # channels of one convolution that groups are joined to
+NARROW = 8  # channels that fill no vector
+
+
+def convolution(
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: object = LAYOUT,
+    feature_group_count: int = 1,
+    **options: object,
+) -> jax.Array:
+    """`jax.lax.conv_general_dilated`; another form of the same on the CPU, where one is faster.
+
+    It has that function's signature, so that `nn.Conv(conv_general_dilated=convolution)` takes it.
+    """
+    dilated = any(d != 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ())))
+    if x.ndim != 4 or dilated or not fast_on_cpu():
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            stride,
+            padding,
+            lhs_dilation=lhs_dilation,
+            rhs_dilation=rhs_dilation,
+            dimension_numbers=dimension_numbers,
+            feature_group_count=feature_group_count,
+            **options,
+        )
+    stride = tuple(stride)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], stride, padding)
+    pads = tuple(tuple(p) for p in padding)
+    channels, features = x.shape[-1], kernel.shape[-1]
+    if feature_group_count == channels == features:
+        return depthwise(x, kernel, stride, pads)
+    if feature_group_count > 1:
+        return grouped(x, kernel, stride, pads, feature_group_count)
+    if kernel.shape[:2] == (1, 1):
+        return pointwise(pad_maps(x, pads)[:, :: stride[0], :: stride[1]], kernel)
+    width = x.shape[2] + sum(pads[1])
+    small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
+    if stride == (1, 1) and channels <= NARROW and small:
+        return narrow(x, kernel, pads)
+    return ordinary(x, kernel, stride, pads)
+
+
+def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+
+
+@jax.custom_vjp
+def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 1x1 convolution, as one product of matrices."""
+    return x @ kernel[0, 0]
+
+
+def _pointwise_forward(x, kernel):
+    return x @ kernel[0, 0], (x, kernel)
+
+
+def _pointwise_backward(kept, gradient):
+    # Without the barrier XLA computes what made `gradient` again inside each of the two products.
+    x, gradient = lax.optimization_barrier((kept[0], gradient))
+    rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    return gradient @ kept[1][0, 0].T, (rows.T @ columns)[None, None]
+
+
+pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def depthwise(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    """Each channel by a kernel of its own, [h, w, 1, C], as a sum of shifted products."""
+    total = None
+    for i, j, seen in taps(pad_maps(x, pads), kernel.shape[:2], stride):
+        part = seen * kernel[i, j, 0]
+        total = part if total is None else total + part
+    return total
+
+
+def _depthwise_forward(x, kernel, stride, pads):
+    return depthwise(x, kernel, stride, pads), (x, kernel)
+
+
+def _depthwise_backward(stride, pads, kept, gradient):
+    x, kernel = kept
+    x, gradient = lax.optimization_barrier((x, gradient))
+    window = kernel.shape[:2]
+    padded = pad_maps(x, pads)
+
+    def share(i: int, j: int, gradient: jax.Array) -> jax.Array:
+        return gradient * kernel[i, j, 0]
+
+    whole = spread((gradient,), (0,), window, stride, padded.shape[1:3], share)
+    x_gradient = pad_maps(whole, tuple((-low, -high) for low, high in pads))
+
+    # A loop over the images keeps the sums of all places in the cache.
+    def add(sums: list[jax.Array], image: tuple[jax.Array, jax.Array]):
+        one, gradient = image
+        places = taps(one[None], window, stride)
+        return [s + seen[0] * gradient for s, (_, _, seen) in zip(sums, places, strict=True)], None
+
+    zeros = [jnp.zeros(gradient.shape[1:], gradient.dtype)] * (window[0] * window[1])
+    sums, _ = lax.scan(add, zeros, (padded, gradient))
+    return x_gradient, jnp.stack([s.sum((0, 1)) for s in sums]).reshape(kernel.shape)
+
+
+depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def grouped(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads, groups: int) -> jax.Array:
+    """Convolutions side by side, narrow groups joined to one with zeros between them."""
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    together = next(
+        n for n in range(min(groups, max(1, WIDTH // inputs)), 0, -1) if groups % n == 0
+    )
+    apart = jnp.eye(together, dtype=kernel.dtype)[:, None, :, None]
+    parts = []
+    for first in range(0, groups, together):
+        last = first + together
+        part = kernel[..., first * outputs : last * outputs]
+        if together > 1:
+            blocks = part.reshape(*part.shape[:2], 1, inputs, together, outputs) * apart
+            part = blocks.reshape(*part.shape[:2], together * inputs, together * outputs)
+        parts.append(ordinary(x[..., first * inputs : last * inputs], part, stride, pads))
+    return jnp.concatenate(parts, -1)
+
+
+def narrow(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+    """Rows of the maps times band matrices that hold the kernel once for each column.
+
+    It multiplies by many zeros, and is fast because it is one product of matrices.
+    """
+    x = pad_maps(x, pads)
+    batch, rows, columns, _ = x.shape
+    height, width, _, features = kernel.shape
+    out = rows - height + 1, columns - width + 1
+    seen = jnp.concatenate([x[:, i : i + out[0]] for i in range(height)], 2)
+    place = np.arange(columns)[:, None, None] - np.arange(out[1])[None, :, None]
+    band = (place == np.arange(width)).astype(kernel.dtype)  # [column, output column, width]
+    bands = jnp.einsum("pow,hwcf->hpcof", band, kernel, precision="highest")
+    bands = bands.reshape(-1, out[1] * features)
+    return (seen.reshape(batch * out[0], -1) @ bands).reshape(batch, *out, features)

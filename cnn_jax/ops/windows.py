@@ -1,0 +1,81 @@
+"""The positions of a window that slides over maps [B, H, W, C], and the way back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Sides = tuple[int, int]
+
+
+def pad_maps(x: jax.Array, pads: Pads, value: float = 0.0) -> jax.Array:
+    """`x` with `value` around it; pads may be negative."""
+    config = [(0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)]
+    return lax.pad(x, jnp.array(value, x.dtype), config)
+
+
+def taps(x: jax.Array, window: Sides, stride: Sides) -> Iterator[tuple[int, int, jax.Array]]:
+    """(row, column, [B, H', W', C]) for every place in the window, row by row.
+
+    The array holds what all windows see at that place.
+    """
+    rows, columns = ((n - k) // s + 1 for n, k, s in zip(x.shape[1:3], window, stride, strict=True))
+    for i in range(window[0]):
+        for j in range(window[1]):
+            last = (x.shape[0], i + (rows - 1) * stride[0] + 1, j + (columns - 1) * stride[1] + 1)
+            yield i, j, lax.slice(x, (0, i, j, 0), (*last, x.shape[3]), (1, *stride, 1))
+
+
+def spread(
+    arrays: tuple[jax.Array, ...],
+    fills: tuple[float, ...],
+    window: Sides,
+    stride: Sides,
+    size: Sides,
+    share: Callable[..., jax.Array],
+) -> jax.Array:
+    """[B, H, W, C] of `size`: at each pixel, the sum of what the windows over it give it.
+
+    `arrays` hold one value a window, [B, H', W', C], and `fills` what stands for a window that does
+    not exist. `share(i, j, *arrays)` is what a window gives to its pixel (i, j). Pixels of one
+    phase of the stride have the same places in their windows, so that each phase is a sum of
+    shifted maps, and the phases are woven together at the end.
+    """
+    reach = [-(-k // s) for k, s in zip(window, stride, strict=True)]
+    count = [-(-n // s) for n, s in zip(size, stride, strict=True)]
+    pads = tuple(
+        (r - 1, n - have) for r, n, have in zip(reach, count, arrays[0].shape[1:3], strict=True)
+    )
+    arrays = tuple(pad_maps(a, pads, f) for a, f in zip(arrays, fills, strict=True))
+
+    def phase(p: int, q: int) -> jax.Array:
+        total = None
+        for a in range(reach[0]):
+            for b in range(reach[1]):
+                i, j = a * stride[0] + p, b * stride[1] + q
+                if i >= window[0] or j >= window[1]:
+                    continue
+                top, left = reach[0] - 1 - a, reach[1] - 1 - b
+                part = share(
+                    i, j, *(m[:, top : top + count[0], left : left + count[1]] for m in arrays)
+                )
+                total = part if total is None else total + part
+        if total is None:  # pixels that a stride beyond the window skips
+            shape = (arrays[0].shape[0], *count, arrays[0].shape[3])
+            return jnp.zeros(shape, arrays[0].dtype)
+        return total
+
+    if math.prod(stride) == 1:
+        return phase(0, 0)[:, : size[0], : size[1]]
+    rows = [
+        jnp.stack([phase(p, q) for q in range(stride[1])], 3) for p in range(stride[0])
+    ]  # each [B, h, w, columns, C]
+    woven = jnp.stack(rows, 2)
+    batch, channels = woven.shape[0], woven.shape[-1]
+    whole = woven.reshape(batch, count[0] * stride[0], count[1] * stride[1], channels)
+    return whole[:, : size[0], : size[1]]

@@ -1,0 +1,84 @@
+"""Each form for the CPU against the plain convolution: value, both gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from cnn_jax import ops
+from cnn_jax.ops import convolutions as forms
+
+cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are for the CPU")
+# images, kernel, stride, padding, groups, the form that takes it
+CASES = {
+    "pointwise": ((2, 5, 7, 3), (1, 1, 3, 4), (1, 1), ((0, 0), (0, 0)), 1, "pointwise"),
+    "pointwise strided": ((2, 7, 6, 12), (1, 1, 12, 4), (2, 3), ((0, 0), (0, 0)), 1, "pointwise"),
+    "pointwise padded": ((2, 4, 4, 3), (1, 1, 3, 4), (1, 1), ((1, 0), (2, 1)), 1, "pointwise"),
+    "one channel": ((3, 9, 8, 1), (5, 3, 1, 4), (1, 1), ((2, 1), (0, 1)), 1, "narrow"),
+    "few channels": ((2, 9, 7, 6), (3, 5, 6, 16), (1, 1), ((1, 1), (2, 2)), 1, "narrow"),
+    "depthwise": ((3, 6, 7, 5), (3, 3, 1, 5), (1, 1), ((1, 1), (1, 1)), 5, "depthwise"),
+    "depthwise strided": ((2, 9, 8, 5), (5, 3, 1, 5), (2, 2), ((2, 2), (1, 1)), 5, "depthwise"),
+    "depthwise one-sided": ((2, 8, 8, 3), (3, 3, 1, 3), (2, 2), ((0, 1), (0, 1)), 3, "depthwise"),
+    "two groups": ((2, 6, 6, 8), (3, 3, 4, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped"),
+    "many groups": ((2, 6, 6, 24), (3, 3, 2, 36), (2, 2), ((1, 1), (1, 1)), 12, "grouped"),
+    "wide groups": ((1, 4, 4, 80), (3, 3, 40, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped"),
+    "three a channel": ((2, 5, 5, 4), (3, 3, 1, 12), (1, 1), ((1, 1), (1, 1)), 4, "grouped"),
+    "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "ordinary"),
+    "wide": ((2, 6, 6, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), 1, "ordinary"),
+}  # fmt: skip
+
+
+@cpu_only
+@pytest.mark.parametrize("case", CASES)
+def test_value_and_gradients(case, monkeypatch):
+    shape, kernel_shape, stride, padding, groups, form = CASES[case]
+    taken = []
+    for name in ("pointwise", "narrow", "depthwise", "grouped", "ordinary"):
+        real = getattr(forms, name)
+        spy = lambda *a, name=name, real=real: (taken.append(name), real(*a))[1]  # noqa: E731
+        monkeypatch.setattr(forms, name, spy)
+    numbers = np.random.RandomState(0)
+    x = jnp.array(numbers.randn(*shape), jnp.float32)
+    kernel = jnp.array(numbers.randn(*kernel_shape), jnp.float32)
+
+    def fast(x, kernel):
+        return ops.convolution(x, kernel, stride, padding, feature_group_count=groups)
+
+    def plain(x, kernel):
+        with ops.plain():
+            return fast(x, kernel)
+
+    def everything(function):
+        def run(x, kernel, weights):
+            value, back = jax.vjp(function, x, kernel)
+            return value, *back(weights)
+
+        return jax.jit(run)
+
+    weights = jnp.array(numbers.randn(*jax.eval_shape(plain, x, kernel).shape), jnp.float32)
+    ours = everything(fast)(x, kernel, weights)
+    assert taken[0] == form
+    for a, b in zip(ours, everything(plain)(x, kernel, weights), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_named_padding(padding):
+    x = jnp.arange(2.0 * 7 * 6 * 4).reshape(2, 7, 6, 4) / 100
+    kernel = jnp.arange(3.0 * 3 * 1 * 4).reshape(3, 3, 1, 4) / 10
+    ours = ops.convolution(x, kernel, (2, 2), padding, feature_group_count=4)
+    layout = ("NHWC", "HWIO", "NHWC")
+    theirs = lax.conv_general_dilated(
+        x, kernel, (2, 2), padding, dimension_numbers=layout, feature_group_count=4
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_plain_is_the_plain_operation():
+    x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 1, 4))
+    fixed = dict(stride=(1, 1), padding="SAME", feature_group_count=4)
+    with ops.plain():
+        program = jax.make_jaxpr(lambda x: ops.convolution(x, kernel, **fixed))(x)
+    assert [e.primitive.name for e in program.eqns] == ["conv_general_dilated"]
