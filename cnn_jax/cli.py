@@ -173,6 +173,8 @@ def wrong_value(text: str, config: ConfigDict | None) -> str:
     if not match:
         return text.splitlines()[0]
     name, value, reason = match.groups()
+    if "must have a value other than None" in reason:
+        return f"--{name} is missing"
     if config is None or not name.startswith("config."):
         return f"--{name}={value!r}: {reason.splitlines()[0]}"
     *sections, key = name.split(".")[1:]

@@ -18,10 +18,6 @@ from absl import flags
 from cnn_jax import cli
 from cnn_jax.errors import UserError
 
-DATA_DIR = flags.DEFINE_string("data_dir", "~/.cache/cnn_jax/data", "Where prepared sets lie.")
-MANIFEST = flags.DEFINE_string("manifest", None, "File for the hashes of a folder's files.")
-SOURCE = flags.DEFINE_string("source", None, "Folder of the set's own files, not to download them.")
-
 
 def main(argv: Sequence[str]) -> None:
     if len(argv) != 2:
@@ -67,5 +63,10 @@ def prepare(name: str, data_dir: Path) -> None:
     print(f"{name} is prepared in {builder.data_dir}: --config.data.name=tfds:{name}")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    DATA_DIR = flags.DEFINE_string("data_dir", "~/.cache/cnn_jax/data", "Where prepared sets lie.")
+    MANIFEST = flags.DEFINE_string("manifest", None, "File for the hashes of a folder's files.")
+    SOURCE = flags.DEFINE_string(
+        "source", None, "Folder of the set's own files, not to download them."
+    )
     cli.run(main, operands=1)

@@ -28,14 +28,6 @@ from cnn_jax.analysis.stages import summarize
 from cnn_jax.cli import run
 from cnn_jax.errors import UserError
 
-INPUT_SIZE = flags.DEFINE_integer("input_size", None, "pixels a side; default: the paper's")
-NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "logits; default: the paper's")
-OPTION = flags.DEFINE_multi_string("option", [], "KEY=VALUE, an option of the net; repeatable")
-LAYERS = flags.DEFINE_boolean("layers", False, "one row a layer instead of one a stage")
-JSON = flags.DEFINE_boolean("json", False, "print JSON")
-ALL = flags.DEFINE_boolean("all", False, "one row a net, and the chart")
-OUT = flags.DEFINE_string("out", "nets.png", "with --all: where the chart goes (.png, .svg, .pdf)")
-
 
 def main(argv: Sequence[str]) -> None:
     if ALL.value:
@@ -105,5 +97,14 @@ def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
     return options
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    INPUT_SIZE = flags.DEFINE_integer("input_size", None, "pixels a side; default: the paper's")
+    NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "logits; default: the paper's")
+    OPTION = flags.DEFINE_multi_string("option", [], "KEY=VALUE, an option of the net; repeatable")
+    LAYERS = flags.DEFINE_boolean("layers", False, "one row a layer instead of one a stage")
+    JSON = flags.DEFINE_boolean("json", False, "print JSON")
+    ALL = flags.DEFINE_boolean("all", False, "one row a net, and the chart")
+    OUT = flags.DEFINE_string(
+        "out", "nets.png", "with --all: where the chart goes (.png, .svg, .pdf)"
+    )
     run(main, operands=1)
