@@ -35,7 +35,7 @@ BELOW = {
         *("step", "transfer"),
     },
     "cli": set(),
-    "transfer": {"checkpoint", "data", "models", "state"},
+    "transfer": {"checkpoint", "data", "models", "parallel", "state"},
     "analysis": set(),
 }
 
