@@ -25,7 +25,7 @@ from cnn_jax.parallel import Devices
 from cnn_jax.state import init_variables
 from cnn_jax.step import Recipe, Steps, compile_steps, make_recipe
 from cnn_jax.transfer.freezing import Outline, describe, make_plan
-from cnn_jax.transfer.start import HEAD_MODES, Start, make_start, shapes
+from cnn_jax.transfer.start import HEAD_MODES, Start, differences, make_start, shapes
 
 DTYPES = ("float32", "bfloat16")
 
@@ -117,8 +117,9 @@ def make_run(config: ConfigDict, dataset: Dataset | None = None, begins: bool = 
         raise unknown("init.head", config.init.head, HEAD_MODES)
     if begins and config.init["from"]:
         path, head = config.init["from"], config.init.head
-        start = make_start(path, model, config.model.name, image_shape, head)
-    warnings += transfer_warnings(config, start)
+        names = config.model.name, image_shape, head, config.data.name
+        start = make_start(path, model, *names)
+    warnings += transfer_warnings(config, model, start)
     recipe = make_recipe(config, model, dataset, schedule, plan)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
@@ -127,9 +128,11 @@ def make_run(config: ConfigDict, dataset: Dataset | None = None, begins: bool = 
     return Run(config, *parts)
 
 
-def transfer_warnings(config: ConfigDict, start: Start | None) -> list[str]:
-    """Of stages frozen as they were drawn, and of inputs that the weights do not expect."""
+def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None) -> list[str]:
+    """Of stages frozen as they were drawn, and of weights that expect another net or image."""
     found = []
+    if start and (differ := differences(start.weights, model)):
+        found.append(f"the weights are of {start.weights.model} with {', '.join(differ)}")
     if config.freeze and not config.init["from"]:
         found.append("freeze: without init.from the frozen stages stay as they were drawn")
     expected = start and start.weights.preprocessing

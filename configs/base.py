@@ -59,7 +59,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.init = ConfigDict()
     # A workdir (its best checkpoint) or a folder of imported weights to begin with; "": fresh.
     config.init["from"] = ""
-    config.init.head = "auto"  # fresh where its shape differs; "drop": always fresh
+    # "auto": fresh for another dataset or shape; "keep": only for another shape; "drop": always.
+    config.init.head = "auto"
     # Stages that are not trained: names as in the report of an unknown one, or patterns,
     # e.g. ("conv1", "layer[123]"). In their BatchNorms, "freeze_all" uses and keeps the population
     # statistics; "freeze_affine" moves statistics but no scales; "train" trains them all.

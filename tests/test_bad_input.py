@@ -93,7 +93,7 @@ MISTAKES = {
     "--config.data.name=digits_angle": "which needs 1",
     # transfer
     "--config.init.from=/nowhere": "init.from='/nowhere' does not exist",
-    "--config.init.head=new": "init.head='new' is unknown; choices: auto, drop",
+    "--config.init.head=new": "init.head='new' is unknown; choices: auto, keep, drop",
     "--config.freeze=layer1": "freeze: 'layer1' names nothing of the net; its stages: hidden1, ",
     "--config.freeze=*": "leaves nothing to train at the start; stages of mlp: hidden1, norm1, ou",
     "--config.unfreeze=(('norm1',1.0),('hidden1',9.0))": "'hidden1' at epoch 9 is not before epo",

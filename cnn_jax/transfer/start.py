@@ -14,13 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from cnn_jax import models
 from cnn_jax.checkpoint import SUMS, Checkpoints, damage, file_hash
 from cnn_jax.errors import UserError
 from cnn_jax.state import TrainState, Tree
 from cnn_jax.transfer.freezing import HEADS
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 
-HEAD_MODES = ("auto", "drop")
+HEAD_MODES = ("auto", "keep", "drop")
+# Options that change nothing in what trained weights compute.
+OF_TRAINING = ("dropout", "auxiliary_dropout", "stochastic_depth", "zero_init", "auxiliary")
 SHOWN = 4  # names on a line; all of them are in init.json
 Flat = dict[str, np.ndarray]
 
@@ -33,7 +36,9 @@ class Weights:
     model: str
     source: str  # in words
     sha256: str
+    options: dict[str, Any]  # of the net, beside those that its name has
     preprocessing: dict[str, Any] | None = None  # what they expect of an image, where it is known
+    dataset: str = ""  # that a run of ours was trained on
 
 
 def read(path: str, key: str = "init.from") -> Weights:
@@ -47,8 +52,8 @@ def read(path: str, key: str = "init.from") -> Weights:
         flat = flatten_dict({"params": params, "batch_stats": stats}, sep="/")
         origin = description.get("source", {})
         words = f"{description['model']} of {origin.get('names', 'elsewhere')}"
-        found = description["sha256"], description.get("preprocessing")
-        return Weights(flat, description["model"], words, *found)
+        options, expected = description.get("options", {}), description.get("preprocessing")
+        return Weights(flat, description["model"], words, description["sha256"], options, expected)
     if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
         what = "is neither a workdir nor a folder of imported weights"
         raise UserError(f"{key}={path!r} {what if folder.exists() else 'does not exist'}")
@@ -61,7 +66,9 @@ def read(path: str, key: str = "init.from") -> Weights:
     step = best_whole(checkpoints, f"{key}={path!r}")
     state = checkpoints.read(step).tree[0]
     words = f"{model} trained on {dataset}, step {step}"
-    return Weights(variables_of(state), model, words, file_hash(checkpoints.path(step) / SUMS))
+    digest = file_hash(checkpoints.path(step) / SUMS)
+    options = {key[6:]: v for key, v in config.items() if key.startswith("model.")}
+    return Weights(variables_of(state), model, words, digest, options, dataset=dataset)
 
 
 def best_whole(checkpoints: Checkpoints, label: str) -> int:
@@ -160,22 +167,28 @@ def make_start(
     name: str,
     image_shape: tuple[int, ...],
     head: str = "auto",
+    dataset: str = "",
     key: str = "init.from",
 ) -> Start:
     """The start of the net `name` from the weights at `path`.
 
-    A classifier begins fresh where its shape is another, or always with `head` "drop";
-    training-only heads may be missing on either side. Anything else that does not fit is another
-    architecture: `UserError`, naming the first tensors.
+    A classifier begins fresh where its shape is another; with `head` "drop" always, with "auto"
+    also where the weights were trained on another dataset than `dataset`. Training-only heads may
+    be missing on either side. Anything else that does not fit is another architecture:
+    `UserError`, naming the first tensors.
     """
     weights = read(path, key)
     wanted = shapes(model, image_shape)
     heads = head_names(model, image_shape)
-    values, fresh, wrong = {}, {}, []
+    values, fresh, wrong, refused = {}, {}, [], ""
+    if head == "drop":
+        refused = "init.head='drop'"
+    elif head == "auto" and dataset and weights.dataset and dataset != weights.dataset:
+        refused = f"of {weights.dataset}"
     for tensor, shape in wanted.items():
         value = weights.flat.get(tensor)
-        if tensor in heads and head == "drop":
-            fresh[tensor] = "init.head='drop'"
+        if tensor in heads and refused:
+            fresh[tensor] = refused
         elif value is not None and value.shape == shape:
             values[tensor] = np.asarray(value, np.float32)
         elif tensor in heads and value is not None:
@@ -201,6 +214,22 @@ def make_start(
         if not np.isfinite(value).all():
             raise UserError(f"{key}={path!r}: {tensor} has values that are not finite")
     return Start(path, weights, values, fresh, tuple(unused))
+
+
+def differences(weights: Weights, model: nn.Module) -> list[str]:
+    """Options in which the net of the weights differs and which no shape shows, in words."""
+    theirs = models.REGISTRY.get(weights.model)
+    if theirs is None or theirs.module is not type(model):
+        return []
+    of_their_name = {key: default for key, (_, default) in theirs.options().items()}
+    given = {key: v for key, v in weights.options.items() if v is not None}
+    out = []
+    for key, value in (of_their_name | given).items():
+        here = getattr(model, key, value)
+        value = tuple(value) if isinstance(value, list) else value
+        if key in of_their_name and key not in OF_TRAINING and here != value:
+            out.append(f"{key}={value!r} there, {here!r} here")
+    return out
 
 
 def by(shape: tuple[int, ...]) -> str:

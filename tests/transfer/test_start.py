@@ -117,7 +117,7 @@ def test_folders_that_hold_no_weights(source, tmp_path):
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no whole checkpoint"):
         make_run(started(config, tmp_path))
-    with pytest.raises(UserError, match=r"init.head='none' is unknown; choices: auto, drop"):
+    with pytest.raises(UserError, match=r"init.head='none' is unknown; choices: auto, keep, drop"):
         make_run(started(config, folder, head="none"))
 
 
@@ -132,3 +132,23 @@ def test_a_damaged_best_checkpoint_gives_way(source, tmp_path):
         file.write_text("{}")
     with pytest.raises(UserError, match="holds no whole checkpoint"):
         make_start(str(tmp_path / "copy"), run.recipe.model, "mlp", (8, 8, 1))
+
+
+def test_options_that_no_shape_shows_are_warned_of(source):
+    config, folder = source
+    assert make_run(started(config, folder)).warnings == []
+    changed = started(config, folder)
+    changed.model.activation = "gelu"
+    changed.model.dropout = 0.1  # of training only
+    found = make_run(changed).warnings
+    assert found == ["the weights are of mlp with activation='relu' there, 'gelu' here"]
+
+
+def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
+    """Ten classes here and there are not the same ten."""
+    config, folder = source
+    model = make_run(started(config, folder)).recipe.model
+    shape = (8, 8, 1)
+    fresh = make_start(str(folder), model, "mlp", shape, dataset="mnist").fresh
+    assert fresh == dict.fromkeys(("params/output/bias", "params/output/kernel"), "of digits")
+    assert not make_start(str(folder), model, "mlp", shape, "keep", "mnist").fresh
