@@ -1,4 +1,4 @@
-"""Claim: the rule of thumb of transfer learning names the way that is measured best, or one as good.
+"""Claim: the way that the rule of thumb of transfer learning names is measured best, or as good.
 
     python -m experiments.advice --weights=RUN --similar=cifar10 --different=folder:PATH
 
