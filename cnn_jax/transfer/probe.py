@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 # give the idea of probing every layer; the grid is ours).
 STRENGTHS = tuple(10.0**power for power in range(-5, 3))
 NEIGHBOURS = (1, 3, 5, 10, 20)
+SMALL = 2_000_000  # numbers
 Part = tuple[np.ndarray, np.ndarray]  # features [N, D], labels [N]
 
 
@@ -30,8 +32,8 @@ def linear_probe(
 ) -> Probed:
     """Multinomial logistic regression on standardised features, by L-BFGS.
 
-    Of several strengths as good on the validation split, the strongest penalty is taken. The test
-    split is looked at once.
+    Of several strengths as good on the validation split, the strongest penalty is taken. The
+    test split is looked at once.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -41,7 +43,7 @@ def linear_probe(
     best: tuple[float, float, np.ndarray] | None = None
     for strength in sorted(strengths):  # each begins where a stronger penalty ended
         model.set_params(C=strength)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), few_threads(x):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties, at times
             model.fit(x, y)
         score = accuracy(model.predict(x_val), y_val)
@@ -71,6 +73,13 @@ def standardised(train: Part, *others: Part) -> list[Part]:
     mean, deviation = train[0].mean(0), train[0].std(0)
     scale = np.where(deviation > 1e-6 * (1 + np.abs(mean)), 1 / np.maximum(deviation, 1e-30), 0)
     return [((x - mean) * scale, y) for x, y in (train, *others)]
+
+
+def few_threads(x: np.ndarray) -> contextlib.AbstractContextManager:
+    """One thread for a small matrix, where handing out the work costs more than doing it."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1 if x.size < SMALL else None)
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
