@@ -136,10 +136,13 @@ def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None)
     if config.freeze and not config.init["from"]:
         found.append("freeze: without init.from the frozen stages stay as they were drawn")
     expected = start and start.weights.preprocessing
-    if expected and config.data.normalisation == "none":
+    fits = {0.485: "imagenet", 0.5: "minus_one_to_one"}
+    wanted = expected and fits.get(expected["mean"][0])
+    if expected and config.data.normalisation not in (wanted, "per_channel"):  # moments alike
         found.append(
             f"the weights expect images of mean {expected['mean']} and deviation "
-            f"{expected['std']}, and data.normalisation='none' gives 0 to 1"
+            f"{expected['std']}, not data.normalisation={config.data.normalisation!r}"
+            + (f": {wanted!r} gives them" if wanted else "")
         )
     return found
 

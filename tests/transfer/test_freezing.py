@@ -75,6 +75,20 @@ def test_what_is_frozen_keeps_its_bits(deep, mode, parallel, still):
     assert set(trained) == {n[7:] for n in seen[0] if n.startswith("params/") and n not in still}
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_what_is_trained_moves_as_without_freezing(deep, parts):
+    """The first step of plain SGD, without BatchNorm and dropout: the same gradients."""
+    deep.model.update({"norm": "none", "dropout": 0.0})
+    deep.optimizer.name, deep.optimizer.learning_rate, deep.accumulate = "sgd", 0.1, parts
+    free, _ = steps(deep, 1)
+    deep.freeze = ("hidden1",)
+    frozen, _ = steps(deep, 1)
+    moved = changed(frozen[0], frozen[1])
+    assert moved == {name for name in frozen[0] if "hidden1" not in name}
+    for name in moved:
+        np.testing.assert_allclose(frozen[1][name], free[1][name], atol=1e-7)
+
+
 def test_frozen_norms_use_population_statistics(deep):
     """The training loss is that of hand-made population normalisation, not of the batch's."""
     deep.freeze, deep.freeze_norm, deep.average_decay = FIRST, "freeze_all", 0.0
@@ -99,9 +113,12 @@ def test_frozen_norms_use_population_statistics(deep):
     assert float(running.loss.compute()) == pytest.approx(float(loss), rel=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["freeze_all", "freeze_affine"])
-def test_unfreezing_is_exact_at_its_step(deep, mode):
+@pytest.mark.parametrize(
+    ("mode", "parallel"), [("freeze_all", "jit"), ("freeze_all", "pmap"), ("freeze_affine", "jit")]
+)
+def test_unfreezing_is_exact_at_its_step(deep, mode, parallel):
     """1,294 examples in batches of 256: epoch 0.5 is step 3."""
+    deep.parallel, deep.devices = parallel, 2 if parallel == "pmap" else 1
     deep.freeze, deep.freeze_norm, deep.unfreeze = FIRST, mode, (("hidden1", 0.5), ("norm1", 0.5))
     seen, state = steps(deep, 5)
     held = {"params/hidden1/kernel", *NORM1, *(MOVING1 if mode == "freeze_all" else ())}

@@ -107,6 +107,23 @@ def test_weights_of_another_architecture(source):
         assert "\n" not in str(error.value)
 
 
+def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
+    config, folder = source
+    start = make_run(started(config, folder)).start
+    trees = start.variables()
+    about = {
+        "model": "mlp",
+        "options": {"hidden": [16], "norm": "batch"},
+        "preprocessing": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
+    }
+    save_weights(tmp_path, trees["params"], trees["batch_stats"], about)
+    changed = started(config, tmp_path)
+    assert make_run(changed).warnings == []
+    changed.data.normalisation = "none"
+    (line,) = make_run(changed).warnings
+    assert line.endswith("not data.normalisation='none': 'minus_one_to_one' gives them")
+
+
 def test_folders_that_hold_no_weights(source, tmp_path):
     config, folder = source
     with pytest.raises(UserError, match=r"init.from='/nowhere' does not exist"):
