@@ -66,7 +66,9 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # statistics; "freeze_affine" moves statistics but no scales; "train" trains them all.
     config.freeze = ()
     config.freeze_norm = "freeze_all"
-    config.unfreeze = ()  # from which epoch on a stage is trained, e.g. (("layer4", 2.0),)
+    # From which epoch on a stage is trained, e.g. (("layer4", 2.0),), by an optimiser that starts
+    # there. Each such epoch costs a compilation; the optimiser's memory is taken from the start.
+    config.unfreeze = ()
 
     config.model = ConfigDict()
     config.model.num_classes = facts["classes"]  # 0: as many as the dataset has

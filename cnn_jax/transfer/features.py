@@ -96,11 +96,22 @@ class Points:
 
 
 def capture(
-    model: nn.Module, variables: Tree, images: jax.Array, wanted: Callable[[nn.Module, str], bool]
+    model: nn.Module,
+    variables: Tree,
+    images: jax.Array,
+    wanted: Callable[[nn.Module, str], bool],
+    also: Sequence[str] = (),
 ) -> tuple[Any, dict[str, jax.Array]]:
-    """(output, intermediate results by name) of an evaluation; pools come without being asked."""
+    """(output, intermediate results by name) of an evaluation; pools come without being asked.
+
+    `also` are other collections that may change: "auxiliary" runs the training-only heads.
+    """
     output, state = model.apply(
-        variables, images, train=False, capture_intermediates=wanted, mutable=["intermediates"]
+        variables,
+        images,
+        train=False,
+        capture_intermediates=wanted,
+        mutable=["intermediates", *also],
     )
     found = flatten_dict(state.get("intermediates", {}), sep="/")
     found = {name.removesuffix("/__call__"): values[0] for name, values in found.items()}
