@@ -38,6 +38,7 @@ setup(
         "scikit-learn>=1.5",
         "simplejpeg>=1.8",
         "tensorboardX>=2.6",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={

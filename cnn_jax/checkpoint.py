@@ -236,6 +236,24 @@ class Checkpoints:
             )
         return Restored(step, found["state"], found["meta"])
 
+    def read(self, step: int) -> Restored:
+        """The save of `step` as nested dicts and lists of host arrays, whatever run it is of."""
+        import orbax.checkpoint as ocp
+
+        place = self.path(step) / "state"
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            there = reader.metadata(place).item_metadata.tree
+            how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), there)
+            tree = reader.restore(place, args=ocp.args.PyTreeRestore(restore_args=how))
+        return Restored(step, tree, self.read_meta(step))
+
+    def read_meta(self, step: int) -> dict[str, Any]:
+        """What was saved beside the arrays."""
+        import orbax.checkpoint as ocp
+
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+            return reader.restore(self.path(step) / "meta", args=ocp.args.JsonRestore())
+
     def close(self) -> None:
         try:
             self.wait()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import keyword
 import os
 import re
 import shlex
@@ -73,9 +74,11 @@ def fail(message: str) -> None:
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
     """absl's parser; what is wrong with flags, config file and keys is said in one line."""
+    words = sys.argv
     try:
         config = check_config(argv)
-        return flags.FLAGS(list(argv))
+        sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
+        return flags.FLAGS([subscripted(word) for word in argv])
     except UserError as error:
         return fail(str(error))
     except flags.UnrecognizedFlagError as error:
@@ -87,6 +90,18 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         return fail(str(error).splitlines()[0])
     except SystemExit as end:  # --help, which absl ends with 1
         raise SystemExit(0) from end
+    finally:
+        sys.argv = words
+
+
+def subscripted(word: str) -> str:
+    """--config.init.from=X -> --config.init["from"]=X: a Python word is no attribute's name."""
+    if not re.match(r"--?(?:no)?config\.", word):
+        return word
+    name, equals, value = word.partition("=")
+    first, *parts = name.split(".")
+    parts = [f'["{part}"]' if keyword.iskeyword(part) else f".{part}" for part in parts]
+    return "".join([first, *parts, equals, value])
 
 
 def check_config(argv: Sequence[str]) -> ConfigDict | None:

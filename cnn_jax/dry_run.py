@@ -24,7 +24,9 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
         feed, seconds = run.feed(), []
         for step in range(2):
             start = time.monotonic()
-            carry, done = run.steps.train(carry, feed.at(step))
+            source = feed.at(step)
+            # The program of the end: where stages are unfrozen later, it costs most.
+            carry, done = run.steps.train(carry, source, run.clock.total_steps)
             done.block_until_ready()
             seconds.append(time.monotonic() - start)
         if int(carry[1].first_bad_step.value) != metrics.NEVER:
@@ -45,7 +47,7 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
         evaluation = time.monotonic() - start
     evaluations = -(-config.epochs // config.eval_every_epochs)
     total = seconds[0] + run.clock.total_steps * seconds[1] + evaluations * evaluation
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(carry[0].params))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(carry[0].variables["params"]))
     found = {
         "parameters": parameters,
         "steps": run.clock.total_steps,

@@ -52,6 +52,7 @@ RANGES = {
     "optimizer.decay": SHARE,
     "optimizer.eps": POSITIVE,
     "optimizer.weight_decay": ">= 0",
+    "optimizer.layer_decay": "> 0 and <= 1",
     "schedule.gamma": POSITIVE,
     "schedule.every_epochs": POSITIVE,
     "schedule.at_epochs": POSITIVE,
@@ -64,7 +65,7 @@ RANGES = {
     "checkpoint.every_steps": COUNT,
     "checkpoint.keep": ">= 1",
 }
-COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt}
+COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 def check(config: ConfigDict) -> None:

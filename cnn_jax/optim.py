@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +30,20 @@ SCALINGS: dict[str, Callable[[ConfigDict], optax.GradientTransformation]] = {
 SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
 WARMUPS = ("linear", "constant")
 DECAYS = ("l2", "decoupled")
+NONE: Mapping = MappingProxyType({})
 
 
-def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+def make_optimizer(
+    config: ConfigDict,
+    schedule: optax.Schedule,
+    starts: Mapping[str, int] = NONE,
+    rates: Mapping[str, float] = NONE,
+) -> optax.GradientTransformation:
     """The update rule: clip, decay as L2, scale, decay decoupled, times minus the learning rate.
+
+    `starts` has the first step, and `rates` a factor of the learning rate, of the parameters (by
+    path, "conv1/kernel") that do not begin at step 0, or not at the common rate. What begins later
+    begins as a fresh optimiser does: its moments and their bias corrections count from there.
 
     `optimizer.weight_decay` is added to the gradient (`weight_decay_kind = "l2"`) or to the scaled
     update (`"decoupled"`, always so for adamw). Vectors (biases, norm scales) are left out unless
@@ -47,15 +58,52 @@ def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.Gradie
         c.weight_decay, mask=None if c.decay_vectors else matrices_only
     )
     decoupled = c.name == "adamw" or c.weight_decay_kind == "decoupled"
-    parts = []
-    if config.clip_norm > 0:
-        parts.append(optax.clip_by_global_norm(config.clip_norm))
-    if c.weight_decay and not decoupled:
-        parts.append(decay)
-    parts.append(SCALINGS[c.name](c))
-    if c.weight_decay and decoupled:
-        parts.append(decay)
-    return optax.chain(*parts, optax.scale_by_learning_rate(schedule))
+    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
+
+    def rule(start: int) -> list[optax.GradientTransformation]:
+        """All after the clipping, for what begins at step `start`."""
+        parts = []
+        if c.weight_decay and not decoupled:
+            parts.append(decay)
+        parts.append(SCALINGS[c.name](c))
+        if c.weight_decay and decoupled:
+            parts.append(decay)
+        # The rule counts its own steps; the schedule is of the run's.
+        own = schedule if start == 0 else lambda step: schedule(step + start)
+        parts.append(optax.scale_by_learning_rate(own))
+        if rates:
+            parts.append(scale_by_path(rates))
+        return parts
+
+    if not starts:
+        return optax.chain(*clip, *rule(0))
+
+    def from_step(start: int) -> optax.GradientTransformation:
+        parts = optax.chain(*rule(start))
+        return optax.conditionally_mask(parts, lambda step: step >= start) if start else parts
+
+    by_start = {f"from_{start}": from_step(start) for start in {0, *starts.values()}}
+    return optax.chain(*clip, optax.partition(by_start, lambda p: labels(p, starts)))
+
+
+def labels(params: optax.Params, starts: Mapping[str, int]) -> optax.Params:
+    """Each parameter's group: "from_0", or from the step that `starts` has."""
+    return with_path(lambda path, _: f"from_{starts.get(path, 0)}", params)
+
+
+def scale_by_path(factors: Mapping[str, float]) -> optax.GradientTransformation:
+    """Multiplies the updates of some parameters, by path, each with its factor."""
+
+    def update(updates: optax.Updates, _: optax.Params) -> optax.Updates:
+        return with_path(lambda path, u: u * factors.get(path, 1.0), updates)
+
+    return optax.stateless(update)
+
+
+def with_path(function: Callable, tree: optax.Params) -> optax.Params:
+    """`function(path, leaf)` of every leaf; the path is like "conv1/kernel"."""
+    name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
+    return jax.tree_util.tree_map_with_path(lambda keys, leaf: function(name(keys), leaf), tree)
 
 
 def matrices_only(params: optax.Params) -> optax.Params:

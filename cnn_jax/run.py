@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import flax.errors
@@ -22,7 +23,9 @@ from cnn_jax.evaluate import Evaluator
 from cnn_jax.feed import Reading, ResidentFeed, StreamFeed
 from cnn_jax.parallel import Devices
 from cnn_jax.state import init_variables
-from cnn_jax.step import Steps, compile_steps, make_recipe
+from cnn_jax.step import Recipe, Steps, compile_steps, make_recipe
+from cnn_jax.transfer.freezing import Outline, describe, make_plan
+from cnn_jax.transfer.start import HEAD_MODES, Start, differences, make_start, shapes
 
 DTYPES = ("float32", "bfloat16")
 
@@ -37,7 +40,9 @@ class Run:
     clock: Clock
     schedule: Any
     plateau: Any
+    recipe: Recipe
     steps: Steps
+    start: Start | None  # the weights of `init.from`
     protocol: Protocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
 
@@ -45,6 +50,19 @@ class Run:
     def monitor(self) -> str:
         """The split that is watched while training: validation where there is one."""
         return "validation" if len(self.dataset.validation) else "test"
+
+    def plan_lines(self) -> list[str]:
+        """What is frozen, in words."""
+        plan, shape = self.recipe.plan, self.dataset.train.image_shape
+        if not plan.phases[0].params:
+            return []
+        sizes = {
+            name.removeprefix("params/"): math.prod(shape)
+            for name, shape in shapes(self.recipe.model, shape).items()
+            if name.startswith("params/")
+        }
+        outline = Outline.of(self.recipe.model, self.dataset.train.image_shape)
+        return describe(plan, outline, sizes, self.config.freeze_norm)
 
     @property
     def reading(self) -> Reading:
@@ -68,10 +86,11 @@ class Run:
         return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading, protocol)
 
 
-def make_run(config: ConfigDict, dataset: Dataset | None = None) -> Run:
+def make_run(config: ConfigDict, dataset: Dataset | None = None, begins: bool = True) -> Run:
     """Checks the config, loads the data and prepares the steps; compiles nothing.
 
-    A `dataset` that is given takes the place of the config's.
+    A `dataset` that is given takes the place of the config's. A run that does not begin, but goes
+    on from a checkpoint, does not read the weights of `init.from`.
     """
     if config.dtype not in DTYPES:
         raise unknown("dtype", config.dtype, DTYPES)
@@ -91,11 +110,41 @@ def make_run(config: ConfigDict, dataset: Dataset | None = None) -> Run:
     protocol = make_protocol(config, model, dataset)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
     schedule, plateau = optim.make_schedule(config, clock), optim.make_plateau(config)
-    recipe = make_recipe(config, model, dataset, schedule)
+    image_shape = dataset.train.image_shape
+    plan = make_plan(config, model, image_shape, clock.step_at)
+    start = None
+    if config.init.head not in HEAD_MODES:
+        raise unknown("init.head", config.init.head, HEAD_MODES)
+    if begins and config.init["from"]:
+        path, head = config.init["from"], config.init.head
+        names = config.model.name, image_shape, head, config.data.name
+        start = make_start(path, model, *names)
+    warnings += transfer_warnings(config, model, start)
+    recipe = make_recipe(config, model, dataset, schedule, plan)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
-    steps = compile_steps(recipe, devices, clock, dataset.train.image_shape, plateau)
-    return Run(config, dataset, devices, clock, schedule, plateau, steps, protocol, warnings)
+    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start)
+    parts = (dataset, devices, clock, schedule, plateau, recipe, steps, start, protocol, warnings)
+    return Run(config, *parts)
+
+
+def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None) -> list[str]:
+    """Of stages frozen as they were drawn, and of weights that expect another net or image."""
+    found = []
+    if start and (differ := differences(start.weights, model)):
+        found.append(f"the weights are of {start.weights.model} with {', '.join(differ)}")
+    if config.freeze and not config.init["from"]:
+        found.append("freeze: without init.from the frozen stages stay as they were drawn")
+    expected = start and start.weights.preprocessing
+    fits = {0.485: "imagenet", 0.5: "minus_one_to_one"}
+    wanted = expected and fits.get(expected["mean"][0])
+    if expected and config.data.normalisation not in (wanted, "per_channel"):  # moments alike
+        found.append(
+            f"the weights expect images of mean {expected['mean']} and deviation "
+            f"{expected['std']}, not data.normalisation={config.data.normalisation!r}"
+            + (f": {wanted!r} gives them" if wanted else "")
+        )
+    return found
 
 
 def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Protocol | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -9,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
 
@@ -18,8 +20,9 @@ Tree = Any
 class TrainState(flax.struct.PyTreeNode):
     """Everything that a checkpoint must hold to go on with the same bits.
 
-    With `parallel = "pmap"` every leaf of `batch_stats` (also in `average`) has a leading axis of
-    one entry a device; all else is the same on every device.
+    `params`, `batch_stats`, `opt_state` and `average` are of what is trained at some time; what
+    never is lies in `frozen`. With `parallel = "pmap"` every leaf of `batch_stats` (also in
+    `average`) has a leading axis of one entry a device; all else is the same on every device.
     """
 
     step: jax.Array  # int32, updates done
@@ -28,19 +31,35 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     average: Tree = None  # {"params", "batch_stats"}, exponential moving average, or None
     plateau: Any = None  # optax's state of the plateau schedule, or None
+    frozen: Tree = None  # {"params", "batch_stats"} of what is never trained, or None
 
     @property
     def variables(self) -> dict[str, Tree]:
-        """What evaluation uses: the averaged weights where there are any."""
-        if self.average is not None:
-            return self.average
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What evaluation uses, all of the net's: the averaged weights where there are any."""
+        own = {"params": self.params, "batch_stats": self.batch_stats}
+        own = own if self.average is None else self.average
+        return own if self.frozen is None else merge(own, self.frozen)
 
     @property
     def numbers(self) -> dict[str, Tree]:
         """What must be finite. (The plateau's best loss is infinite before the first one.)"""
-        names = ("params", "batch_stats", "opt_state", "average")
+        names = ("params", "batch_stats", "opt_state", "average", "frozen")
         return {name: getattr(self, name) for name in names}
+
+
+def merge(*trees: Tree) -> Tree:
+    """One nested dict of several, no two of which have the same leaf; branches may be empty."""
+    leaves = {path: leaf for tree in trees for path, leaf in flatten_dict(tree).items()}
+    branches = {name: {} for tree in trees for name in tree}
+    return branches | unflatten_dict(leaves)
+
+
+def divide(tree: Tree, belongs: Callable[[str], bool]) -> tuple[Tree, Tree]:
+    """(the leaves whose path, like "params/conv1/kernel", `belongs`; the others)."""
+    parts: tuple[dict, dict] = ({}, {})
+    for path, leaf in flatten_dict(tree, sep="/").items():
+        parts[0 if belongs(path) else 1][path] = leaf
+    return tuple(unflatten_dict(part, sep="/") for part in parts)
 
 
 def named_key(seed: int | jax.Array, name: str) -> jax.Array:

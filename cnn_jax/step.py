@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,12 @@ from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.memory import Batch, Source
 from cnn_jax.models.layers import Output
 from cnn_jax.parallel import AXIS, Devices
-from cnn_jax.state import TrainState, Tree, init_variables, named_key
+from cnn_jax.state import TrainState, Tree, init_variables, merge, named_key
+from cnn_jax.transfer.freezing import NOTHING_HELD, TRAIN_ALL, Phase, Plan
+from cnn_jax.transfer.start import Start
 
 Carry = tuple[TrainState, clu.metrics.Collection]
+Program = Callable[[Carry, Source], tuple[Carry, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,23 +45,29 @@ class Recipe:
     seed: int
     microbatches: int
     average_decay: float
+    plan: Plan = TRAIN_ALL  # what holds still, and until when
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
 
 
 def make_recipe(
-    config: ConfigDict, model: nn.Module, dataset: Dataset, schedule: optax.Schedule
+    config: ConfigDict,
+    model: nn.Module,
+    dataset: Dataset,
+    schedule: optax.Schedule,
+    plan: Plan = TRAIN_ALL,
 ) -> Recipe:
     """The parts that the config names."""
     return Recipe(
         model=model,
         task=dataset.task,
         loss=losses.make_loss(config, dataset.task),
-        optimizer=optim.make_optimizer(config, schedule),
+        optimizer=optim.make_optimizer(config, schedule, plan.starts, plan.rates),
         normalise=preprocess.normaliser(config.data.normalisation, dataset.train.images),
         augment=augment.compose(config.augment, dataset.train.images, dataset.task),
         seed=config.seed,
         microbatches=config.accumulate,
         average_decay=config.average_decay,
+        plan=plan,
     )
 
 
@@ -65,7 +75,7 @@ def init_state(
     recipe: Recipe, seed: jax.Array, image_shape: tuple[int, ...], replicas: int, plateau: Any
 ) -> TrainState:
     """The state before the first step, a pure function of the seed."""
-    variables = init_variables(recipe.model, seed, image_shape)
+    variables, frozen = recipe.plan.never.divide(init_variables(recipe.model, seed, image_shape))
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
@@ -77,30 +87,42 @@ def init_state(
         opt_state=recipe.optimizer.init(params),
         average=jax.tree.map(jnp.copy, average),
         plateau=None if plateau is None else plateau.init(params),
+        frozen=frozen if jax.tree.leaves(frozen) else None,
     )
 
 
 def gradients(
-    recipe: Recipe, params: Tree, stats: Tree, batch: Batch, key: jax.Array
+    recipe: Recipe,
+    params: Tree,
+    stats: Tree,
+    batch: Batch,
+    key: jax.Array,
+    held: dict[str, Tree] | None = None,
+    phase: Phase = NOTHING_HELD,
 ) -> tuple[Tree, Tree, dict[str, jax.Array]]:
     """(gradients, new batch_stats, figures [B] by name) of the mean loss over the batch.
 
     The loss is of the batch's "target", the figures beside it of its "label".
     With several microbatches, the gradients are their mean and the statistics move once for each.
+    `held` are the net's other variables, those that hold still in this `phase`: no derivative by
+    them is taken, and what lies before the first of `params` has no backward pass.
     """
     parts = recipe.microbatches
 
     def mean_loss(params: Tree, stats: Tree, part: Batch, key: jax.Array):
-        output, changed = recipe.model.apply(
-            {"params": params, "batch_stats": stats},
-            part["image"],
-            train=True,
-            rngs={"dropout": key},
-            mutable=["batch_stats"],
-        )
+        variables = {"params": params, "batch_stats": stats}
+        with phase.population_norms():
+            output, changed = recipe.model.apply(
+                variables if held is None else merge(variables, held),
+                part["image"],
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
         figures = recipe.loss(output, part["target"])
         figures |= metrics.step_figures(recipe.task, output.logits, part["label"])
-        return figures["loss"].mean(), (changed.get("batch_stats", stats), figures)
+        moving, _ = phase.divide({"batch_stats": changed.get("batch_stats", stats)})
+        return figures["loss"].mean(), (moving["batch_stats"], figures)
 
     differentiate = jax.grad(mean_loss, has_aux=True)
     if parts == 1:
@@ -127,9 +149,18 @@ def gradients(
     return jax.tree.map(lambda g: g / parts, total), stats, figures
 
 
-def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = None) -> Carry:
+def train_step(
+    recipe: Recipe,
+    carry: Carry,
+    batch: Batch,
+    axis: str | None = None,
+    phase: Phase = NOTHING_HELD,
+) -> Carry:
     """One update. `axis` names the devices' axis when every device runs this on its own images."""
     state, running = carry
+    # `still` will be trained in a later phase; `state.frozen` never will.
+    moving, still = phase.divide({"params": state.params, "batch_stats": state.batch_stats})
+    others = [part for part in (still, state.frozen) if jax.tree.leaves(part)]
     step_key = jax.random.fold_in(named_key(recipe.seed, "dropout"), state.step)
     augment_key = jax.random.fold_in(named_key(recipe.seed, "augment"), state.step)
     if axis is not None:
@@ -138,26 +169,39 @@ def train_step(recipe: Recipe, carry: Carry, batch: Batch, axis: str | None = No
         augment_key, batch["id"], batch["image"].astype(jnp.float32), batch["label"]
     )
     batch = {"image": recipe.normalise(images), "label": batch["label"], "target": targets}
-    grads, stats, figures = gradients(recipe, state.params, state.batch_stats, batch, step_key)
+    held = merge(*others) if others else None
+    params, stats = moving["params"], moving["batch_stats"]
+    grads, stats, figures = gradients(recipe, params, stats, batch, step_key, held, phase)
     if axis is not None:
         grads = jax.lax.pmean(grads, axis)
         figures = jax.lax.all_gather(figures, axis, tiled=True)
+    if jax.tree.leaves(still):
+        grads = merge(grads, jax.tree.map(jnp.zeros_like, still["params"]))
+        stats = merge(stats, still["batch_stats"])
     updates, opt_state = recipe.optimizer.update(grads, state.opt_state, state.params)
     if state.plateau is not None:
         updates = jax.tree.map(lambda u: u * state.plateau.scale, updates)
     params = optax.apply_updates(state.params, updates)
+    params = keep_held(phase, {"params": params}, {"params": state.params})["params"]
     average = state.average
     if average is not None:
         new = {"params": params, "batch_stats": stats}
         # The decay rises to its value, so that the first weights are soon forgotten.
         decay = jnp.minimum(recipe.average_decay, (1 + state.step) / (10 + state.step))
-        average = optax.incremental_update(new, average, 1 - decay)
+        moved = optax.incremental_update(new, average, 1 - decay)
+        average = keep_held(phase, moved, average)
     figures |= {"step": state.step + 1, "gradient_norm": optax.tree.norm(grads)}
     running = running.merge(running.single_from_model_output(**figures))
     state = state.replace(
         step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, average=average
     )
     return state, running
+
+
+def keep_held(phase: Phase, new: dict[str, Tree], old: dict[str, Tree]) -> dict[str, Tree]:
+    """`new`, but the very bits of `old` for what holds still: -0 + 0 is not -0."""
+    held = phase.divide(old)[1]
+    return merge(phase.divide(new)[0], held) if jax.tree.leaves(held) else new
 
 
 def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[str, jax.Array]:
@@ -196,11 +240,16 @@ class Steps:
     """The compiled functions of one run; state and metrics are donated to `train`."""
 
     init: Callable[..., Carry]  # (seed: that of the run)
-    train: Callable[[Carry, Source], tuple[Carry, jax.Array]]
+    programs: tuple[Program, ...]  # of training, one a phase
+    starts: tuple[int, ...]  # the first step of each
     evaluate: Callable[[TrainState, Source], dict[str, jax.Array]]
     finite: Callable[[TrainState], jax.Array]  # bool, one for each leaf of `state.numbers`
     abstract: Carry  # shapes, types and places of what `init` makes
     empty_metrics: Callable[[], clu.metrics.Collection]
+
+    def train(self, carry: Carry, source: Source, step: int = 0) -> tuple[Carry, jax.Array]:
+        """The update after `step` others: (what it made of the carry, a value to wait for)."""
+        return self.programs[bisect.bisect_right(self.starts, step) - 1](carry, source)
 
 
 def compile_steps(
@@ -209,8 +258,12 @@ def compile_steps(
     clock: Clock,
     image_shape: tuple[int, ...],
     plateau: optax.GradientTransformationExtraArgs | None,
+    start: Start | None = None,
 ) -> Steps:
-    """The steps over all devices; nothing is compiled before its first call."""
+    """The steps over all devices; nothing is compiled before its first call.
+
+    With a `start`, `init` gives its weights where it has any, and fresh ones elsewhere.
+    """
     replicas, everywhere = devices.replicas, devices.everywhere
     collection = metrics.train_metrics(figure_names(recipe, image_shape))
 
@@ -229,14 +282,14 @@ def compile_steps(
         sharding,
     )
 
-    def update(carry: Carry, batch: Batch) -> Carry:
+    def update(phase: Phase, carry: Carry, batch: Batch) -> Carry:
         if replicas == 1:
-            return train_step(recipe, carry, batch)
+            return train_step(recipe, carry, batch, phase=phase)
 
         def on_one_device(carry: Carry, batch: Batch) -> Carry:
             state, running = carry
             state = map_stats(lambda s: s[0], state)
-            state, running = train_step(recipe, (state, running), batch, axis=AXIS)
+            state, running = train_step(recipe, (state, running), batch, AXIS, phase)
             return map_stats(lambda s: s[None], state), running
 
         return jax.shard_map(
@@ -250,24 +303,32 @@ def compile_steps(
     def place(array: jax.Array) -> jax.Array:
         return jax.lax.with_sharding_constraint(array, devices.split)
 
-    def train(carry: Carry, source: Source) -> tuple[Carry, jax.Array]:
-        carry = update(carry, source.batch(carry[0].step, clock.batch_size, place))
-        return carry, carry[0].step + 0  # a value of its own, to wait for
+    def program(phase: Phase) -> Program:
+        def train(carry: Carry, source: Source) -> tuple[Carry, jax.Array]:
+            carry = update(phase, carry, source.batch(carry[0].step, clock.batch_size, place))
+            return carry, carry[0].step + 0  # a value of its own, to wait for
+
+        return parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere))
 
     def evaluate(state: TrainState, source: Source) -> dict[str, jax.Array]:
-        variables = state.variables
         if replicas > 1:
-            stats = jax.tree.map(lambda s: s.mean(0), variables["batch_stats"])
-            variables = {**variables, "batch_stats": stats}
-        return eval_step(recipe, variables, source.batch(state.step, clock.batch_size, place))
+            state = map_stats(lambda s: s.mean(0), state)
+        batch = source.batch(state.step, clock.batch_size, place)
+        return eval_step(recipe, state.variables, batch)
 
     def finite(state: TrainState) -> jax.Array:
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.numbers)])
 
-    begin = parallel.jit_once(init, out_shardings=sharding)
+    fresh = parallel.jit_once(init, out_shardings=sharding)
+
+    def begin(seed: int = recipe.seed) -> Carry:
+        state, running = fresh(np.uint32(seed))
+        return state if start is None else start.put(state), running
+
     return Steps(
-        init=lambda seed=recipe.seed: begin(np.uint32(seed)),
-        train=parallel.jit(train, donate_argnums=0, out_shardings=(sharding, everywhere)),
+        init=begin,
+        programs=tuple(program(phase) for phase in recipe.plan.phases),
+        starts=tuple(phase.start for phase in recipe.plan.phases),
         evaluate=parallel.jit(evaluate, out_shardings=everywhere),
         finite=parallel.jit_once(finite, out_shardings=everywhere),
         abstract=abstract,

@@ -72,6 +72,8 @@ class Training:
     def restore_or_init(self) -> tuple[Progress, Carry]:
         step = self.checkpoints.newest_whole()
         if step is None:
+            if self.run.start and jax.process_index() == 0:
+                workdir.write_json(self.folder / "init.json", self.run.start.record())
             return Progress(), self.run.steps.init()
         restored = self.checkpoints.restore(step, self.run.steps.abstract)
         progress = Progress(**restored.meta["progress"])
@@ -88,7 +90,8 @@ class Training:
         with Interruption() as interruption, self.writers.progress(epochs):
             self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
-                self.carry, done = run.steps.train(self.carry, feed.at(progress.step))
+                step = progress.step
+                self.carry, done = run.steps.train(self.carry, feed.at(step), step)
                 progress.step += 1
                 under_way.add(done)
                 self.after_step(evaluator)
@@ -100,7 +103,7 @@ class Training:
     def announce(self) -> None:
         """The lines above the log: what trains on what, from where, and what is doubtful in it."""
         run, step = self.run, self.progress.step
-        size = sum(leaf.size for leaf in jax.tree.leaves(self.carry[0].params))
+        size = sum(leaf.size for leaf in jax.tree.leaves(self.carry[0].variables["params"]))
         self.writers.say(
             f"{run.config.model.name} ({size:,} parameters) on {run.config.data.name} "
             f"({len(run.dataset.train):,} training examples), {run.clock.total_steps:,} steps of "
@@ -108,6 +111,11 @@ class Training:
         )
         if step:
             self.writers.say(f"going on from step {step:,} in {self.folder}")
+        elif run.start:
+            for line in run.start.lines():
+                self.writers.say(line)
+        for line in run.plan_lines():
+            self.writers.say(line)
         for line in run.warnings:
             self.writers.say(f"warning: {line}")
 
@@ -253,7 +261,7 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     can mend, and `Interrupted` after a signal, with everything saved.
     """
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
-    run = make_run(config)
+    run = make_run(config, begins=not Checkpoints(folder).steps())
     with workdir.enter(folder, config):
         workdir.keep_split(Path(folder), run.dataset.parts)
         training = Training(run, Path(folder))
@@ -289,7 +297,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
     workdir.check(folder, config)
-    run = make_run(config)
+    run = make_run(config, begins=False)
     with workdir.enter(folder, config):
         workdir.keep_split(Path(folder), run.dataset.parts)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)

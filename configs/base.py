@@ -56,6 +56,20 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
 
+    config.init = ConfigDict()
+    # A workdir (its best checkpoint) or a folder of imported weights to begin with; "": fresh.
+    config.init["from"] = ""
+    # "auto": fresh for another dataset or shape; "keep": only for another shape; "drop": always.
+    config.init.head = "auto"
+    # Stages that are not trained: names as in the report of an unknown one, or patterns,
+    # e.g. ("conv1", "layer[123]"). In their BatchNorms, "freeze_all" uses and keeps the population
+    # statistics; "freeze_affine" moves statistics but no scales; "train" trains them all.
+    config.freeze = ()
+    config.freeze_norm = "freeze_all"
+    # From which epoch on a stage is trained, e.g. (("layer4", 2.0),), by an optimiser that starts
+    # there. Each such epoch costs a compilation; the optimiser's memory is taken from the start.
+    config.unfreeze = ()
+
     config.model = ConfigDict()
     config.model.num_classes = facts["classes"]  # 0: as many as the dataset has
 
@@ -99,6 +113,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.optimizer.weight_decay = 0.0
     config.optimizer.weight_decay_kind = "l2"  # or "decoupled"
     config.optimizer.decay_vectors = False  # also biases and norm scales
+    config.optimizer.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
+    config.optimizer.layer_decay = 1.0  # factor of the rate for each stage away from the head
 
     config.schedule = ConfigDict()
     config.schedule.name = "exponential"

@@ -27,13 +27,16 @@ BELOW = {
     "optim": {"clock"},
     "feed": {"clock", "data", "parallel"},
     "evaluate": {"data", "feed", "parallel", "state"},
-    "step": {"clock", "data", "losses", "metrics", "models", "optim", "parallel", "state"},
+    "step": {
+        *("clock", "data", "losses", "metrics", "models", "optim", "parallel", "state"),
+        "transfer",
+    },
     "run": {
         *("clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "state"),
-        "step",
+        *("step", "transfer"),
     },
     "cli": set(),
-    "transfer": {"models"},
+    "transfer": {"checkpoint", "data", "models", "parallel", "state"},
     "analysis": {"ops"},
 }
 

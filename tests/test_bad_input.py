@@ -91,6 +91,14 @@ MISTAKES = {
     "--config.data.image_size=4": "data.image_size=4 is smaller than the images (8x8)",
     "--config.model.num_classes=9": "model.num_classes=9 does not fit digits, which needs 10",
     "--config.data.name=digits_angle": "which needs 1",
+    # transfer
+    "--config.init.from=/nowhere": "init.from='/nowhere' does not exist",
+    "--config.init.head=new": "init.head='new' is unknown; choices: auto, keep, drop",
+    "--config.freeze=layer1": "freeze: 'layer1' names nothing of the net; its stages: hidden1, ",
+    "--config.freeze=*": "leaves nothing to train at the start; stages of mlp: hidden1, norm1, ou",
+    "--config.unfreeze=(('norm1',1.0),('hidden1',9.0))": "'hidden1' at epoch 9 is not before epo",
+    "--config.optimizer.groups=('fc',2.0)": "optimizer.groups: 'fc' names nothing of the net; it",
+    "--config.optimizer.layer_decay=0": "choose a number > 0 and <= 1",
 }
 
 

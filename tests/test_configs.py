@@ -56,3 +56,22 @@ def test_the_net_takes_the_images_of_datasets(name):
             lambda m=model, s=shape: m.init_with_output(jax.random.key(0), jnp.zeros(s))[0]
         )
         assert out.logits.shape == (1, facts["classes"]), (name, dataset)
+
+
+def test_the_rows_of_the_paintings():
+    """What is trained, at which rate, from what; and a row that does not exist."""
+    from configs import artworks
+
+    rows = {row: artworks.get_config(f"{row}:folder:some") for row in artworks.ROWS}
+    assert rows["scratch"].data.name == rows["finetune"].data.name == "folder:some"
+    assert artworks.get_config("scratch").data.name == "folder:paintings"
+    for row, config in rows.items():
+        tuned = row in artworks.FROZEN
+        assert config.optimizer.learning_rate == (3e-4 if tuned else 3e-3)
+        assert bool(config.init["from"]) == tuned
+        assert (config.data.image_size, config.data.channels) == (224, 3)
+    model = make_model(rows["modified"], 10)
+    changes = (model.activation, model.depthwise, model.attention)
+    assert changes == ("gelu", True, "cbam")
+    with pytest.raises(ValueError, match="'finetun' is no row; choices: scratch, finetune, "):
+        artworks.get_config("finetun")

@@ -112,6 +112,7 @@ def test_normalisations_against_numpy():
         "per_pixel_mean": centred / np.sqrt((centred**2).mean()),
         "minus_one_to_one": pixels / 127.5 - 1,
         "lecun1998": pixels / 255 * 1.275 - 0.1,
+        "imagenet": (pixels / 255 - preprocess.IMAGENET_MEAN) / preprocess.IMAGENET_STD,
         "none": pixels / 255,
     }
     assert set(expected) == set(preprocess.NORMALISATIONS)

@@ -9,10 +9,19 @@ import numpy as np
 
 from cnn_jax.data.decode import BadImageError
 from cnn_jax.data.photos import Photos, bad_image
-from cnn_jax.errors import unknown
+from cnn_jax.errors import UserError, unknown
 
 Images = np.ndarray | Photos
-NORMALISATIONS = ("per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "none")
+NORMALISATIONS = (
+    "per_channel",
+    "per_pixel_mean",
+    "minus_one_to_one",
+    "lecun1998",
+    "imagenet",
+    "none",
+)
+# Of ImageNet's training images in [0, 1], as torchvision's and most published weights expect.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def constants(kind: str, train_images: Images) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +34,7 @@ def constants(kind: str, train_images: Images) -> tuple[np.ndarray, np.ndarray]:
       (Krizhevsky et al. 2012 and He et al. 2015 subtract only; their scale is grey levels).
     - `minus_one_to_one`: 0 to 255 becomes -1 to 1.
     - `lecun1998`: background -0.1, ink 1.175 (LeCun et al. 1998, sec. II-B).
+    - `imagenet`: by the channel means and deviations that most published weights expect.
     - `none`: 0 to 1.
     """
     if kind not in NORMALISATIONS:
@@ -35,6 +45,10 @@ def constants(kind: str, train_images: Images) -> tuple[np.ndarray, np.ndarray]:
         shift, scale = 127.5, 1 / 127.5
     elif kind == "lecun1998":
         shift, scale = 0.1 * 255 / 1.275, 1.275 / 255
+    elif kind == "imagenet":
+        if train_images.shape[-1] != 3:
+            raise UserError("data.normalisation='imagenet' is for three channels: data.channels=3")
+        shift, scale = 255 * np.array(IMAGENET_MEAN), 1 / (255 * np.array(IMAGENET_STD))
     elif kind == "per_channel":
         mean, square, _ = moments(train_images)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))

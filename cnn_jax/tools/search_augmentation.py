@@ -132,7 +132,7 @@ class Search:
         for seed, carry in enumerate(trial.carries):
             feed = ResidentFeed(run.dataset.train, run.devices, run.clock, seed)
             for step in range(trial.steps, steps):
-                carry, done = run.steps.train(carry, feed.at(step))
+                carry, done = run.steps.train(carry, feed.at(step), step)
                 if step % 4 == 0:
                     done.block_until_ready()  # no more than a few steps under way
             trial.carries[seed] = carry

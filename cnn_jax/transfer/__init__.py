@@ -1,1 +1,1 @@
-"""Weights from elsewhere: their names, their layouts, and the proof that they compute the same."""
+"""Trained weights: imported with proof, begun with, frozen in part, and read stage by stage."""

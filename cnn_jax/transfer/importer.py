@@ -15,6 +15,7 @@ from flax import traverse_util
 
 from cnn_jax import models
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.transfer.features import capture
 from cnn_jax.transfer.maps import MAPS
 from cnn_jax.transfer.names import NameMap, stage_of, their_tensor
 from cnn_jax.transfer.weights import read_tensors
@@ -367,14 +368,10 @@ def forward(
 
     @jax.jit
     def apply(variables: Any, x: jax.Array) -> Any:
-        return net.apply(
-            variables, x, capture_intermediates=keep, mutable=["intermediates", "auxiliary"]
-        )
+        return capture(net, variables, x, keep, also=("auxiliary",))
 
     with jax.default_matmul_precision("highest"):
-        output, state = apply(variables, images)
-    flat = traverse_util.flatten_dict(state.get("intermediates", {}), sep="/")
-    return output, {name.removesuffix("/__call__"): values[0] for name, values in flat.items()}
+        return apply(variables, images)
 
 
 def processor() -> jax.Device | None:

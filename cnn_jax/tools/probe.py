@@ -1,0 +1,124 @@
+"""How well the classes can be read off a trained net, stage by stage: accuracy by depth.
+
+    python -m cnn_jax.tools.probe --config=CONFIG --workdir=RUN --stages=all --out=probe.png
+    python -m cnn_jax.tools.probe --config=CONFIG --weights=DIR --stages=layer3,layer4
+
+At every stage a linear classifier and a vote of nearest neighbours learn the classes of the
+config's data from the mean of each map. Penalty and number of neighbours are chosen on the
+validation split. The images are read once for all stages, and not again where their features are
+in --cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError
+from cnn_jax.tools.extract_features import SPLITS, trained_net
+
+CACHE = "~/.cache/cnn_jax/features"
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    net = trained_net(CONFIG.value, WORKDIR.value, WEIGHTS.value)
+    rows = probe(net, STAGES.value.split(","), Path(CACHE_DIR.value), neighbours=NEIGHBOURS.value)
+    title = f"{net.run.config.model.name} ({net.run.start.weights.source})"
+    title += f" on {net.run.config.data.name}"
+    print(title + "\n" + as_text(rows))
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps({"title": title, "rows": rows}, indent=1) + "\n")
+    if OUT.value:
+        draw(rows, title, Path(OUT.value))
+        print(f"\nthe picture is {OUT.value}")
+
+
+def probe(
+    net: Any, stages: Sequence[str], cache: Path, neighbours: bool = True
+) -> list[dict[str, Any]]:
+    """One row a stage: its size, and what each probe reaches."""
+    from cnn_jax.transfer.probe import linear_probe, neighbour_probe
+
+    dataset = net.run.dataset
+    if dataset.task.kind != "classification":
+        raise UserError(f"data.name={dataset.name!r}: probes tell classes apart; it has none")
+    if not len(dataset.validation):
+        raise UserError("data.validation=0 leaves nothing to choose the penalty by")
+    points = net.resolve(stages)
+    parts = {split: net.cached(cache, split, points) for split in SPLITS}
+    rows = []
+    for point in points:
+        read = [(flat(f.read(point)), f.labels) for f in parts.values()]
+        row = {"stage": point, "features": read[0][0].shape[1]}
+        row["linear"] = vars(linear_probe(*read))
+        if neighbours:
+            row["neighbours"] = vars(neighbour_probe(*read))
+        rows.append(row)
+    return rows
+
+
+def flat(features: Any) -> Any:
+    return features.reshape(len(features), -1)
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """A table, from the image to the head."""
+    width = max(5, *(len(row["stage"]) for row in rows))
+    lines = [
+        f"{'':{width}} {'':>8} | {'linear probe':^32} | {'nearest neighbours':^26}",
+        f"{'stage':{width}} {'features':>8} | {'val':>6} {'test':>7} {'macro':>7} {'C':>9} | "
+        f"{'val':>6} {'test':>7} {'macro':>7} {'k':>3}",
+    ]
+    for row in rows:
+        line = f"{row['stage']:{width}} {row['features']:>8,} |"
+        for kind, size in (("linear", 9), ("neighbours", 3)):
+            if found := row.get(kind):
+                figures = (found["validation"], found["accuracy"], found["macro"])
+                line += " ".join(f"{value:7.2%}" for value in figures)
+                line += f" {found['chosen']:>{size}g} |"
+        lines.append(line.removesuffix(" |"))
+    return "\n".join(lines)
+
+
+def draw(rows: list[dict[str, Any]], title: str, out: Path) -> None:
+    """Test accuracy against depth, one line a probe."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    size = (max(5, 0.55 * len(rows) + 2), 3.6)
+    figure, panel = plt.subplots(figsize=size, layout="constrained")
+    for kind, label in (("linear", "linear probe"), ("neighbours", "nearest neighbours")):
+        if kind in rows[0]:
+            values = [100 * row[kind]["accuracy"] for row in rows]
+            panel.plot(range(len(rows)), values, "o-", ms=4, label=label)
+    names = [row["stage"] for row in rows]
+    panel.set_xticks(range(len(rows)), names, rotation=40, ha="right", fontsize=8)
+    panel.set_ylabel("test accuracy, %")
+    panel.set_title(title, fontsize=9)
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
+    try:
+        figure.savefig(out, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
+    plt.close(figure)
+
+
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    CONFIG = cli.define_config()
+    WORKDIR = flags.DEFINE_string("workdir", None, "A run whose best checkpoint is used.")
+    WEIGHTS = flags.DEFINE_string("weights", None, "A folder of imported weights.")
+    STAGES = flags.DEFINE_string("stages", "all", "Names, with commas between; or all.")
+    NEIGHBOURS = flags.DEFINE_bool("neighbours", True, "Also the nearest-neighbour probe.")
+    CACHE_DIR = flags.DEFINE_string("cache", CACHE, "Where features are kept.")
+    OUT = flags.DEFINE_string("out", None, "Where the picture goes (.png, .svg, .pdf).")
+    JSON = flags.DEFINE_string("json", None, "File for the table as JSON.")
+    cli.run(main)

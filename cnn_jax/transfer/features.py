@@ -1,0 +1,249 @@
+"""A net's intermediate results over a split, by name, streamed to files and kept for the next time.
+
+A folder of features holds one `.npy` a point of the net, float32 [N, C] where maps are pooled (the
+mean of each) and [N, H, W, C] where they are whole; `labels.npy` and `ids.npy` in the same order;
+and `features.json`, written last: without it the folder does not count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from cnn_jax import parallel
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.memory import Source
+from cnn_jax.errors import UserError, nearest
+from cnn_jax.parallel import Devices, UnderWay
+from cnn_jax.state import Tree
+from cnn_jax.transfer.freezing import stage_of
+
+HEADER = "features.json"
+ALL = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Where a net can be read: name -> shape of one example's result, from the image to the head.
+
+    A name is a module's path or that of a pool between two.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    training_only: tuple[str, ...]  # heads that evaluation does not compute
+
+    @classmethod
+    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> Points:
+        """By an abstract trace: nothing is computed."""
+        images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), images)
+        found: dict[str, tuple[int, ...]] = {}
+
+        def look(variables: Tree, images: jax.Array) -> jax.Array:
+            output, captured = capture(model, variables, images, lambda *_: True)
+            # The order of a traced dictionary is lost outside of the trace.
+            found.update({name: value.shape[1:] for name, value in captured.items()})
+            return output.logits
+
+        jax.eval_shape(look, variables, images)
+        seen = {name.partition("/")[0] for name in found}
+        return cls(found, tuple(name for name in variables["params"] if name not in seen))
+
+    @property
+    def top(self) -> list[str]:
+        """Those that are no part of another."""
+        return [name for name in self.shapes if "/" not in name]
+
+    @property
+    def ends(self) -> list[str]:
+        """The last point of every stage, without the head and what only prepares it."""
+        by_stage = {stage_of(name): name for name in self.top if "Dropout" not in name}
+        return list(by_stage.values())[:-1]
+
+    def resolve(self, asked: Iterable[str]) -> list[str]:
+        """Names of points, of stages (their last point), or "all" (every stage's) as points."""
+        out = []
+        for name in asked:
+            members = [point for point in self.top if stage_of(point) == name]
+            heads = [head for head in self.training_only if name.partition("/")[0] == head]
+            if name == ALL:
+                out += self.ends
+            elif name in self.shapes:
+                out.append(name)
+            elif members:
+                out.append(members[-1])
+            elif heads:
+                raise UserError(f"stage={name!r} is a head that only training computes")
+            else:
+                top = [point for point in self.top if "Dropout" not in point]
+                choices = dict.fromkeys([*map(stage_of, top), *top])
+                raise UserError(
+                    f"stage={name!r} is unknown{nearest(name, self.shapes)}; choices: {ALL}, "
+                    f"{', '.join(choices)}"
+                )
+        return list(dict.fromkeys(out))
+
+
+def capture(
+    model: nn.Module,
+    variables: Tree,
+    images: jax.Array,
+    wanted: Callable[[nn.Module, str], bool],
+    also: Sequence[str] = (),
+) -> tuple[Any, dict[str, jax.Array]]:
+    """(output, intermediate results by name) of an evaluation; pools come without being asked.
+
+    `also` are other collections that may change: "auxiliary" runs the training-only heads.
+    """
+    output, state = model.apply(
+        variables,
+        images,
+        train=False,
+        capture_intermediates=wanted,
+        mutable=["intermediates", *also],
+    )
+    found = flatten_dict(state.get("intermediates", {}), sep="/")
+    found = {name.removesuffix("/__call__"): values[0] for name, values in found.items()}
+    return output, {n: x for n, x in found.items() if n != "__call__" and hasattr(x, "shape")}
+
+
+def make_step(
+    model: nn.Module,
+    normalise: Callable[[jax.Array], jax.Array],
+    points: Sequence[str],
+    pooled: bool,
+    devices: Devices,
+) -> Callable[[Tree, Source], dict[str, jax.Array]]:
+    """(variables, source of a batch) -> {"id", and each point's float32 results}, compiled."""
+    wanted = frozenset(points)
+
+    def keep(module: nn.Module, method: str) -> bool:
+        return method == "__call__" and "/".join(module.path) in wanted
+
+    def place(array: jax.Array) -> jax.Array:
+        return jax.lax.with_sharding_constraint(array, devices.split)
+
+    def step(variables: Tree, source: Source) -> dict[str, jax.Array]:
+        batch = source.batch(0, 0, place)
+        images = normalise(batch["image"].astype(jnp.float32))
+        _, found = capture(model, variables, images, keep)
+        out = {name: found[name].astype(jnp.float32) for name in points}
+        if pooled:
+            out = {n: x.mean((1, 2)) if x.ndim == 4 else x for n, x in out.items()}
+        return {"id": batch["id"], **out}
+
+    return parallel.jit(step, out_shardings=devices.everywhere)
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """A folder of features."""
+
+    folder: Path
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What features.json says; nothing where the folder is not whole."""
+        try:
+            return json.loads((self.folder / HEADER).read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def path(self, point: str) -> Path:
+        return self.folder / f"{point.replace('/', '.')}.npy"
+
+    def read(self, point: str) -> np.ndarray:
+        """One point's results [N, ...], mapped from the file."""
+        return np.load(self.path(point), mmap_mode="r", allow_pickle=False)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.load(self.folder / "labels.npy", allow_pickle=False)
+
+    @property
+    def ids(self) -> np.ndarray:
+        return np.load(self.folder / "ids.npy", allow_pickle=False)
+
+    def write(
+        self,
+        step: Callable[[Tree, Source], dict[str, jax.Array]],
+        variables: Tree,
+        batches: Iterable[tuple[Source, np.ndarray]],
+        split: Split,
+        shapes: dict[str, tuple[int, ...]],
+        about: dict[str, Any],
+        ahead: int = 2,
+    ) -> None:
+        """Adds points by one pass over a split, batch after batch to the disk.
+
+        `shapes` are those of one example's results by point; `about` goes into the header, beside
+        the points that the folder has by now.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for point, shape in shapes.items():
+            partial = self.path(point).with_suffix(".partial")
+            whole = (len(split), *shape)
+            files[point] = np.lib.format.open_memmap(partial, "w+", np.float32, whole)
+        ids, under_way, found = [], UnderWay(ahead), []
+
+        def take(result: dict[str, jax.Array], mask: np.ndarray) -> None:
+            result = jax.device_get(result)
+            first = sum(map(len, ids))
+            ids.append(result["id"][mask])
+            for point, file in files.items():
+                file[first : first + len(ids[-1])] = result[point][mask]
+
+        for source, mask in batches:
+            found.append((step(variables, source), mask))
+            under_way.add(found[-1][0])
+            if len(found) > ahead:
+                take(*found.pop(0))
+        for result, mask in found:
+            take(result, mask)
+        if not np.array_equal(np.concatenate(ids), split.ids):
+            raise RuntimeError("extraction did not see every example once")
+        for point, file in files.items():
+            file.flush()
+            os.replace(self.path(point).with_suffix(".partial"), self.path(point))
+        np.save(self.folder / "labels.npy", split.labels)
+        np.save(self.folder / "ids.npy", split.ids)
+        points = self.header.get("points", {}) | {
+            point: {"file": self.path(point).name, "shape": [len(split), *shape]}
+            for point, shape in shapes.items()
+        }
+        partial = self.folder / f"{HEADER}.partial"
+        partial.write_text(json.dumps({**about, "points": points}, indent=1) + "\n")
+        os.replace(partial, self.folder / HEADER)
+
+
+def content_hash(split: Split) -> str:
+    """Of a split's labels and ids, and of its images: streamed ones by name, size and time."""
+    digest = hashlib.sha256(split.labels.tobytes() + split.ids.tobytes())
+    if split.in_memory:
+        digest.update(np.ascontiguousarray(split.images))
+        return digest.hexdigest()
+    source = split.images.source
+    for row in range(len(split)):
+        name = split.images.name(row)
+        digest.update(name.encode())
+        if root := getattr(source, "root", None):
+            stat = Path(root, name).stat()
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def key_of(identity: dict[str, Any]) -> str:
+    """A folder's name for what its features depend on."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]

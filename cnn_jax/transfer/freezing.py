@@ -1,0 +1,245 @@
+"""What of a net is trained, from when on, and at which rate: patterns resolved to parameters.
+
+A stage is named as the paper names it: `layer1` is all of `layer1_0`, `layer1_1`, ...; `conv1` is
+the convolution and its `conv1_norm`. A pattern is such a name (everything under it), or a shell
+pattern (`layer[12]`, `layer4/*`, `*/bias`) on the path of a parameter, with the stage's or the
+module's name in front.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+from ml_collections import ConfigDict
+
+from cnn_jax.errors import UserError, nearest, unknown
+from cnn_jax.state import Tree, divide
+
+NORM_MODES = ("train", "freeze_affine", "freeze_all")
+HEADS = "auxiliary"  # how the names of training-only heads begin
+
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether a module normalises by its batch, and by population statistics when told to."""
+    return isinstance(module, nn.BatchNorm)
+
+
+def stage_of(module: str) -> str:
+    """The stage of a top-level module: "layer1_0" -> "layer1", "conv1_norm" -> "conv1"."""
+    return re.sub(r"_\d+$", "", re.sub(r"(?<=.)_norm$", "", module))
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """A net's parameters and BatchNorms by path ("layer1_0/conv1/kernel"), and its stages."""
+
+    stages: tuple[str, ...]  # from the image to the head
+    params: tuple[str, ...]
+    norms: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> Outline:
+        """By an abstract trace: nothing is computed."""
+        called, norms = [], []
+
+        def note(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+            path = context.module.path
+            if path:
+                called.append(path[0])
+            if is_batch_norm(context.module):
+                norms.append("/".join(path))
+            return call(*args, **kwargs)
+
+        images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+        with nn.intercept_methods(note):
+            variables = jax.eval_shape(model.init, jax.random.key(0), images)
+        params = tuple(flatten_dict(variables["params"], sep="/"))
+        owners = {path.partition("/")[0] for path in params}
+        stages = dict.fromkeys(stage_of(name) for name in called if name in owners)
+        return cls(tuple(stages), params, tuple(dict.fromkeys(norms)))
+
+    def depth(self, path: str) -> int:
+        """How many stages lie between a parameter's and the head; 0 for heads."""
+        trunk = [name for name in self.stages if not name.startswith(HEADS)]
+        name = stage_of(path.partition("/")[0])
+        return len(trunk) - 1 - trunk.index(name) if name in trunk else 0
+
+    def matching(self, key: str, pattern: Any) -> set[str]:
+        """The parameters that a pattern names; raises `UserError` where there are none."""
+        found = {path for path in self.params if matches(pattern, path)}
+        if not found:
+            raise UserError(
+                f"{key}: {pattern!r} names nothing of the net{nearest(pattern, self.stages)}; "
+                f"its stages: {', '.join(self.stages)}"
+            )
+        return found
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path, or what it lies in, has a name that fits."""
+    module, *rest = path.split("/")
+    for first in (module, stage_of(module)):
+        for end in range(len(rest) + 1):
+            if fnmatch.fnmatchcase("/".join([first, *rest[:end]]), pattern):
+                return True
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What holds still from step `start` on, until the next phase."""
+
+    start: int = 0
+    params: frozenset[str] = frozenset()
+    norms: frozenset[str] = frozenset()  # those that use population statistics, and leave them
+
+    def holds(self, path: str) -> bool:
+        """Of "params/conv1/kernel" or "batch_stats/conv1_norm/mean"."""
+        kind, _, name = path.partition("/")
+        return name in self.params if kind == "params" else name.rpartition("/")[0] in self.norms
+
+    def divide(self, variables: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Tree]]:
+        """(what moves, what holds still), each {"params", "batch_stats"}."""
+        if not self.params and not self.norms:
+            return variables, {kind: {} for kind in variables}
+        held, moving = divide(variables, self.holds)
+        return tuple({kind: part.get(kind, {}) for kind in variables} for part in (moving, held))
+
+    def population_norms(self) -> contextlib.AbstractContextManager:
+        """Within it, `norms` normalise by population statistics although the net is training."""
+        if not self.norms:
+            return contextlib.nullcontext()
+
+        def intercept(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+            module = context.module
+            if "/".join(module.path) not in self.norms or context.method_name != "__call__":
+                return call(*args, **kwargs)
+            # A copy that stands alone: its path is empty, so that it is not caught again.
+            fixed = module.clone(parent=None, use_running_average=True)
+            kwargs = {key: kwargs[key] for key in kwargs if key != "use_running_average"}
+            return fixed.apply(module.variables, *args, **kwargs)
+
+        return nn.intercept_methods(intercept)
+
+
+NOTHING_HELD = Phase()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The phases of a run, and the parameters that do not start at once or at the common rate."""
+
+    phases: tuple[Phase, ...] = (NOTHING_HELD,)
+    starts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # path -> its first step
+    rates: Mapping[str, float] = dataclasses.field(default_factory=dict)  # path -> factor
+
+    @property
+    def never(self) -> Phase:
+        """What is not trained at all."""
+        return self.phases[-1]
+
+
+TRAIN_ALL = Plan()
+
+
+def make_plan(
+    config: ConfigDict, model: nn.Module, image_shape: tuple[int, ...], step_at: Callable
+) -> Plan:
+    """The plan of a config; `step_at` turns an epoch into a step.
+
+    Raises `UserError` for what names nothing of the net, and where nothing would be trained.
+    """
+    if config.freeze_norm not in NORM_MODES:
+        raise unknown("freeze_norm", config.freeze_norm, NORM_MODES)
+    thaws = pairs("unfreeze", config.unfreeze)
+    groups = pairs("optimizer.groups", config.optimizer.groups)
+    decay = config.optimizer.layer_decay
+    if not (config.freeze or thaws or groups or decay != 1):
+        return TRAIN_ALL
+    outline = Outline.of(model, image_shape)
+    starts = {}
+    for pattern in config.freeze:
+        starts |= dict.fromkeys(outline.matching("freeze", pattern))
+    for pattern, epoch in thaws:
+        if epoch >= config.epochs:
+            raise UserError(
+                f"unfreeze: {pattern!r} at epoch {epoch:g} is not before epochs={config.epochs}"
+            )
+        starts |= dict.fromkeys(outline.matching("unfreeze", pattern), step_at(epoch))
+    phases = [phase_at(step, starts, outline, config.freeze_norm) for step in steps_of(starts)]
+    if phases[0].params >= set(outline.params):
+        raise UserError(
+            f"freeze={config.freeze!r}, unfreeze={config.unfreeze!r} leaves nothing to train at "
+            f"the start; stages of {config.model.name}: {', '.join(outline.stages)}"
+        )
+    rates = {path: decay ** outline.depth(path) for path in outline.params} if decay != 1 else {}
+    for pattern, factor in groups:
+        for path in outline.matching("optimizer.groups", pattern):
+            rates[path] = factor * (decay ** outline.depth(path))
+    held = {path for phase in phases for path in phase.params}
+    never = phases[-1].params
+    starts = {p: s for p, s in starts.items() if s is not None and p in held}
+    return Plan(tuple(phases), starts, {p: r for p, r in rates.items() if p not in never})
+
+
+def pairs(key: str, entries: Any) -> list[tuple[str, float]]:
+    """(("layer4", 2.0), ...) checked; one pair may stand alone."""
+    if len(entries) == 2 and isinstance(entries[0], str):
+        entries = (entries,)
+    for entry in entries:
+        fits = isinstance(entry, tuple | list) and len(entry) == 2 and isinstance(entry[0], str)
+        number = entry[1] if fits else None
+        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
+            raise UserError(f"{key}: {entry!r} is no pair of a stage and a number > 0")
+    return [(name, float(number)) for name, number in entries]
+
+
+def steps_of(starts: Mapping[str, int | None]) -> list[int]:
+    """The first steps of all phases."""
+    return sorted({0, *(step for step in starts.values() if step is not None)})
+
+
+def phase_at(
+    step: int, starts: Mapping[str, int | None], outline: Outline, norm_mode: str
+) -> Phase:
+    """What holds still at a step: all that starts later, or never (None)."""
+    held = {path for path, start in starts.items() if start is None or start > step}
+    within = {}  # BatchNorm -> its scale and bias, all of which are to hold still
+    for norm in outline.norms:
+        own = {path for path in outline.params if path.rpartition("/")[0] == norm}
+        if own and own <= held:
+            within[norm] = own
+    if norm_mode == "train":
+        held -= set().union(*within.values())
+    norms = within if norm_mode == "freeze_all" else ()
+    return Phase(step, frozenset(held), frozenset(norms))
+
+
+def describe(plan: Plan, outline: Outline, sizes: Mapping[str, int], norm_mode: str) -> list[str]:
+    """The plan in words; `sizes` are those of all parameters by path."""
+    lines = []
+    for i, phase in enumerate(plan.phases):
+        if not phase.params:
+            if len(plan.phases) > 1:
+                lines.append(f"from step {phase.start:,}: everything is trained")
+            continue
+        by_stage: dict[str, list[bool]] = {name: [] for name in outline.stages}
+        for path in outline.params:
+            by_stage[stage_of(path.partition("/")[0])].append(path in phase.params)
+        names = [n if all(held) else f"{n} (in part)" for n, held in by_stage.items() if any(held)]
+        count = sum(sizes[path] for path in phase.params)
+        when = f"from step {phase.start:,}: " if i else ""
+        lines.append(
+            f"{when}frozen: {', '.join(names)}; {sum(sizes.values()) - count:,} parameters are "
+            f"trained; BatchNorm there: {norm_mode}"
+        )
+    return lines

@@ -1,0 +1,47 @@
+"""What an experiment ran on, for the header of its results."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax import workdir
+
+
+def machine() -> dict[str, Any]:
+    """Hardware, versions, commit and day."""
+    device = jax.devices()[0]
+    return {
+        "device": processor() if device.platform == "cpu" else device.device_kind,
+        "devices": jax.device_count(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": workdir.versions(),
+        "commit": workdir.git_commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """One line for people."""
+    versions = found["versions"]
+    return (
+        f"{found['device']}, {found['devices']} device(s), {found['cpus']} cores; "
+        f"jax {versions['jax']}, flax {versions['flax']}; commit {found['commit'][:12]}, "
+        f"{found['date']}"
+    )

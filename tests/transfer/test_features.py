@@ -1,0 +1,139 @@
+"""Features are the net's own activations; probes on them do what training the head does."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import data, models, parallel, train
+from cnn_jax.errors import UserError
+from cnn_jax.tools import probe as probe_tool
+from cnn_jax.tools.extract_features import trained_net
+from cnn_jax.transfer.features import Points
+from cnn_jax.transfer.probe import linear_probe, neighbour_probe
+from configs.base import base
+
+
+def config_of(name, size, **options):
+    config = base("tiny", "digits", image_size=size)
+    config.update({"epochs": 3.0, "batch_size": 64, "devices": 2, "eval_batch_size": 100})
+    config.model.update({"name": name, **options})
+    return config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small trained net: (config, workdir)."""
+    config = config_of("mlp", 8, hidden=(24,), norm="batch")
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train.train_and_evaluate(config, folder)
+    return config, folder
+
+
+def test_features_are_the_net_s_own_activations(tmp_path):
+    """In the batches of evaluation, the last of them not full; programs differ in rounding only."""
+    from cnn_jax.transfer.weights import save_weights
+
+    config = config_of("lenet5", 32)
+    model = models.create("lenet5", 10)
+    variables = model.init(jax.random.key(1), jnp.zeros((1, 32, 32, 1)))
+    save_weights(tmp_path / "weights", variables["params"], {}, {"model": "lenet5"})
+    net = trained_net(config, None, str(tmp_path / "weights"))
+    dataset = net.run.dataset
+    points = net.resolve(["c1", "c3", "f6"])
+    whole = net.write(tmp_path / "whole", "test", points, pooled=False)
+    pooled = net.write(tmp_path / "pooled", "test", points)
+    normalise = net.run.recipe.normalise
+
+    @parallel.jit
+    def own(images):
+        kept = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        return model.apply(variables, normalise(images), **kept)[1]["intermediates"]
+
+    found = own(dataset.test.images[:100].astype(np.float32))
+    for name in points:
+        expected = np.asarray(found[name]["__call__"][0])
+        np.testing.assert_allclose(whole.read(name)[:100], expected, rtol=0, atol=1e-6)
+        if expected.ndim == 4:
+            expected = expected.mean((1, 2))
+        np.testing.assert_allclose(pooled.read(name)[:100], expected, rtol=0, atol=1e-6)
+    assert whole.labels.tolist() == dataset.test.labels.tolist()
+    assert whole.ids.tolist() == dataset.test.ids.tolist()
+    assert whole.header["points"]["c1"] == {"file": "c1.npy", "shape": [359, 28, 28, 6]}
+
+
+def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
+    config, folder = trained
+    net = trained_net(config, str(folder), None)
+    rows = probe_tool.probe(net, ["all"], tmp_path)
+    assert [row["stage"] for row in rows] == ["hidden1", "norm1"]
+    monkeypatch.setattr(type(net), "write", lambda *_, **__: pytest.fail("read again"))
+    assert probe_tool.probe(net, ["all"], tmp_path) == rows
+    probe_tool.draw(rows, "title", tmp_path / "probe.png")
+    assert (tmp_path / "probe.png").stat().st_size > 5000
+    assert probe_tool.as_text(rows).splitlines()[2].startswith("hidden1")
+    other = config.copy_and_resolve_references()
+    other.data.normalisation = "none"
+    before, after = net.identity("test", True), trained_net(other, str(folder), None)
+    assert json.dumps(before) != json.dumps(after.identity("test", True))
+
+
+def test_a_probe_does_what_training_the_head_does(trained, tmp_path):
+    """On the inputs of the head: both are a linear classifier of the same features."""
+    config, folder = trained
+    net = trained_net(config, str(folder), None)
+    head = config.copy_and_resolve_references()
+    head.init.update({"from": str(folder), "head": "drop"})
+    head.freeze, head.epochs, head.schedule.gamma = ("hidden1", "norm1"), 20.0, 0.85
+    head.optimizer.learning_rate = 0.02
+    by_training = train.train_and_evaluate(head, tmp_path / "head")["accuracy"]
+    rows = probe_tool.probe(net, ["Dropout_0"], tmp_path / "cache", neighbours=False)
+    assert rows[0]["linear"]["accuracy"] == pytest.approx(by_training, abs=0.02)
+    assert by_training > 0.85
+
+
+def test_linear_probe_chooses_by_validation():
+    """Pixels of digits against the same classifier by hand; noise features want a penalty."""
+    from sklearn.linear_model import LogisticRegression
+
+    dataset = data.load(config_of("mlp", 8).data)
+    parts = [
+        (s.images.reshape(len(s), -1).astype(np.float32), s.labels)
+        for s in (dataset.train, dataset.validation, dataset.test)
+    ]
+    found = linear_probe(*parts, strengths=(0.01,))
+    mean, std = parts[0][0].mean(0), parts[0][0].std(0)
+    x, z = ((p[0] - mean) / np.where(std > 0, std, 1) for p in (parts[0], parts[2]))
+    expected = LogisticRegression(C=0.01, max_iter=500).fit(x, parts[0][1])
+    assert found.accuracy == pytest.approx(expected.score(z, parts[2][1]), abs=0.003)
+    assert found.chosen == 0.01
+    near = neighbour_probe(*parts)
+    assert near.accuracy > 0.95
+    rng = np.random.default_rng(0)
+    noisy = [(np.concatenate([x, rng.normal(size=(len(x), 400))], 1), y) for x, y in parts]
+    few = (noisy[0][0][:200], noisy[0][1][:200])
+    assert linear_probe(few, *noisy[1:]).chosen <= 0.1
+
+
+def test_names_of_points(trained):
+    config, folder = trained
+    resnet = Points.of(models.create("resnet18"), (64, 64, 3))
+    assert resnet.ends == [
+        *("conv1_norm", "pool1", "layer1_1", "layer2_1", "layer3_1", "layer4_1", "global_pool")
+    ]
+    found = resnet.resolve(["layer3", "layer1_0/conv1", "layer3_1"])
+    assert found == ["layer3_1", "layer1_0/conv1"]
+    assert resnet.shapes["pool1"] == (16, 16, 64)
+    with pytest.raises(UserError, match=r"'layer5' is unknown .*choices: all, conv1, pool1"):
+        resnet.resolve(["layer5"])
+    google = Points.of(models.create("googlenet"), (64, 64, 3))
+    with pytest.raises(UserError, match="'auxiliary_4a' is a head that only training computes"):
+        google.resolve(["auxiliary_4a"])
+    dropped = config.copy_and_resolve_references()
+    dropped.init.head = "drop"
+    with pytest.raises(UserError, match="stage='output' has no trained weights: it begins fresh"):
+        trained_net(dropped, str(folder), None).resolve(["output"])
+    with pytest.raises(UserError, match="name the weights: --workdir=RUN or --weights=DIR"):
+        trained_net(config, None, None)
