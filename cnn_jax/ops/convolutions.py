@@ -53,7 +53,7 @@ def convolution(
     stride = tuple(stride)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], stride, padding)
-    pads = tuple(tuple(p) for p in padding)
+    kernel, pads = trim(kernel, x.shape[1:3], stride, padding)
     channels, features = x.shape[-1], kernel.shape[-1]
     if feature_group_count == channels == features:
         return depthwise(x, kernel, stride, pads)
@@ -61,11 +61,53 @@ def convolution(
         return grouped(x, kernel, stride, pads, feature_group_count)
     if kernel.shape[:2] == (1, 1):
         return pointwise(pad_maps(x, pads)[:, :: stride[0], :: stride[1]], kernel)
+    if x.shape[1] * x.shape[2] <= kernel.shape[0] * kernel.shape[1]:
+        return tiny(x, kernel, stride, pads)
     width = x.shape[2] + sum(pads[1])
     small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
     if stride == (1, 1) and channels <= NARROW and small:
         return narrow(x, kernel, pads)
     return ordinary(x, kernel, stride, pads)
+
+
+def trim(
+    kernel: jax.Array, size: Sides, stride: Sides, padding: Sequence[tuple[int, int]]
+) -> tuple[jax.Array, Pads]:
+    """Kernel and padding without the rows and columns that see nothing but padding.
+
+    On a map of one pixel a 3x3 kernel is a 1x1 kernel.
+    """
+    pads = []
+    for axis, (n, s, (low, high)) in enumerate(zip(size, stride, padding, strict=True)):
+        k = kernel.shape[axis]
+        far = (n + low + high - k) // s * s  # where the last window begins
+        first, last = max(0, low - far), min(k, low + n)
+        kernel = lax.slice_in_dim(kernel, first, last, axis=axis)
+        pads.append((low - first, far + last - n - low))
+    return kernel, tuple(pads)
+
+
+def tiny(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    """Maps no larger than the kernel: for each output pixel one product, of what it sees.
+
+    XLA would take such maps for the kernel, in a layout that has no fast form.
+    """
+
+    def seen(axis: int) -> list[tuple[slice, slice]]:
+        """For each output position: the part of the map, the part of the kernel on it."""
+        n, k, s, (low, high) = x.shape[1 + axis], kernel.shape[axis], stride[axis], pads[axis]
+        starts = range(-low, n + high - k + 1, s)
+        return [
+            (slice(max(0, at), min(n, at + k)), slice(max(0, -at), min(k, n - at))) for at in starts
+        ]
+
+    def pixel(map_rows: slice, rows: slice, map_columns: slice, columns: slice) -> jax.Array:
+        inputs = x[:, map_rows, map_columns].reshape(x.shape[0], -1)
+        return inputs @ kernel[rows, columns].reshape(-1, kernel.shape[-1])
+
+    return jnp.stack(
+        [jnp.stack([pixel(*row, *column) for column in seen(1)], 1) for row in seen(0)], 1
+    )
 
 
 def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:

@@ -24,6 +24,11 @@ CASES = {
     "many groups": ((2, 6, 6, 24), (3, 3, 2, 36), (2, 2), ((1, 1), (1, 1)), 12, "grouped"),
     "wide groups": ((1, 4, 4, 80), (3, 3, 40, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped"),
     "three a channel": ((2, 5, 5, 4), (3, 3, 1, 12), (1, 1), ((1, 1), (1, 1)), 4, "grouped"),
+    "one pixel": ((2, 1, 1, 12), (3, 3, 12, 16), (1, 1), ((1, 1), (1, 1)), 1, "pointwise"),
+    "two pixels": ((2, 2, 3, 12), (5, 7, 12, 16), (1, 1), ((2, 2), (3, 3)), 1, "tiny"),
+    "one window": ((2, 2, 2, 12), (3, 3, 12, 16), (2, 2), ((1, 1), (1, 1)), 1, "tiny"),
+    "few windows": ((2, 4, 4, 12), (5, 5, 12, 16), (2, 1), ((2, 2), (0, 2)), 1, "tiny"),
+    "spare pixels": ((2, 6, 8, 12), (3, 3, 12, 16), (2, 4), ((0, 1), (1, 0)), 1, "ordinary"),
     "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "ordinary"),
     "wide": ((2, 6, 6, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), 1, "ordinary"),
 }  # fmt: skip
@@ -34,7 +39,7 @@ CASES = {
 def test_value_and_gradients(case, monkeypatch):
     shape, kernel_shape, stride, padding, groups, form = CASES[case]
     taken = []
-    for name in ("pointwise", "narrow", "depthwise", "grouped", "ordinary"):
+    for name in ("pointwise", "tiny", "narrow", "depthwise", "grouped", "ordinary"):
         real = getattr(forms, name)
         spy = lambda *a, name=name, real=real: (taken.append(name), real(*a))[1]  # noqa: E731
         monkeypatch.setattr(forms, name, spy)
