@@ -61,7 +61,7 @@ def convolution(
         return grouped(x, kernel, stride, pads, feature_group_count)
     if kernel.shape[:2] == (1, 1):
         return pointwise(pad_maps(x, pads)[:, :: stride[0], :: stride[1]], kernel)
-    if x.shape[1] * x.shape[2] <= kernel.shape[0] * kernel.shape[1]:
+    if x.shape[1] * x.shape[2] < kernel.shape[0] * kernel.shape[1]:
         return tiny(x, kernel, stride, pads)
     width = x.shape[2] + sum(pads[1])
     small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
@@ -82,13 +82,16 @@ def trim(
         k = kernel.shape[axis]
         far = (n + low + high - k) // s * s  # where the last window begins
         first, last = max(0, low - far), min(k, low + n)
-        kernel = lax.slice_in_dim(kernel, first, last, axis=axis)
-        pads.append((low - first, far + last - n - low))
+        if (first, last) == (0, k):
+            pads.append((low, high))
+        else:
+            kernel = lax.slice_in_dim(kernel, first, last, axis=axis)
+            pads.append((low - first, far + last - n - low))
     return kernel, tuple(pads)
 
 
 def tiny(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
-    """Maps no larger than the kernel: for each output pixel one product, of what it sees.
+    """Maps smaller than the kernel: for each output pixel one product, of what it sees.
 
     XLA would take such maps for the kernel, in a layout that has no fast form.
     """
