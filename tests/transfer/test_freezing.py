@@ -220,6 +220,7 @@ def plan_of(config, **changes):
     ("changes", "wanted"),
     [
         ({"freeze": ("layer1",)}, "freeze: 'layer1' names nothing of the net; its stages: hidden1"),
+        ({"freeze": (1,)}, "freeze: 1 names nothing of the net"),
         ({"freeze": ("hiden1",)}, r"\(did you mean 'hidden1'"),
         (
             {"freeze": ("*",)},
