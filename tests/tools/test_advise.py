@@ -24,7 +24,7 @@ def test_every_way_is_tried(source, tmp_path):
     config, path = source
     config = config.copy_and_resolve_references()
     config.optimizer.learning_rate, config.epochs, config.batch_size = 3e-3, 2.0, 256
-    found = tool.advise(config, (path, None), 20.0, 10, 50, tmp_path / "cache")
+    found = tool.advise(config, (path, None), 600.0, 10, 50, tmp_path / "cache")
     assert [row["way"] for row in found["tried"]] == list(tool.WAYS)
     assert not found["many"]
     assert found["per_class"] == 10
