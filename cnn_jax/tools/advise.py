@@ -47,6 +47,7 @@ RULE = {
     (True, True): (FEW, ALL),
     (True, False): (ALL, SCRATCH),
 }
+OVER = ": the time was over"
 FACTOR = 10.0  # how much larger the rate is from scratch
 
 
@@ -223,7 +224,7 @@ def train(way: str, config: Any, dataset: Any, seconds: float) -> Tried:
     feed.close()
     report = metrics.report(dataset.task, run.evaluator("test")(best[1]))
     note = f"{run.clock.epochs_seen(step):.1f} epochs, rate {config.optimizer.learning_rate:g}"
-    note += "" if step == total else f" of {config.epochs:g}: the time was over"
+    note += "" if step == total else f" of {config.epochs:g}{OVER}"
     macro = report["macro_average"]["recall"]
     return Tried(way, best[0][0], report["accuracy"], macro, size, cost, note)
 
@@ -284,6 +285,8 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     if found["advice"] != found["best"]:
         lines[-1] += ", as good within the error and cheaper"
+    if any(row["note"].endswith(OVER) for row in found["tried"]):
+        lines.append("some trainings were cut short: more --minutes may change the order")
     return "\n".join(lines)
 
 

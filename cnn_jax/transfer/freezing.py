@@ -75,7 +75,7 @@ class Outline:
 
     def matching(self, key: str, pattern: Any) -> set[str]:
         """The parameters that a pattern names; raises `UserError` where there are none."""
-        found = {path for path in self.params if matches(pattern, path)}
+        found = {p for p in self.params if isinstance(pattern, str) and matches(pattern, p)}
         if not found:
             raise UserError(
                 f"{key}: {pattern!r} names nothing of the net{nearest(pattern, self.stages)}; "

@@ -6,20 +6,25 @@ import pytest
 from cnn_jax import data, train
 from cnn_jax.errors import UserError
 from cnn_jax.tools import advise as tool
+from configs.base import base
 
 
-@pytest.fixture
-def source(tiny, tmp_path):
-    """Two hidden layers trained on the very digits: as similar as can be."""
-    tiny.model.hidden, tiny.batch_size, tiny.epochs = (32, 16), 64, 4.0
-    train.train_and_evaluate(tiny, tmp_path / "source")
-    return tiny, str(tmp_path / "source")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Two hidden layers trained on the very digits, as similar as can be: (config, workdir)."""
+    config = base("tiny", "digits", image_size=8)
+    config.update({"epochs": 4.0, "batch_size": 64, "devices": 1, "log_every_steps": 0})
+    config.model.update({"name": "mlp", "hidden": (32, 16), "norm": "batch"})
+    folder = tmp_path_factory.mktemp("source") / "run"
+    train.train_and_evaluate(config, folder)
+    return config, str(folder)
 
 
 def test_every_way_is_tried(source, tmp_path):
     config, path = source
+    config = config.copy_and_resolve_references()
     config.optimizer.learning_rate, config.epochs, config.batch_size = 3e-3, 2.0, 256
-    found = tool.advise(config, (path, None), 20.0, 10, 50, tmp_path / "cache")
+    found = tool.advise(config, (path, None), 600.0, 10, 50, tmp_path / "cache")
     assert [row["way"] for row in found["tried"]] == list(tool.WAYS)
     assert not found["many"]
     assert found["per_class"] == 10

@@ -130,8 +130,10 @@ def test_unfreezing_is_exact_at_its_step(deep, mode, parallel):
     assert moved.max() == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_a_killed_run_with_freezing_goes_on_to_the_same_bits(deep, tmp_path, monkeypatch):
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+def test_a_killed_run_with_freezing_goes_on_to_the_same_bits(deep, tmp_path, monkeypatch, parallel):
     """Killed before and after a stage is unfrozen, and from weights that are gone by then."""
+    deep.parallel, deep.devices = parallel, 2 if parallel == "pmap" else 1
     source = tmp_path / "source"
     deep.epochs = 0.3
     train.train_and_evaluate(deep, source)
@@ -220,6 +222,7 @@ def plan_of(config, **changes):
     ("changes", "wanted"),
     [
         ({"freeze": ("layer1",)}, "freeze: 'layer1' names nothing of the net; its stages: hidden1"),
+        ({"freeze": (1,)}, "freeze: 1 names nothing of the net"),
         ({"freeze": ("hiden1",)}, r"\(did you mean 'hidden1'"),
         (
             {"freeze": ("*",)},
