@@ -32,10 +32,13 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.loss.auxiliary_weights = (0.3, 0.3)
     if dataset == IMAGENET:
         return as_published(config)
-    config.epochs = 15.0
+    config.epochs = 20.0
     config.batch_size = 32
-    config.optimizer.learning_rate = 0.0005
-    config.schedule.gamma = 0.9
+    config.optimizer.learning_rate = 0.0007
+    config.schedule.name = "cosine"
+    config.schedule.warmup_epochs = 1.0
+    config.average_decay = 0.98
+    config.augment = ("pad_and_crop(3)",)
     return config
 
 

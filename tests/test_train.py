@@ -68,6 +68,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tiny, tmp_path, monkeypatch, para
     assert fingerprint(tiny, tmp_path / "killed") == fingerprint(tiny, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(tiny, tmp_path):
     tiny.epochs = 0.5
     prints = []
@@ -151,6 +152,7 @@ def test_another_config_in_the_workdir_names_the_keys_that_differ(tiny, tmp_path
         train.train_and_evaluate(tiny, tmp_path)
 
 
+@pytest.mark.slow
 def test_regression_learns_the_angle(tiny, tmp_path):
     from configs.base import base
 

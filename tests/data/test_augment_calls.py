@@ -52,6 +52,7 @@ def test_another_step_or_id_draws_anew(apply):
     assert not np.array_equal(found, apply(jax.random.key(4), IDS, same, LABELS))
 
 
+@pytest.mark.slow
 def test_eight_devices_have_the_bits_of_one(apply):
     """One image a device, which is also another size of batch than eight on one."""
     split = Devices.take("jit").split

@@ -143,6 +143,7 @@ def test_protocols_that_cannot_be(tmp_path, protocol, message):
         make_run(config_of(make(tmp_path, {"a": 9, "b": 9}), protocol))
 
 
+@pytest.mark.slow
 def test_dense_needs_no_other_net_where_a_global_pool_ends_it(tmp_path):
     """Its mean over the positions of the larger map is that pool."""
     root = make(tmp_path, {"a": 12, "b": 12}, height=40, width=40)

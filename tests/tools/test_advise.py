@@ -20,6 +20,7 @@ def source(tmp_path_factory):
     return config, str(folder)
 
 
+@pytest.mark.slow
 def test_every_way_is_tried(source, tmp_path):
     config, path = source
     config = config.copy_and_resolve_references()

@@ -24,6 +24,7 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     assert show_data.table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
 
 
+@pytest.mark.slow
 def test_the_search_ranks_and_names_a_line(tiny):
     search = search_augmentation.Search(tiny, 300, 2, 1.0)
     ranking = search.rank([(), ("horizontal_flip",), ("pad_and_crop(1)",)])

@@ -80,6 +80,7 @@ def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
     assert json.dumps(before) != json.dumps(after.identity("test", True))
 
 
+@pytest.mark.slow
 def test_a_probe_does_what_training_the_head_does(trained, tmp_path):
     """On the inputs of the head: both are a linear classifier of the same features."""
     config, folder = trained

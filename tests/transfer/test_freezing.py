@@ -114,7 +114,12 @@ def test_frozen_norms_use_population_statistics(deep):
 
 
 @pytest.mark.parametrize(
-    ("mode", "parallel"), [("freeze_all", "jit"), ("freeze_all", "pmap"), ("freeze_affine", "jit")]
+    ("mode", "parallel"),
+    [
+        ("freeze_all", "jit"),
+        pytest.param("freeze_all", "pmap", marks=pytest.mark.slow),
+        pytest.param("freeze_affine", "jit", marks=pytest.mark.slow),
+    ],
 )
 def test_unfreezing_is_exact_at_its_step(deep, mode, parallel):
     """1,294 examples in batches of 256: epoch 0.5 is step 3."""
