@@ -1,6 +1,7 @@
 """The tools that show data and search augmentations, on the smallest of everything."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cnn_jax import data
