@@ -4,8 +4,8 @@
 
 imagenet2012: sec. 6: momentum 0.9, rate times 0.96 every 8 epochs; batch, first rate and weight
 decay are those of Ioffe & Szegedy 2015, sec. 4.2 (32, 0.0015) and of the Caffe replication (2e-4).
-Price on 2 CPU cores: digits 6 CPU minutes. Result: digits 97.8 % test accuracy.
-Deviations on small sets: 32-pixel images, Adam.
+Price on 2 CPU cores: digits 4 minutes (376 CPU seconds). Result: digits 98.9 % test accuracy.
+Deviations on small sets: 32-pixel images, Adam by a cosine, averaged weights, shifts of 3 pixels.
 """
 
 from ml_collections import ConfigDict

@@ -3,8 +3,11 @@
     python -m cnn_jax.tools.show_data --config=configs/lenet5.py:mnist --out=mnist.png
     python -m cnn_jax.tools.show_data --config=... --config.augment='("rotate(15)",)'
 
+    python -m cnn_jax.tools.show_data --config=configs/resnet18.py:folder:PATH --each
+
 Each row is an example of the first training batch: as it is, then in as many steps as there are
-columns. The counts of every class in every split are printed and drawn.
+columns. The counts of every class in every split are printed and drawn. With --each, a row shows
+one transform alone: each of `augment`, or each that there is.
 """
 
 from __future__ import annotations
@@ -29,7 +32,10 @@ def main(argv: Sequence[str]) -> None:
     limits.check(config)
     dataset = data.load(config.data)
     print(table(dataset))
-    draw(config, dataset, Path(OUT.value), ROWS.value, COLUMNS.value)
+    if EACH.value:
+        draw_each(config, dataset, Path(OUT.value), COLUMNS.value)
+    else:
+        draw(config, dataset, Path(OUT.value), ROWS.value, COLUMNS.value)
     print(f"\nthe picture is {OUT.value}")
 
 
@@ -102,10 +108,8 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
     for column in range(columns + 1):
         images, targets = (plain, labels) if column == 0 else after[column - 1]
         for row in range(rows):
-            image, panel = images[row], panels[row, column]
-            grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
-            panel.imshow(image.squeeze(), interpolation="nearest", **grey)
-            panel.set(xticks=[], yticks=[])
+            panel = panels[row, column]
+            show(panel, images[row])
             panel.set_xlabel(caption(dataset.task, targets, row), fontsize=7, labelpad=1)
     panels[0, 0].set_title("as it is", fontsize=8)
     for step in range(columns):
@@ -127,6 +131,44 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
         panel.set_xlabel(dataset.task.unit)
     panel.set_ylabel("examples", fontsize=8)
     panel.legend(frameon=False, fontsize=7, ncols=3)
+    save(figure, out)
+
+
+def draw_each(config: Any, dataset: Any, out: Path, columns: int) -> None:
+    """One row a transform: an example as it is, and in so many steps."""
+    import matplotlib
+    from tqdm import tqdm
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from cnn_jax.data.augment import TRANSFORMS
+
+    names = list(config.augment) or list(TRANSFORMS)
+    figure = plt.figure(
+        figsize=(1.1 * (columns + 1) + 1.7, 1.15 * len(names)), layout="constrained"
+    )
+    panels = figure.subplots(len(names), columns + 1, squeeze=False)
+    for name, row in zip(tqdm(names, "transforms", leave=False, disable=None), panels, strict=True):
+        alone = config.copy_and_resolve_references()
+        alone.augment = (name,)
+        plain, after, _ = sheet(alone, dataset, 2, columns)  # two, for those that mix
+        for panel, image in zip(row, [plain[0], *(images[0] for images, _ in after)], strict=True):
+            show(panel, image)
+        row[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
+    save(figure, out)
+
+
+def show(panel: Any, image: Any) -> None:
+    """One image, uint8 [H, W, C], pixel by pixel."""
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
+    panel.imshow(image.squeeze(), interpolation="nearest", **grey)
+    panel.set(xticks=[], yticks=[])
+
+
+def save(figure: Any, out: Path) -> None:
+    import matplotlib.pyplot as plt
+
     try:
         figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:
@@ -149,4 +191,5 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     OUT = flags.DEFINE_string("out", "data.png", "Where the picture goes (.png, .svg, .pdf).")
     ROWS = flags.DEFINE_integer("rows", 8, "Examples to show.", lower_bound=1)
     COLUMNS = flags.DEFINE_integer("columns", 7, "Steps to show each in.", lower_bound=1)
+    EACH = flags.DEFINE_bool("each", False, "One row a transform, alone.")
     cli.run(main)
