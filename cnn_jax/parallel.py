@@ -119,6 +119,10 @@ class Devices:
         """The leading axis divided over the devices."""
         return NamedSharding(self.mesh, P(AXIS))
 
+    def place(self, array: jax.Array) -> jax.Array:
+        """Within a program: the leading axis divided over the devices."""
+        return jax.lax.with_sharding_constraint(array, self.split)
+
     def replicate(self, tree: Any) -> Any:
         """The same value on every device."""
         return jax.device_put(tree, self.everywhere)

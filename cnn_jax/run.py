@@ -22,8 +22,9 @@ from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluate import Evaluator
 from cnn_jax.feed import Reading, ResidentFeed, StreamFeed
 from cnn_jax.parallel import Devices
+from cnn_jax.programs import Steps, compile_steps
 from cnn_jax.state import init_variables
-from cnn_jax.step import Recipe, Steps, compile_steps, make_recipe
+from cnn_jax.step import Recipe, make_recipe
 from cnn_jax.transfer.freezing import Outline, describe, make_plan
 from cnn_jax.transfer.start import HEAD_MODES, Start, differences, make_start, shapes
 

@@ -25,6 +25,7 @@ Another dataset is named after the row: `configs/artworks.py:scratch:cifar10`.
 from ml_collections import ConfigDict
 
 from configs.base import FACTS, base, options
+from configs.resnet50 import OPTIONS
 
 CHANGES = {
     "gelu": {"activation": "gelu"},
@@ -49,22 +50,7 @@ def get_config(argument: str = "scratch:digits") -> ConfigDict:
     config = base("artworks", dataset or "folder:paintings", image_size=224)
     config.name = f"artworks-{row}"
     config.model.name = "resnet50_v1_5"
-    config.model.update(
-        options(
-            shortcut=str,
-            stride_in=str,
-            bottleneck_width=int,
-            groups=int,
-            depthwise=bool,
-            attention=str,
-            norm=str,
-            activation=str,
-            zero_init=bool,
-            stem=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
+    config.model.update(options(**OPTIONS))
     if config.data.fit == "pad":
         config.data.fit = "bilinear"
     config.data.channels = 3

@@ -56,11 +56,7 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
 
-    config.init = ConfigDict()
-    # A workdir (its best checkpoint) or a folder of imported weights to begin with; "": fresh.
-    config.init["from"] = ""
-    # "auto": fresh for another dataset or shape; "keep": only for another shape; "drop": always.
-    config.init.head = "auto"
+    config.init = start()
     # Stages that are not trained: names as in the report of an unknown one, or patterns,
     # e.g. ("conv1", "layer[123]"). In their BatchNorms, "freeze_all" uses and keeps the population
     # statistics; "freeze_affine" moves statistics but no scales; "train" trains them all.
@@ -73,63 +69,94 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.model = ConfigDict()
     config.model.num_classes = facts["classes"]  # 0: as many as the dataset has
 
-    config.data = ConfigDict()
-    config.data.name = dataset
-    config.data.dir = "~/.cache/cnn_jax/data"
-    config.data.download = True
-    config.data.mirror = ""  # a site that holds the same files
-    config.data.image_size = image_size
-    config.data.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
-    config.data.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
-    # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)"; "": as `fit` has it.
-    config.data.train_crop = ""
-    config.data.channels = facts["channels"]  # 0: as in the source
-    config.data.normalisation = "per_channel"
-    config.data.validation = float(facts["validation"])  # a number of examples, or a fraction
-    config.data.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
-    config.data.split_seed = 0
-    config.data.skip_bad = False  # leave unusable files out instead of stopping
-    config.data.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
-    config.data.verify = ""  # a file of SHA-256 hashes that the photographs are held to
-    config.data.streaming = config_dict.placeholder(bool)  # None: where memory is too small
-    config.data.memory_megabytes = 2000  # decoded photographs up to this stay in memory
-    config.data.workers = 0  # processes that decode; 0: threads of this one
-    config.data.threads = 8
-    config.data.label_changing = ()  # transforms of `augment` to warn of, e.g. ("hue",)
-
-    config.loss = ConfigDict()
-    config.loss.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
-    config.loss.label_smoothing = 0.0
-    config.loss.auxiliary_weights = ()
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adam"
-    config.optimizer.learning_rate = 1e-3
-    config.optimizer.momentum = 0.9
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.999
-    config.optimizer.decay = 0.9  # of the squares in rmsprop and adadelta
-    config.optimizer.eps = 1e-8
-    config.optimizer.weight_decay = 0.0
-    config.optimizer.weight_decay_kind = "l2"  # or "decoupled"
-    config.optimizer.decay_vectors = False  # also biases and norm scales
-    config.optimizer.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
-    config.optimizer.layer_decay = 1.0  # factor of the rate for each stage away from the head
-
-    config.schedule = ConfigDict()
-    config.schedule.name = "exponential"
-    config.schedule.gamma = 0.95  # the factor of exponential, step and plateau
-    config.schedule.every_epochs = 1.0  # exponential
-    config.schedule.at_epochs = ()  # step
-    config.schedule.final_fraction = 0.0  # cosine
-    config.schedule.patience = 5  # plateau, in evaluations
-    config.schedule.threshold = 1e-4  # plateau, relative
-    config.schedule.cooldown = 0  # plateau, in evaluations
-    config.schedule.warmup = "linear"  # or "constant"
-    config.schedule.warmup_epochs = 0.0
-    config.schedule.warmup_from = 0.0
+    config.data = data(dataset, facts, image_size)
+    config.loss = loss(dataset)
+    config.optimizer = optimizer()
+    config.schedule = schedule()
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every_steps = 0  # beside those at evaluations
     config.checkpoint.keep = 2  # the newest, beside the best
     return config
+
+
+def start() -> ConfigDict:
+    """What training begins with."""
+    c = ConfigDict()
+    # A workdir (its best checkpoint) or a folder of imported weights to begin with; "": fresh.
+    c["from"] = ""
+    # "auto": fresh for another dataset or shape; "keep": only for another shape; "drop": always.
+    c.head = "auto"
+    return c
+
+
+def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
+    """Where the images come from, and how they come to the net."""
+    c = ConfigDict()
+    c.name = dataset
+    c.dir = "~/.cache/cnn_jax/data"
+    c.download = True
+    c.mirror = ""  # a site that holds the same files
+    c.image_size = image_size
+    c.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
+    c.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
+    # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)"; "": as `fit` has it.
+    c.train_crop = ""
+    c.channels = facts["channels"]  # 0: as in the source
+    c.normalisation = "per_channel"
+    c.validation = float(facts["validation"])  # a number of examples, or a fraction
+    c.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
+    c.split_seed = 0
+    c.skip_bad = False  # leave unusable files out instead of stopping
+    c.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
+    c.verify = ""  # a file of SHA-256 hashes that the photographs are held to
+    c.streaming = config_dict.placeholder(bool)  # None: where memory is too small
+    c.memory_megabytes = 2000  # decoded photographs up to this stay in memory
+    c.workers = 0  # processes that decode; 0: threads of this one
+    c.threads = 8
+    c.label_changing = ()  # transforms of `augment` to warn of, e.g. ("hue",)
+    return c
+
+
+def loss(dataset: str) -> ConfigDict:
+    """What is made small."""
+    c = ConfigDict()
+    c.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
+    c.label_smoothing = 0.0
+    c.auxiliary_weights = ()
+    return c
+
+
+def optimizer() -> ConfigDict:
+    """The rule of the update."""
+    c = ConfigDict()
+    c.name = "adam"
+    c.learning_rate = 1e-3
+    c.momentum = 0.9
+    c.b1 = 0.9
+    c.b2 = 0.999
+    c.decay = 0.9  # of the squares in rmsprop and adadelta
+    c.eps = 1e-8
+    c.weight_decay = 0.0
+    c.weight_decay_kind = "l2"  # or "decoupled"
+    c.decay_vectors = False  # also biases and norm scales
+    c.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
+    c.layer_decay = 1.0  # factor of the rate for each stage away from the head
+    return c
+
+
+def schedule() -> ConfigDict:
+    """The learning rate over the epochs."""
+    c = ConfigDict()
+    c.name = "exponential"
+    c.gamma = 0.95  # the factor of exponential, step and plateau
+    c.every_epochs = 1.0  # exponential
+    c.at_epochs = ()  # step
+    c.final_fraction = 0.0  # cosine
+    c.patience = 5  # plateau, in evaluations
+    c.threshold = 1e-4  # plateau, relative
+    c.cooldown = 0  # plateau, in evaluations
+    c.warmup = "linear"  # or "constant"
+    c.warmup_epochs = 0.0
+    c.warmup_from = 0.0
+    return c

@@ -16,24 +16,23 @@ from ml_collections import ConfigDict
 
 from configs.base import IMAGENET, base, options
 
+OPTIONS = {
+    "shortcut": str,
+    "attention": str,
+    "norm": str,
+    "activation": str,
+    "zero_init": bool,
+    "stem": str,
+    "pooling": str,
+    "dropout": float,
+}
 SIZES = {IMAGENET: 224, "fashion_mnist": 96, "cifar10": 64}
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet18", dataset, image_size=SIZES.get(dataset, 32))
     config.model.name = "resnet18"
-    config.model.update(
-        options(
-            shortcut=str,
-            attention=str,
-            norm=str,
-            activation=str,
-            zero_init=bool,
-            stem=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
+    config.model.update(options(**OPTIONS))
     if dataset == IMAGENET:
         return as_published(config)
     if dataset == "fashion_mnist":

@@ -28,12 +28,12 @@ BELOW = {
     "feed": {"clock", "data", "parallel"},
     "evaluate": {"data", "feed", "parallel", "state"},
     "step": {
-        *("clock", "data", "losses", "metrics", "models", "optim", "parallel", "state"),
-        "transfer",
+        *("data", "losses", "metrics", "models", "optim", "state", "transfer"),
     },
+    "programs": {"clock", "data", "metrics", "parallel", "state", "step", "transfer"},
     "run": {
         *("clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "state"),
-        *("step", "transfer"),
+        *("programs", "step", "transfer"),
     },
     "cli": set(),
     "transfer": {"checkpoint", "data", "models", "parallel", "state"},

@@ -294,16 +294,16 @@ def test_loss_that_is_not_finite(tmp_path):
 def test_parameter_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
     """An infinite weight of a unit that is never on does not show in the loss."""
     tiny = tiny_config()
-    from cnn_jax import step
+    from cnn_jax import programs
 
-    real = step.init_state
+    real = programs.init_state
 
     def with_fault(*arguments):
         state = real(*arguments)
         bias = state.params["hidden1"]["kernel"].at[0, 0].set(jnp.inf)
         return state.replace(params={**state.params, "hidden1": {"kernel": bias}})
 
-    monkeypatch.setattr(step, "init_state", with_fault)
+    monkeypatch.setattr(programs, "init_state", with_fault)
     with pytest.raises(UserError, match=r"is not finite at step .*no checkpoint was made"):
         train_and_evaluate(tiny, tmp_path)
     assert not (tmp_path / "checkpoints").exists()

@@ -33,7 +33,7 @@ def change(config, **changes):
     return config
 
 
-def close(a, b, atol):
+def assert_close(a, b, atol):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=atol, rtol=0), a, b)
 
 
@@ -59,7 +59,7 @@ def test_pmap_equals_jit_without_batchnorm(plain):
     jit_losses, jit_state = train(change(plain, devices=8), 6)
     pmap_losses, pmap_state = train(change(plain, devices=8, parallel="pmap"), 6)
     np.testing.assert_allclose(jit_losses, pmap_losses, atol=1e-5)
-    close(jit_state.params, pmap_state.params, atol=1e-5)
+    assert_close(jit_state.params, pmap_state.params, atol=1e-5)
 
 
 def first_layer_outputs(config):
@@ -104,7 +104,7 @@ def test_accumulated_gradients_equal_the_whole_batch(plain):
     whole, state = train(plain, 4)
     parts, other = train(change(plain, accumulate=4), 4)
     np.testing.assert_allclose(whole, parts, atol=1e-5)
-    close(state.params, other.params, atol=1e-5)
+    assert_close(state.params, other.params, atol=1e-5)
     eight, _ = train(change(plain, accumulate=4, devices=8), 4)
     np.testing.assert_allclose(whole, eight, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_a_plateau_scales_the_update(plain):
         state, _ = run.steps.train((state, running), feed.at(0))[0]
         return optax.tree.sub(jax.device_get(state.params), before)
 
-    close(jax.tree.map(lambda u: u * 0.25, moved_by(1.0)), moved_by(0.25), atol=1e-7)
+    assert_close(jax.tree.map(lambda u: u * 0.25, moved_by(1.0)), moved_by(0.25), atol=1e-7)
 
 
 @pytest.mark.parametrize("devices", [1, 8])

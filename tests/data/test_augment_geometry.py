@@ -46,7 +46,7 @@ def warped_by_pillow(matrix, fill=0):
     return pixels_of(out)
 
 
-def same_but_for_the_rim(found, wanted):
+def assert_same_but_for_the_rim(found, wanted):
     """Equal to one grey level; a pixel that rounding puts in or out of the image may differ."""
     wrong = (np.abs(found - wanted) > 1).any(-1)
     assert wrong.sum() <= 2, f"{wrong.sum()} pixels differ"
@@ -87,7 +87,7 @@ def test_rotate_turns_as_pillow_does():
     assert 38 < degrees.max() <= 40
     for angle, found in zip(degrees[:5], warped(matrices[:5]), strict=True):
         wanted = pillow(PHOTO).rotate(angle, Image.Resampling.BILINEAR)
-        same_but_for_the_rim(found, pixels_of(wanted))
+        assert_same_but_for_the_rim(found, pixels_of(wanted))
 
 
 def test_translate_moves_by_a_fraction_of_the_side():
@@ -126,7 +126,7 @@ def test_any_affine_warp_is_pillows(fill):
     matrices = np.concatenate([drawn(transform, 0.4)[:4] for transform in draws])
     matrices = np.concatenate([matrices, matrices @ matrices[::-1]])
     for matrix, found in zip(matrices, warped(matrices, fill), strict=True):
-        same_but_for_the_rim(found, warped_by_pillow(matrix, fill))
+        assert_same_but_for_the_rim(found, warped_by_pillow(matrix, fill))
 
 
 def test_warps_in_a_row_are_one():

@@ -15,7 +15,7 @@ RGB = picture(0)
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
 
 
-def close(found, wanted, levels):
+def assert_close(found, wanted, levels):
     assert found.dtype == np.uint8
     assert found.shape == wanted.shape
     assert np.abs(found.astype(int) - wanted.astype(int)).mean() <= levels
@@ -23,7 +23,7 @@ def close(found, wanted, levels):
 
 def test_jpeg_equals_pillow():
     content = encoded(RGB)
-    close(decode(content), np.asarray(Image.open(io.BytesIO(content))), 0.5)
+    assert_close(decode(content), np.asarray(Image.open(io.BytesIO(content))), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_kinds_of_files_read_as_rgb(pixels, kind, levels):
     wanted = np.repeat(GREY[..., None], 3, -1) if grey else RGB
     if getattr(pixels, "mode", "") == "P":
         wanted = np.asarray(pixels.convert("RGB"))
-    close(decode(encoded(pixels, kind, **options)), wanted, levels)
+    assert_close(decode(encoded(pixels, kind, **options)), wanted, levels)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -60,7 +60,7 @@ def test_exif_turns_are_undone(kind, orientation):
     exif[0x0112] = orientation
     content = encoded(RGB, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
-    close(decode(content), wanted, 1)
+    assert_close(decode(content), wanted, 1)
 
 
 def test_dct_scaling_keeps_the_smallest_side_and_the_picture():
@@ -68,7 +68,7 @@ def test_dct_scaling_keeps_the_smallest_side_and_the_picture():
     found = decode(encoded(large, quality=95), smallest=100)
     assert 100 <= min(found.shape[:2]) < 200
     shrunk = Image.fromarray(large).resize(found.shape[1::-1], Image.Resampling.BOX)
-    close(found, np.asarray(shrunk), 3)
+    assert_close(found, np.asarray(shrunk), 3)
 
 
 def png_header(width, height):

@@ -34,7 +34,7 @@ def take(feed, steps):
     ]
 
 
-def same(one, other):
+def assert_same(one, other):
     for a, b in zip(one, other, strict=True):
         for key in a:
             np.testing.assert_array_equal(a[key], b[key])
@@ -44,13 +44,13 @@ def test_a_stream_has_the_batches_of_memory(root):
     memory, stream = run_of(root), run_of(root, streaming=True)
     assert memory.dataset.train.in_memory
     assert not stream.dataset.train.in_memory
-    same(take(memory.feed(), range(STEPS)), take(stream.feed(), range(STEPS)))
+    assert_same(take(memory.feed(), range(STEPS)), take(stream.feed(), range(STEPS)))
     np.testing.assert_array_equal(
         *(next(iter(run.evaluator("test").batches))[1] for run in (memory, stream))
     )
     state = memory.steps.init()[0]
     found = [run.evaluator("validation")(state) for run in (memory, stream)]
-    same(found[:1], found[1:])
+    assert_same(found[:1], found[1:])
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -59,7 +59,7 @@ def test_a_stream_goes_on_with_exactly_what_remains(root, workers):
     run = run_of(root, streaming=True, workers=workers, train_crop="random_resized_crop")
     whole = take(run.feed(), range(STEPS))
     resumed = take(run.feed(), range(3, STEPS))
-    same(whole[3:], resumed)
+    assert_same(whole[3:], resumed)
     ids, examples = np.concatenate([b["id"] for b in whole]), len(run.dataset.train)
     assert sorted(ids[:examples]) == sorted(run.dataset.train.ids)
     rest = np.concatenate([b["id"] for b in resumed])[: examples - 3 * BATCH]
@@ -74,14 +74,14 @@ def test_processes_share_every_batch(root):
     )
     for step in range(5):
         joined = {k: np.concatenate([p[step][k] for p in parts]) for k in whole[step]}
-        same([whole[step]], [joined])
+        assert_same([whole[step]], [joined])
 
 
 def test_crops_depend_on_seed_step_and_id_alone(root):
     run = run_of(root, streaming=True, train_crop="random_resized_crop(0.2, 0.9)")
     split, crop = run.dataset.train, run.reading.crop
     one, again = (TrainBatches(split, BATCH, 5, Share(), crop)(7) for _ in range(2))
-    same([one], [again])
+    assert_same([one], [again])
     row = int(np.flatnonzero(split.ids == one["id"][3])[0])
     image = crop(draws(5, 7, int(one["id"][3])), split.images.original(row), 16)
     np.testing.assert_array_equal(one["image"][3], image)
