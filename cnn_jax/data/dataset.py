@@ -59,6 +59,13 @@ class Split:
         """[H, W, C] of an image as the net sees it."""
         return tuple(self.images.shape[1:])
 
+    def read_into(self, room: np.ndarray, row: int) -> None:
+        """Writes one image as the net sees it to `room`, uint8 [H, W, C]."""
+        if self.in_memory:
+            room[:] = self.images[row]
+        else:
+            self.images.read_into(room, row)
+
     def original(self, row: int, smallest: int = 0) -> np.ndarray:
         """One image as its source has it, uint8 [H, W, C].
 

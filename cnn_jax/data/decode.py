@@ -14,7 +14,6 @@ import numpy as np
 PIXELS = 50_000_000  # the most that an image may have, unless the caller says otherwise
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 ORIENTATION = 0x0112  # the EXIF tag
-EXIF_WITHIN = 1 << 16  # bytes from the start of a JPEG where its EXIF block must begin
 
 
 class BadImageError(Exception):
@@ -44,17 +43,27 @@ def read_header(content: bytes, max_pixels: int = PIXELS) -> Header:
     return header
 
 
-def decode(content: bytes, smallest: int = 0, max_pixels: int = PIXELS) -> np.ndarray:
+def decode(
+    content: bytes,
+    smallest: int = 0,
+    max_pixels: int = PIXELS,
+    room: np.ndarray | None = None,
+) -> np.ndarray:
     """uint8 [H, W, 3], upright; raises `BadImageError`.
 
     With `smallest`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
-    `smallest` pixels.
+    `smallest` pixels. Where the image has the very shape of `room`, uint8, it may be decoded into
+    it, and then it is `room` that is returned.
     """
     import simplejpeg
 
     header = read_header(content, max_pixels)
     if header.simple:
+        fits = room is not None and room.shape == (header.height, header.width, 3)
         try:
+            if fits and header.orientation == 1 and smallest >= min(room.shape[:2]):
+                simplejpeg.decode_jpeg(content, "RGB", buffer=room)
+                return room
             image = simplejpeg.decode_jpeg(content, "RGB", min_height=smallest, min_width=smallest)
             return upright(image, header.orientation)
         except ValueError:
@@ -74,9 +83,21 @@ def jpeg_header(content: bytes) -> Header | None:
         return None
     if colours not in ("YCbCr", "RGB", "Gray"):
         return None
-    has_exif = b"Exif\0\0" in content[:EXIF_WITHIN]
-    orientation = pillow_header(content).orientation if has_exif else 1
+    orientation = pillow_header(content).orientation if may_have_exif(content) else 1
     return Header(height, width, orientation, simple=True)
+
+
+def may_have_exif(content: bytes) -> bool:
+    """Whether an EXIF block stands before a JPEG's first scan, or its markers are out of order."""
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        marker = content[at + 1 : at + 2]
+        if marker == b"\xda":
+            return False
+        if marker == b"\xe1" and content[at + 4 : at + 10] == b"Exif\0\0":
+            return True
+        at += 1 if marker == b"\xff" else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return True
 
 
 def pillow_header(content: bytes) -> Header:

@@ -6,9 +6,12 @@ device for a set that lies on it, processes and workers for files.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 
+@functools.lru_cache(2)  # a batch may need two epochs; ImageNet's order takes 30 ms
 def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     """The rows of one epoch, int32 [examples], each once.
 
@@ -16,7 +19,9 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     """
     sequence = np.random.SeedSequence((seed % 2**64, epoch))
     order = np.random.RandomState(np.random.MT19937(sequence)).permutation(examples)
-    return order.astype(np.int32)
+    order = order.astype(np.int32)
+    order.setflags(write=False)
+    return order
 
 
 def batch_rows(seed: int, step: int, batch_size: int, examples: int) -> np.ndarray:

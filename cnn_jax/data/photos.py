@@ -50,12 +50,12 @@ class Photos:
     def name(self, row: int) -> str:
         return self.source.name(int(self.numbers[row]))
 
-    def original(self, row: int, smallest: int = 0) -> np.ndarray:
+    def original(self, row: int, smallest: int = 0, room: np.ndarray | None = None) -> np.ndarray:
         """uint8 [H, W, 3], no smaller than `smallest` unless it is by itself.
 
-        Raises `BadImageError`.
+        Raises `BadImageError`. `room` as `decode` has it.
         """
-        return decode(self.content(row), smallest, self.max_pixels)
+        return decode(self.content(row), smallest, self.max_pixels, room)
 
     def check_header(self, row: int) -> None:
         """Raises `BadImageError` for what can be seen without decoding."""
@@ -71,6 +71,12 @@ class Photos:
     def __getitem__(self, row: int) -> np.ndarray:
         """uint8 [S, S, C], fitted; raises `BadImageError`."""
         return self.fit(self.original(row, self.fit.smallest))
+
+    def read_into(self, room: np.ndarray, row: int) -> None:
+        """The fitted image written to `room`, uint8 [S, S, C], without a copy where it fits."""
+        image = self.fit(self.original(row, self.fit.smallest, room))
+        if not np.may_share_memory(image, room):
+            room[:] = image
 
     def decoded(self, rows: Iterable[int], label: str = "") -> Iterator[np.ndarray | BadImageError]:
         """The fitted image of each row, or what is wrong with it, by as many threads as cores."""

@@ -7,7 +7,8 @@ epoch with exactly the examples that remain, whatever the number of workers and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -46,16 +47,18 @@ class TrainBatches:
 
     def __call__(self, step: int) -> Examples:
         rows = batch_rows(self.seed, step, self.batch_size, len(self.split))
-        rows = self.share.of(rows)
-        return examples(self.split, rows, np.ones(len(rows), bool), self.image, step)
+        return self.of_rows(self.share.of(rows), step)
 
-    def image(self, row: int, step: int) -> np.ndarray:
-        if self.crop is None:
-            return self.split.images[row]
+    def of_rows(self, rows: np.ndarray, step: int) -> Examples:
+        """The examples of these rows, cropped as in step `step`."""
+        write = functools.partial(self.write_crop, step) if self.crop else self.split.read_into
+        return examples(self.split, rows, np.ones(len(rows), bool), write)
+
+    def write_crop(self, step: int, room: np.ndarray, row: int) -> None:
         photos = self.split.images
         random = draws(self.seed, step, int(self.split.ids[row]))
         image = self.crop(random, photos.original(row, self.crop.smallest), photos.fit.size)
-        return fit_channels(image, photos.fit.channels)
+        room[:] = fit_channels(image, photos.fit.channels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,7 @@ class PassBatches:
     def __call__(self, step: int) -> Examples:
         rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
         rows, mask = self.share.of(rows), self.share.of(mask)
-        return examples(self.split, rows, mask, lambda row, _: self.split.images[row], step)
+        return examples(self.split, rows, mask, self.split.read_into)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,19 +97,17 @@ class ViewBatches:
         }
 
 
-def examples(split: Split, rows: np.ndarray, mask: np.ndarray, image, step: int) -> Examples:
-    def read(row: int) -> np.ndarray:
+def examples(
+    split: Split, rows: np.ndarray, mask: np.ndarray, write: Callable[[np.ndarray, int], None]
+) -> Examples:
+    """A batch of `rows`, whose images `write` puts, one by one, where they belong."""
+    images = np.empty((len(rows), *split.image_shape), np.uint8)
+    for room, row in zip(images, rows, strict=True):
         try:
-            return image(int(row), step)
+            write(room, int(row))
         except BadImageError as error:
             raise bad_image(split.images.name(int(row)), error) from error
-
-    return {
-        "image": np.stack([read(row) for row in rows]),
-        "label": split.labels[rows],
-        "id": split.ids[rows],
-        "mask": mask,
-    }
+    return {"image": images, "label": split.labels[rows], "id": split.ids[rows], "mask": mask}
 
 
 def batches(

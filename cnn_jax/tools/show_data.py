@@ -71,7 +71,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     from cnn_jax.data import augment
     from cnn_jax.data.crops import TrainCrop
     from cnn_jax.data.order import batch_rows
-    from cnn_jax.data.stream import Share, TrainBatches, examples
+    from cnn_jax.data.stream import Share, TrainBatches
     from cnn_jax.state import named_key
 
     split, crop = dataset.train, None
@@ -83,7 +83,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     plain = np.stack([split.images[int(row)] for row in chosen])
     after = []
     for step in range(columns):
-        batch = examples(split, chosen, np.ones(len(chosen), bool), reader.image, step)
+        batch = reader.of_rows(chosen, step)
         key = jax.random.fold_in(named_key(config.seed, "augment"), step)
         images = jnp.asarray(batch["image"], jnp.float32)
         images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))

@@ -63,6 +63,27 @@ def test_exif_turns_are_undone(kind, orientation):
     assert_close(decode(content), wanted, 1)
 
 
+@pytest.mark.parametrize("before", [b"", b"\xff\xfe\0\x06note", b"\xff"])
+def test_exif_is_found_wherever_it_stands(before):
+    """After a comment, or a fill byte."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    content = encoded(RGB, exif=exif, quality=95)
+    content = content[:2] + before + content[2:]
+    assert read_header(content).orientation == 3
+
+
+def test_an_image_of_the_rooms_shape_is_decoded_into_it():
+    content, room = encoded(RGB, quality=95), np.zeros_like(RGB)
+    assert decode(content, min(RGB.shape[:2]), room=room) is room
+    assert_close(room, decode(content), 0)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    found = decode(encoded(RGB, quality=95, exif=turned), min(RGB.shape[:2]), room=room)
+    assert_close(found, room[::-1, ::-1], 1)
+    assert not np.may_share_memory(found, room)
+
+
 def test_dct_scaling_keeps_the_smallest_side_and_the_picture():
     large = picture(3, 400, 640)
     found = decode(encoded(large, quality=95), smallest=100)
