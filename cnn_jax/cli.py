@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from cnn_jax.allocator import keep_memory
 from cnn_jax.errors import UserError, nearest
 
 INTERRUPTED = 130
@@ -36,6 +37,7 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
 
     At most so many `operands`, words that are no flags, may be given.
     """
+    keep_memory()
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main, operands), flags_parser=parse_flags)
 

@@ -35,7 +35,8 @@ BELOW = {
         *("clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "state"),
         *("programs", "step", "transfer"),
     },
-    "cli": set(),
+    "allocator": set(),
+    "cli": {"allocator"},
     "transfer": {"checkpoint", "data", "models", "parallel", "state"},
     "analysis": {"ops"},
 }

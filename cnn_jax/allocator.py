@@ -1,0 +1,26 @@
+"""Memory that a step has used stays with the process, for the next step.
+
+XLA's CPU client takes one block for all temporary values of a step and gives it back afterwards.
+glibc hands blocks of that size straight back to the system, so that every step pays for its pages
+again: a tenth of ResNet-18's CPU time at 32 pixels, a third of EfficientNet-B0's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+# The parameters of mallopt, from malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+LARGEST = 2**31 - 1  # mallopt takes an int
+
+
+def keep_memory() -> bool:
+    """Asks glibc to keep what is freed; to be called before there are threads. False elsewhere."""
+    try:
+        libc = ctypes.CDLL(None)
+        version, mallopt = libc.gnu_get_libc_version, libc.mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or none that has a name
+        return False
+    version.restype = ctypes.c_char_p
+    wanted = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: LARGEST}
+    return bool(version()) and all(mallopt(name, value) for name, value in wanted.items())
