@@ -18,6 +18,7 @@ from flax.linen.dtypes import promote_dtype
 
 from cnn_jax import ops
 from cnn_jax.errors import UserError
+from cnn_jax.models.batch_norm import BatchNorm
 
 Activation = Literal[
     "sigmoid", "tanh", "scaled_tanh", "relu", "relu6", "gelu", "silu", "hard_swish", "none"
@@ -117,7 +118,7 @@ def norm(
     """
     common = {"name": name, "dtype": dtype, "epsilon": epsilon, "scale_init": scale_init}
     if kind == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=momentum, **common)
+        return BatchNorm(use_running_average=not train, momentum=momentum, **common)
 
     def by_group(x: jax.Array) -> jax.Array:
         channels = x.shape[-1]

@@ -1,12 +1,13 @@
-"""Operations that differ by backend: the plain form, and one that is fast on the CPU.
+"""Operations in the form that is fast: where that differs by backend, the plain one and the CPU's.
 
 The nets call these and never ask where they run: the form is chosen when a step is traced, by
-`jax.default_backend()`. Both forms have the same values and gradients to rounding, ties included.
+`jax.default_backend()`. All forms have the same values and gradients to rounding, ties included.
 """
 
+from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
 from cnn_jax.ops.form import plain
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.response_norm import local_response_norm
 
-__all__ = ["convolution", "local_response_norm", "max_pool", "plain"]
+__all__ = ["batch_norm", "convolution", "local_response_norm", "max_pool", "plain"]

@@ -22,15 +22,11 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest, unknown
+from cnn_jax.models.batch_norm import BatchNorm
 from cnn_jax.state import Tree, divide
 
 NORM_MODES = ("train", "freeze_affine", "freeze_all")
 HEADS = "auxiliary"  # how the names of training-only heads begin
-
-
-def is_batch_norm(module: nn.Module) -> bool:
-    """Whether a module normalises by its batch, and by population statistics when told to."""
-    return isinstance(module, nn.BatchNorm)
 
 
 def stage_of(module: str) -> str:
@@ -55,7 +51,7 @@ class Outline:
             path = context.module.path
             if path:
                 called.append(path[0])
-            if is_batch_norm(context.module):
+            if isinstance(context.module, BatchNorm):
                 norms.append("/".join(path))
             return call(*args, **kwargs)
 

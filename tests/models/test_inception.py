@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
+from cnn_jax.models.batch_norm import BatchNorm
 from cnn_jax.models.layers import avg_pool, max_pool
 
 KEY = jax.random.key(0)
@@ -157,7 +158,7 @@ def test_batch_norms_constants(name):
     epsilons = []
 
     def record(call, args, kwargs, context):
-        if isinstance(context.module, nn.BatchNorm):
+        if isinstance(context.module, BatchNorm):
             epsilons.append((context.module.epsilon, context.module.momentum))
         return call(*args, **kwargs)
 

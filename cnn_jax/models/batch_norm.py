@@ -1,0 +1,43 @@
+"""BatchNorm as a module: the batch's statistics in training, their running means otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ops
+
+
+class BatchNorm(nn.Module):
+    """Ioffe & Szegedy 2015, with the names and the values of linen's own, on [..., C].
+
+    In training the running statistics move by `1 - momentum` towards those of the batch, whose
+    variance is the biased one, as everywhere in linen and unlike in torch.
+    """
+
+    use_running_average: bool
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: Any = None
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1:]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels)
+        scale = self.param("scale", self.scale_init, channels)
+        bias = self.param("bias", nn.initializers.zeros, channels)
+        dtype = self.dtype or jnp.result_type(x, scale)
+        if self.use_running_average:
+            shrink = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+            return ((x - running_mean.value) * shrink + bias).astype(dtype)
+        y, mean, var = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
+        if not self.is_initializing():
+            running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+            running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+        return y

@@ -1,0 +1,56 @@
+"""Normalisation by the statistics of the batch, with its gradient written out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Residuals = tuple[jax.Array, ...]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_norm(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(scale (x - mean) / sqrt(var + epsilon) + bias as `dtype`, mean [C], var [C]), x [..., C].
+
+    Ioffe & Szegedy 2015, algorithm 1. Statistics are float32 and over all axes but the last; the
+    variance is the mean of squares less the square of the mean, and no gradient goes through the
+    two that are returned. Reverse mode only. Differentiating the formula step by step reads the
+    map once more than the gradient written out, and takes twice as long to trace.
+    """
+    return forward(x, scale, bias, epsilon, dtype)[0]
+
+
+def forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
+    axes = tuple(range(x.ndim - 1))
+    wide = x.astype(jnp.float32)
+    mean = wide.mean(axes)
+    var = jnp.maximum(lax.square(wide).mean(axes) - lax.square(mean), 0.0)
+    shrink = lax.rsqrt(var + epsilon)
+    y = ((wide - mean) * (scale * shrink) + bias).astype(dtype)
+    return (y, mean, var), (x, scale, mean, shrink)
+
+
+def backward(
+    epsilon: float, dtype: Any, residuals: Residuals, gradients: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Of x, scale and bias: the paper's sec. 3, the sums over the batch gathered."""
+    del epsilon, dtype
+    x, scale, mean, shrink = residuals
+    axes, count = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    dy = gradients[0].astype(jnp.float32)
+    centred = x.astype(jnp.float32) - mean
+    dbias = dy.sum(axes)
+    dscale = (dy * centred).sum(axes) * shrink
+    dx = (dy - dbias / count - centred * (dscale * shrink / count)) * (scale * shrink)
+    return dx.astype(x.dtype), dscale, dbias
+
+
+batch_norm.defvjp(forward, backward)

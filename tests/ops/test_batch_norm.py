@@ -1,0 +1,57 @@
+"""BatchNorm against linen's: values, running statistics and gradients."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.models.batch_norm import BatchNorm
+
+
+def outcome(module, variables, x, weights, train):
+    """(output, new statistics, gradients of x and of the parameters)."""
+
+    def value(params, x):
+        y, changed = module.apply(
+            {"params": params, "batch_stats": variables["batch_stats"]},
+            x,
+            mutable=["batch_stats"] if train else [],
+        )
+        return (y.astype(jnp.float32) * weights).sum(), (y, changed)
+
+    gradients, (y, changed) = jax.grad(value, (0, 1), has_aux=True)(variables["params"], x)
+    return y, changed, gradients
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("shape", [(4, 5, 3, 6), (7, 6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("bfloat16", 0.02)])
+def test_equals_linens(dtype, tolerance, shape, train):
+    numbers = np.random.RandomState(0)
+    x = jnp.asarray(numbers.randn(*shape) * [1, 2, 3, 1, 1, 0.5] + [0, 5, -3, 1, 0, 9], dtype)
+    weights = numbers.randn(*shape).astype(np.float32)
+    options = {"use_running_average": not train, "momentum": 0.9, "epsilon": 1e-3, "dtype": dtype}
+    ours, linens = BatchNorm(**options), nn.BatchNorm(**options)
+    variables = jax.tree.map(
+        lambda leaf: leaf + 0.5 * numbers.rand(*leaf.shape), linens.init(jax.random.key(0), x)
+    )
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(
+        jnp.shape, variables
+    )
+    found = outcome(ours, variables, x, weights, train)
+    wanted = outcome(linens, variables, x, weights, train)
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(
+            one.astype(np.float32), other.astype(np.float32), rtol=tolerance, atol=tolerance
+        )
+
+
+def test_a_constant_channel_becomes_its_bias():
+    """Where the variance is nothing, rounding must not make it negative."""
+    module = BatchNorm(use_running_average=False)
+    x = jnp.full((8, 4), 1000.1)
+    y, _ = module.init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(y, 0, atol=0.05)
