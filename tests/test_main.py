@@ -29,8 +29,8 @@ def test_train_then_evaluate(tmp_path):
     assert all(len(line) <= 100 for line in out.splitlines())
     folder = tmp_path / "runs/tiny-digits"
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "checkpoints", "config.json", "curves.png", "environment.json", "metrics.jsonl",
-        "report.json", "tensorboard",
+        ".lock", "checkpoints", "config.json", "constants.npz", "curves.png", "environment.json",
+        "metrics.jsonl", "report.json", "tensorboard",
     }  # fmt: skip
     written = (folder / "report.json").read_bytes()
     accuracy = json.loads(written)["accuracy"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from cnn_jax.data.decode import BadImageError
@@ -83,9 +82,3 @@ def parts(images: Images) -> Iterator[np.ndarray]:
         else:
             yield image[None]
     refuse(bad, len(images), "training split", skip=False)
-
-
-def normaliser(kind: str, train_images: Images) -> Callable[[jax.Array], jax.Array]:
-    """images float32 [B, H, W, C] in grey levels -> normalised."""
-    shift, scale = constants(kind, train_images)
-    return lambda images: (images - shift) * scale

@@ -69,6 +69,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     import numpy as np
 
     from cnn_jax.data import augment
+    from cnn_jax.data.augment.colour import principal_colours
     from cnn_jax.data.crops import TrainCrop
     from cnn_jax.data.order import batch_rows
     from cnn_jax.data.stream import Share, TrainBatches
@@ -77,7 +78,9 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     split, crop = dataset.train, None
     if config.data.train_crop:
         crop = TrainCrop.parse(config.data.train_crop, config.data.image_size)
-    apply = jax.jit(augment.compose(config.augment, split.images, dataset.task))
+    lights = augment.uses(config.augment, "pca_lighting")
+    colours = principal_colours(split.images) if lights else None
+    apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
     chosen = batch_rows(config.seed, 0, min(rows, len(split)), len(split))
     reader = TrainBatches(split, len(chosen), config.seed, Share(), crop)
     plain = np.stack([split.images[int(row)] for row in chosen])
