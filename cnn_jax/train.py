@@ -115,6 +115,9 @@ class Training:
         elif run.start:
             for line in run.start.lines():
                 self.writers.say(line)
+        self.writers.say(
+            f"{run.monitor} figures are by {SINGLE}, the report on test by {run.protocol or SINGLE}"
+        )
         for line in run.plan_lines():
             self.writers.say(line)
         for line in run.warnings:
@@ -201,6 +204,7 @@ class Training:
             "epoch": round(run.clock.epochs_seen(progress.step), 6),
             **{f"train/{name}": value for name, value in train.items()},
             **{f"{run.monitor}/{name}": value for name, value in found.items()},
+            "protocol": SINGLE,
             "learning_rate": self.learning_rate(),
         }
         self.writers.row(row)

@@ -23,6 +23,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
+from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 
 RUNGS = 3
@@ -243,6 +244,7 @@ def as_record(config: Any, search: Search, ranking: list[Trial], joined: list[Tr
         "dataset": config.data.name,
         "training_examples": len(search.dataset.train),
         "validation_examples": len(search.dataset.validation),
+        "protocol": SINGLE,
         "seeds": search.seeds,
         "batch_size": config.batch_size,
         "seconds": round(time.monotonic() - search.begun),
@@ -255,8 +257,8 @@ def as_text(found: dict) -> str:
     """The ranking as a table, and the line to paste."""
     lines = [
         f"{found['config']} on {found['dataset']}: {found['training_examples']:,} training "
-        f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,}; "
-        f"{found['seconds']} s",
+        f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,} "
+        f"by {found['protocol']}; {found['seconds']} s",
         f"{'policy':44} {'steps':>6} {'validation accuracy':>20} {'against none':>18}",
     ]
     for row in sorted(found["ranking"], key=lambda r: (-r["steps"], -r["validation_accuracy"])):
