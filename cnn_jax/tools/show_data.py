@@ -12,6 +12,7 @@ one transform alone: each of `augment`, or each that there is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,9 @@ def save(figure: Any, out: Path) -> None:
     import matplotlib.pyplot as plt
 
     try:
-        figure.savefig(out, dpi=110)
+        with warnings.catch_warnings():  # class names in scripts that the font lacks: boxes
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:
         raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
     plt.close(figure)
