@@ -75,6 +75,8 @@ def main(argv: Sequence[str]) -> None:
     config = CONFIG.value
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+    if OUT.value and not Path(OUT.value).absolute().parent.is_dir():
+        raise UserError(f"--out={OUT.value!r}: there is no such folder")  # before the search
     search = Search(config, EXAMPLES.value, SEEDS.value, MINUTES.value * 60)
     policies = POLICY.value or [*SHAPES, *(COLOURS if search.channels == 3 else ())]
     ranking = search.rank([(), *((policy,) for policy in policies)])
@@ -151,6 +153,10 @@ class Search:
             for i, trial in enumerate(trials):
                 self.train(trial, steps)
                 self.say(f"rung {rung + 1} of {RUNGS}, {i + 1} of {len(trials)}: {trial.name}")
+            if not sys.stderr.isatty():  # a log has a line a rung
+                passed = time.monotonic() - self.begun
+                line = f"rung {rung + 1} of {RUNGS}: {len(trials)} policies, {steps} steps each"
+                print(f"{line}, {passed:.0f} s", file=sys.stderr, flush=True)
             others.sort(key=lambda t: -t.mean)
             kept = max(1, math.ceil(len(others) / 2)) if rung < RUNGS - 1 else 0
             out.append(others[kept:] if kept else others)
