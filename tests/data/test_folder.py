@@ -169,8 +169,16 @@ def test_a_manifest_holds_files_to_their_bits(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     (root / "b" / "b_00.jpg").unlink()
-    with pytest.raises(UserError, match=r"b/b_00.jpg \(gone\); a/a_03.jpg \(another SHA-256\)"):
-        data.load(config_of(root, verify=str(manifest)))
+    reason = r"2 of 18 files are not as hashed: b/b_00.jpg \(gone\); a/a_03.jpg \(another SHA-256\)"
+    with pytest.raises(UserError, match=reason):
+        data.load(config_of(root, verify=str(manifest), skip_bad=True))
+    for content, reason in (
+        (b"# hashes\n", "line 1 is not 'SHA-256  FILE': # h"),
+        (b"\xff", "no text"),
+    ):
+        manifest.write_bytes(content)
+        with pytest.raises(UserError, match=reason):
+            data.load(config_of(root, verify=str(manifest)))
 
 
 @pytest.mark.parametrize("shape", [(40, 52), (52, 40), (16, 16), (10, 12)])
