@@ -54,12 +54,11 @@ class StreamFeed:
     def __init__(self, split: Split, devices: Devices, clock: Clock, seed: int, reading: Reading):
         self.devices, self.clock, self.reading = devices, clock, reading
         self.of_step = TrainBatches(split, clock.batch_size, seed, share(), reading.crop)
-        self.next, self.stream = -1, iter(())
+        self.next, self.stream = -1, batches(self.of_step, 0, 0, 0, 1)
 
     def close(self) -> None:
         """Ends what reads ahead."""
-        if hasattr(self.stream, "close"):
-            self.stream.close()
+        self.stream.close()
 
     def at(self, step: int) -> Given:
         """What the step after `step` updates takes its batch from."""

@@ -25,7 +25,8 @@ def as_text(report: dict[str, Any]) -> str:
         if isinstance(value, float)
     ]
     unit = f" ({report['unit']})" if "unit" in report else ""
-    lines = [f"{report['split']}: {report['examples']} examples, " + ", ".join(totals) + unit]
+    head = f"{report['split']}: {report['examples']} examples, {report['protocol']}, "
+    lines = [head + ", ".join(totals) + unit]
     if "classes" in report:
         lines += ["", *class_table(report)]
         if len(report["classes"]) <= LARGEST_MATRIX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import flax.errors
@@ -15,6 +16,7 @@ from ml_collections import ConfigDict
 from cnn_jax import data, limits, models, optim
 from cnn_jax.clock import Clock
 from cnn_jax.data import augment
+from cnn_jax.data.constants import Constants
 from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.protocols import Protocol
@@ -87,11 +89,17 @@ class Run:
         return Evaluator(part, self.steps.evaluate, self.devices, size, self.reading, protocol)
 
 
-def make_run(config: ConfigDict, dataset: Dataset | None = None, begins: bool = True) -> Run:
+def make_run(
+    config: ConfigDict,
+    dataset: Dataset | None = None,
+    begins: bool = True,
+    folder: Path | None = None,
+) -> Run:
     """Checks the config, loads the data and prepares the steps; compiles nothing.
 
     A `dataset` that is given takes the place of the config's. A run that does not begin, but goes
-    on from a checkpoint, does not read the weights of `init.from`.
+    on from a checkpoint, does not read the weights of `init.from`, and takes the constants of the
+    training split from its `folder`.
     """
     if config.dtype not in DTYPES:
         raise unknown("dtype", config.dtype, DTYPES)
@@ -121,7 +129,8 @@ def make_run(config: ConfigDict, dataset: Dataset | None = None, begins: bool = 
         names = config.model.name, image_shape, head, config.data.name
         start = make_start(path, model, *names)
     warnings += transfer_warnings(config, model, start)
-    recipe = make_recipe(config, model, dataset, schedule, plan)
+    kept = Constants.read(folder) if folder and not begins else None
+    recipe = make_recipe(config, model, dataset, schedule, plan, kept)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
     steps = compile_steps(recipe, devices, clock, image_shape, plateau, start)

@@ -14,8 +14,9 @@ import optax
 from ml_collections import ConfigDict
 
 from cnn_jax import losses, metrics, optim
-from cnn_jax.data import augment, preprocess
+from cnn_jax.data import augment
 from cnn_jax.data.augment.compose import Augment
+from cnn_jax.data.constants import Constants
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.memory import Batch
 from cnn_jax.models.layers import Output
@@ -33,13 +34,17 @@ class Recipe:
     task: Task
     loss: Callable[..., dict[str, jax.Array]]
     optimizer: optax.GradientTransformation
-    normalise: Callable[[jax.Array], jax.Array]
+    constants: Constants
     augment: Augment
     seed: int
     microbatches: int
     average_decay: float
     plan: Plan = TRAIN_ALL  # what holds still, and until when
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
+
+    @property
+    def normalise(self) -> Callable[[jax.Array], jax.Array]:
+        return self.constants.normalise
 
 
 def make_recipe(
@@ -48,15 +53,20 @@ def make_recipe(
     dataset: Dataset,
     schedule: optax.Schedule,
     plan: Plan = TRAIN_ALL,
+    constants: Constants | None = None,
 ) -> Recipe:
-    """The parts that the config names."""
+    """The parts that the config names; the constants are of the training split unless given."""
+    loss = losses.make_loss(config, dataset.task)
+    optimizer = optim.make_optimizer(config, schedule, plan.starts, plan.rates)
+    constants = constants or Constants.of(config, dataset.train.images)  # a pass: after mistakes
+    shape, colours = dataset.train.image_shape, constants.colours
     return Recipe(
         model=model,
         task=dataset.task,
-        loss=losses.make_loss(config, dataset.task),
-        optimizer=optim.make_optimizer(config, schedule, plan.starts, plan.rates),
-        normalise=preprocess.normaliser(config.data.normalisation, dataset.train.images),
-        augment=augment.compose(config.augment, dataset.train.images, dataset.task),
+        loss=loss,
+        optimizer=optimizer,
+        constants=constants,
+        augment=augment.compose(config.augment, shape, dataset.task, colours),
         seed=config.seed,
         microbatches=config.accumulate,
         average_decay=config.average_decay,

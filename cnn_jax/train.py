@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import metrics, report, workdir
 from cnn_jax.checkpoint import Checkpoints
+from cnn_jax.data.constants import FILE
 from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.evaluate import Evaluator
@@ -114,6 +115,9 @@ class Training:
         elif run.start:
             for line in run.start.lines():
                 self.writers.say(line)
+        self.writers.say(
+            f"{run.monitor} figures are by {SINGLE}, the report on test by {run.protocol or SINGLE}"
+        )
         for line in run.plan_lines():
             self.writers.say(line)
         for line in run.warnings:
@@ -200,6 +204,7 @@ class Training:
             "epoch": round(run.clock.epochs_seen(progress.step), 6),
             **{f"train/{name}": value for name, value in train.items()},
             **{f"{run.monitor}/{name}": value for name, value in found.items()},
+            "protocol": SINGLE,
             "learning_rate": self.learning_rate(),
         }
         self.writers.row(row)
@@ -261,15 +266,23 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     can mend, and `Interrupted` after a signal, with everything saved.
     """
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
-    run = make_run(config, begins=not Checkpoints(folder).steps())
+    begins = not Checkpoints(folder).steps()
+    run = make_run(config, begins=begins, folder=Path(folder))
     with workdir.enter(folder, config):
-        workdir.keep_split(Path(folder), run.dataset.parts)
+        keep_data(run, Path(folder), begins)
         training = Training(run, Path(folder))
         try:
             training.loop()
             return finish(training)
         finally:
             training.close()
+
+
+def keep_data(run: Run, folder: Path, begins: bool) -> None:
+    """Keeps the split and the constants of the training data, or holds the run to those kept."""
+    workdir.keep_split(folder, run.dataset.parts)
+    if jax.process_index() == 0 and (begins or not (folder / FILE).exists()):
+        run.recipe.constants.write(folder)
 
 
 def finish(training: Training) -> dict[str, Any]:
@@ -297,9 +310,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
     workdir.check(folder, config)
-    run = make_run(config, begins=False)
+    run = make_run(config, begins=False, folder=Path(folder))
     with workdir.enter(folder, config):
-        workdir.keep_split(Path(folder), run.dataset.parts)
+        keep_data(run, Path(folder), begins=False)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         newest = checkpoints.newest_whole()
         if newest is None:

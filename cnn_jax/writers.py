@@ -22,7 +22,7 @@ import jax
 
 from cnn_jax.errors import not_written
 
-SKIPPED = ("step", "epoch", "split")
+SKIPPED = ("step", "epoch", "split", "protocol")
 
 
 class Writers:

@@ -14,13 +14,18 @@ pytestmark = pytest.mark.slow
 
 
 def start_two(parallel, workdir):
+    return together([f"--config={commands.CONFIG}:{parallel}", f"--workdir={workdir}"])
+
+
+def together(words):
+    """Two processes of one run."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    words = [f"--config={commands.CONFIG}:{parallel}", f"--workdir={workdir}", "--distributed"]
     return [
         commands.start(
             *words,
+            "--distributed",
             JAX_COORDINATOR_ADDRESS=address,
             JAX_NUM_PROCESSES="2",
             JAX_PROCESS_ID=str(index),

@@ -27,13 +27,17 @@ def test_train_then_evaluate(tmp_path):
     words = [f"--config={commands.ROOT / commands.CONFIG}", "--config.epochs=0.3"]
     out = run(*words, cwd=tmp_path).out
     assert all(len(line) <= 100 for line in out.splitlines())
+    assert "validation figures are by single_crop, the report on test by single_crop" in out
+    assert "test: 359 examples, single_crop, loss " in out
     folder = tmp_path / "runs/tiny-digits"
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "checkpoints", "config.json", "curves.png", "environment.json", "metrics.jsonl",
-        "report.json", "tensorboard",
+        ".lock", "checkpoints", "config.json", "constants.npz", "curves.png", "environment.json",
+        "metrics.jsonl", "report.json", "tensorboard",
     }  # fmt: skip
     written = (folder / "report.json").read_bytes()
     accuracy = json.loads(written)["accuracy"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {row["protocol"] for row in rows if "validation/loss" in row} == {"single_crop"}
     (folder / "report.json").unlink()
     out = run(*words, "--mode=evaluate", "--config.data.dir=/elsewhere", cwd=tmp_path).out
     assert (folder / "report.json").read_bytes() == written

@@ -65,6 +65,12 @@ def photo_source(config: ConfigDict, kind: str, argument: str) -> photosets.List
         if (place / "train").is_dir():
             return folder.listing(str(place))
         argument = argument or IMAGENET
+        if not (place.parent / argument).is_dir():
+            raise UserError(
+                f"data.name={config.name!r}: data.dir={config.dir!r} holds neither a folder "
+                f"{IMAGENET}/ with train/ and val/ of class folders nor a set prepared by "
+                "tensorflow-datasets; the images are not free to download: see image-net.org"
+            )
     from cnn_jax.data import prepared
 
     return prepared.listing(argument, config.dir)

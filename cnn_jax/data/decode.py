@@ -26,7 +26,7 @@ class Header:
 
     height: int
     width: int
-    orientation: int  # EXIF's, 1 to 8; 1 is upright
+    orientation: int  # EXIF's, 1 to 8; 1 is upright, and of a PNG not known yet
     simple: bool
 
 
@@ -68,7 +68,7 @@ def decode(
             return upright(image, header.orientation)
         except ValueError:
             pass  # Pillow decides: it takes stray bytes, and says what is wrong with others
-    return upright(pillow_pixels(content, smallest), header.orientation)
+    return pillow_pixels(content, smallest)
 
 
 def jpeg_header(content: bytes) -> Header | None:
@@ -102,11 +102,16 @@ def may_have_exif(content: bytes) -> bool:
 
 def pillow_header(content: bytes) -> Header:
     image = pillow_open(content)
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block, of which Pillow may raise anything, turns nothing
-        orientation = 1
+    # Pillow decodes a whole PNG to look for its EXIF, which may stand behind the pixels.
+    orientation = 1 if image.format == "PNG" else exif_orientation(image)
     return Header(image.height, image.width, orientation, simple=False)
+
+
+def exif_orientation(image) -> int:
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block, of which Pillow may raise anything, turns nothing
+        return 1
 
 
 def pillow_open(content: bytes):
@@ -122,18 +127,24 @@ def pillow_open(content: bytes):
 
 
 def pillow_pixels(content: bytes, smallest: int) -> np.ndarray:
+    """uint8 [H, W, 3], upright; raises `BadImageError`."""
     image = pillow_open(content)
     if smallest and image.format == "JPEG":
         image.draft(None, (smallest, smallest))
     try:
-        if image.mode.startswith("I"):  # 16 bits a grey pixel
-            grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        return np.asarray(image.convert("RGB"))
+        return upright(as_rgb(image), exif_orientation(image))
     except Exception as error:  # see above
         raise BadImageError(str(error)) from error
+
+
+def as_rgb(image) -> np.ndarray:
+    """A Pillow image of any mode as uint8 [H, W, 3]."""
+    if image.mode.startswith("I"):  # 16 bits a grey pixel
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode == "P" and "transparency" in image.info:
+        return np.asarray(image.convert("RGBA").convert("RGB"))
+    return np.asarray(image.convert("RGB"))
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -56,7 +56,8 @@ def listing(path: str) -> Listing:
     """Lists a folder and reads no file; raises `UserError` for what cannot be trained on."""
     key, root = f"data.name='folder:{path}'", Path(path).expanduser()
     if not root.is_dir():
-        raise UserError(f"{key}: there is no such folder ({root.absolute()})")
+        wrong = "that is a file, not a folder" if root.exists() else "there is no such folder"
+        raise UserError(f"{key}: {wrong} ({root.absolute()})")
     parts = split_folders(root)
     if parts is None:
         classes = class_folders(root, key)
@@ -128,7 +129,8 @@ def class_folders(root: Path, key: str) -> tuple[str, ...]:
 def images(root: Path, within: tuple[str, ...]) -> list[str]:
     """Paths, relative to `root`, of the image files in a class folder, at any depth, in order."""
     found = []
-    for folder, _, names in os.walk(root.joinpath(*within), followlinks=True):
+    for folder, below, names in os.walk(root.joinpath(*within), followlinks=True):
+        below[:] = [name for name in below if not leads_back(folder, name)]
         relative = Path(folder).relative_to(root)
         found += [
             (relative / name).as_posix()
@@ -136,3 +138,11 @@ def images(root: Path, within: tuple[str, ...]) -> list[str]:
             if name.lower().endswith(SUFFIXES) and not name.startswith(".")
         ]
     return sorted(found, key=composed)
+
+
+def leads_back(folder: str, name: str) -> bool:
+    """Whether a subfolder is a link to where it lies in: its files would come again and again."""
+    link = os.path.join(folder, name)
+    return os.path.islink(link) and Path(os.path.realpath(folder)).is_relative_to(
+        os.path.realpath(link)
+    )

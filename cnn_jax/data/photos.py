@@ -113,13 +113,17 @@ def bad_image(name: str, reason: BadImageError) -> UserError:
     )
 
 
+def first_of(bad: Sequence[tuple[str, str]]) -> str:
+    """Five of (name, reason), and how many more there are."""
+    shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:5])
+    return shown + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
+
+
 def refuse(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool) -> None:
     """Says which files are bad: a warning when they are skipped, else an error."""
     if not bad:
         return
-    shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:5])
-    more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
-    said = f"{key}: {len(bad)} of {total} files cannot be used: {shown}{more}"
+    said = f"{key}: {len(bad)} of {total} files cannot be used: {first_of(bad)}"
     if not skip:
         raise UserError(f"{said}; mend or remove them, or set data.skip_bad=True")
     print(f"warning: {said}; skipped", file=sys.stderr, flush=True)

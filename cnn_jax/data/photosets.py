@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from cnn_jax.data.crops import TrainCrop
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.decode import BadImageError
 from cnn_jax.data.images import Fit
-from cnn_jax.data.photos import Photos, Source, in_threads, refuse
+from cnn_jax.data.photos import Photos, Source, first_of, in_threads, refuse
 from cnn_jax.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -120,6 +121,11 @@ def verify(source: Source, manifest: Path) -> None:
         lines = manifest.read_text().splitlines()
     except OSError as error:
         raise UserError(f"{key} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key} is no text file") from error
+    for number, line in enumerate(lines, 1):
+        if not re.fullmatch("[0-9a-f]{64}  .+", line):
+            raise UserError(f"{key}: line {number} is not 'SHA-256  FILE': {line:.40}")
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     names = [source.name(i) for i in range(len(source))]
     wrong = [(name, "not in the manifest") for name in names if name not in wanted]
@@ -127,7 +133,11 @@ def verify(source: Source, manifest: Path) -> None:
     for name, digest in hashes(source):
         if wanted.get(name, digest) != digest:
             wrong.append((name, "another SHA-256"))
-    refuse(wrong, len(names), key, skip=False)
+    if wrong:
+        raise UserError(
+            f"{key}: {len(wrong)} of {len({*names, *wanted})} files are not as hashed: "
+            f"{first_of(wrong)}; restore them, or hash them anew by cnn_jax.tools.prepare"
+        )
 
 
 def hashes(source: Source) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data.photos import in_threads
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, nearest
 
 PARTS = ("train", "validation", "test")
 
@@ -80,7 +80,11 @@ def listing(name: str, data_dir: str) -> Listing:
         builder = tfds.builder(name, data_dir=root)
         ready = Path(builder.data_dir).is_dir()
     except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
-        raise UserError(f"{key}: no such set is prepared in data.dir={data_dir!r}") from error
+        there = sorted(p.name for p in root.glob("*") if any(p.glob("**/dataset_info.json")))
+        raise UserError(
+            f"{key}: no such set is prepared in data.dir={data_dir!r}{nearest(name, there)}; "
+            f"there: {', '.join(there) or 'none'}"
+        ) from error
     if not ready:
         raise UserError(
             f"{key}: not prepared in data.dir={data_dir!r}; once: python -m cnn_jax.tools.prepare "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from cnn_jax.data.decode import BadImageError
-from cnn_jax.data.photos import Photos, bad_image
+from cnn_jax.data.photos import Photos, refuse
 from cnn_jax.errors import UserError, unknown
 
 Images = np.ndarray | Photos
@@ -72,18 +71,14 @@ def moments(images: Images) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def parts(images: Images) -> Iterator[np.ndarray]:
-    """All images as arrays [n, H, W, C]."""
+    """All images as arrays [n, H, W, C]; raises `UserError` that names the bad ones."""
     if isinstance(images, np.ndarray):
         yield images
         return
-    decoded = images.decoded(range(len(images)), "mean and standard deviation")
-    for row, image in enumerate(decoded):
+    bad = []
+    for row, image in enumerate(images.decoded(range(len(images)), "mean and standard deviation")):
         if isinstance(image, BadImageError):
-            raise bad_image(images.name(row), image)
-        yield image[None]
-
-
-def normaliser(kind: str, train_images: Images) -> Callable[[jax.Array], jax.Array]:
-    """images float32 [B, H, W, C] in grey levels -> normalised."""
-    shift, scale = constants(kind, train_images)
-    return lambda images: (images - shift) * scale
+            bad.append((images.name(row), str(image)))
+        else:
+            yield image[None]
+    refuse(bad, len(images), "training split", skip=False)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 from collections.abc import Callable, Iterator
 
+import jax
 import numpy as np
 
 from cnn_jax.data.crops import TrainCrop, draws
@@ -19,6 +21,7 @@ from cnn_jax.data.images import fit_channels
 from cnn_jax.data.order import batch_rows, evaluation_rows
 from cnn_jax.data.photos import bad_image
 from cnn_jax.data.protocols import Protocol
+from cnn_jax.errors import UserError
 
 Examples = dict[str, np.ndarray]  # image uint8 [b, H, W, C], label [b], mask bool [b], id int32 [b]
 
@@ -117,7 +120,10 @@ def batches(
     workers: int,
     threads: int,
 ) -> Iterator[Examples]:
-    """The batches of steps `first` to `last`, made ahead by threads, or by worker processes."""
+    """The batches of steps `first` to `last`, made ahead by threads, or by worker processes.
+
+    Close it to end what reads ahead.
+    """
     import grain
     from absl import flags
 
@@ -129,4 +135,14 @@ def batches(
         stream = stream.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         )
-    return iter(stream)
+    stream = iter(stream)
+    try:
+        for batch in stream:
+            yield jax.tree.map(np.array, batch) if workers else batch  # out of the shared memory
+    except UserError as error:
+        raise error.with_traceback(None) from None
+    finally:
+        stream.close()
+        if workers:  # exceptions of Grain's threads hold their last batches in shared memory
+            batch = None
+            gc.collect()

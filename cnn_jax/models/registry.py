@@ -74,6 +74,8 @@ def build(
     """The module of a registered `name` with `options` checked one by one."""
     if name not in registry:
         raise unknown("model.name", name, sorted(registry))
+    if num_classes is not None and num_classes < 1:
+        raise UserError(f"num_classes={num_classes} of {name}: choose a number >= 1")
     net = registry[name]
     allowed = net.options()
     checked = {}

@@ -23,6 +23,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
+from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 
 RUNGS = 3
@@ -74,6 +75,8 @@ def main(argv: Sequence[str]) -> None:
     config = CONFIG.value
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+    if OUT.value and not Path(OUT.value).absolute().parent.is_dir():
+        raise UserError(f"--out={OUT.value!r}: there is no such folder")  # before the search
     search = Search(config, EXAMPLES.value, SEEDS.value, MINUTES.value * 60)
     policies = POLICY.value or [*SHAPES, *(COLOURS if search.channels == 3 else ())]
     ranking = search.rank([(), *((policy,) for policy in policies)])
@@ -150,6 +153,10 @@ class Search:
             for i, trial in enumerate(trials):
                 self.train(trial, steps)
                 self.say(f"rung {rung + 1} of {RUNGS}, {i + 1} of {len(trials)}: {trial.name}")
+            if not sys.stderr.isatty():  # a log has a line a rung
+                passed = time.monotonic() - self.begun
+                line = f"rung {rung + 1} of {RUNGS}: {len(trials)} policies, {steps} steps each"
+                print(f"{line}, {passed:.0f} s", file=sys.stderr, flush=True)
             others.sort(key=lambda t: -t.mean)
             kept = max(1, math.ceil(len(others) / 2)) if rung < RUNGS - 1 else 0
             out.append(others[kept:] if kept else others)
@@ -243,6 +250,7 @@ def as_record(config: Any, search: Search, ranking: list[Trial], joined: list[Tr
         "dataset": config.data.name,
         "training_examples": len(search.dataset.train),
         "validation_examples": len(search.dataset.validation),
+        "protocol": SINGLE,
         "seeds": search.seeds,
         "batch_size": config.batch_size,
         "seconds": round(time.monotonic() - search.begun),
@@ -255,8 +263,8 @@ def as_text(found: dict) -> str:
     """The ranking as a table, and the line to paste."""
     lines = [
         f"{found['config']} on {found['dataset']}: {found['training_examples']:,} training "
-        f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,}; "
-        f"{found['seconds']} s",
+        f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,} "
+        f"by {found['protocol']}; {found['seconds']} s",
         f"{'policy':44} {'steps':>6} {'validation accuracy':>20} {'against none':>18}",
     ]
     for row in sorted(found["ranking"], key=lambda r: (-r["steps"], -r["validation_accuracy"])):

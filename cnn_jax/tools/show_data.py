@@ -12,6 +12,7 @@ one transform alone: each of `augment`, or each that there is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     import numpy as np
 
     from cnn_jax.data import augment
+    from cnn_jax.data.augment.colour import principal_colours
     from cnn_jax.data.crops import TrainCrop
     from cnn_jax.data.order import batch_rows
     from cnn_jax.data.stream import Share, TrainBatches
@@ -77,7 +79,9 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     split, crop = dataset.train, None
     if config.data.train_crop:
         crop = TrainCrop.parse(config.data.train_crop, config.data.image_size)
-    apply = jax.jit(augment.compose(config.augment, split.images, dataset.task))
+    lights = augment.uses(config.augment, "pca_lighting")
+    colours = principal_colours(split.images) if lights else None
+    apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
     chosen = batch_rows(config.seed, 0, min(rows, len(split)), len(split))
     reader = TrainBatches(split, len(chosen), config.seed, Share(), crop)
     plain = np.stack([split.images[int(row)] for row in chosen])
@@ -170,7 +174,9 @@ def save(figure: Any, out: Path) -> None:
     import matplotlib.pyplot as plt
 
     try:
-        figure.savefig(out, dpi=110)
+        with warnings.catch_warnings():  # class names in scripts that the font lacks: boxes
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:
         raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
     plt.close(figure)

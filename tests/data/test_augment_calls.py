@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import augment, names
-from cnn_jax.data.augment import geometry, mixing, suitability, warp
+from cnn_jax.data.augment import colour, geometry, mixing, suitability, warp
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 from cnn_jax.parallel import Devices
@@ -28,11 +28,12 @@ CALLS = (
     "trivial_augment",
 )
 KEY = jax.random.key(3)
+SHAPE, COLOURS = IMAGES.shape[1:], colour.principal_colours(IMAGES)
 
 
 @pytest.fixture(scope="module")
 def apply():
-    compiled = jax.jit(augment.compose(CALLS, IMAGES))
+    compiled = jax.jit(augment.compose(CALLS, SHAPE, colours=COLOURS))
     return lambda *batch: np.asarray(compiled(*batch)[0])
 
 
@@ -61,7 +62,7 @@ def test_eight_devices_have_the_bits_of_one(apply):
 
 
 def test_warps_that_follow_each_other_are_one():
-    compose = augment.compose(("rotate(30)", "translate(0.2)"), IMAGES)
+    compose = augment.compose(("rotate(30)", "translate(0.2)"), SHAPE)
 
     def by_hand(i, image):
         key = jax.random.fold_in(KEY, i)
@@ -125,7 +126,7 @@ MISTAKES = {
 @pytest.mark.parametrize("call", MISTAKES)
 def test_a_mistake_is_one_line(call):
     with pytest.raises(UserError, match=MISTAKES[call]) as error:
-        augment.compose((call,), IMAGES)
+        augment.compose((call,), SHAPE)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith("augment=")
 

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from cnn_jax.data.decode import BadImageError, decode, read_header
 from tests.data.folders import encoded, picture
@@ -119,7 +119,15 @@ def test_bad_files_are_refused_with_a_reason(content, reason):
         decode(content)
 
 
-def test_a_bomb_is_refused_by_its_header_alone():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_bomb_is_refused_by_its_header_alone(kind, monkeypatch):
+    """Also a PNG with all of its pixels, which Pillow decodes to look for EXIF."""
+    loads, load = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda i: loads.append(kind) or load(i))
     with pytest.raises(BadImageError, match=r"over data\.max_pixels=1000"):
-        read_header(encoded(RGB), max_pixels=1000)
+        read_header(encoded(RGB, kind), max_pixels=1000)
+    assert loads == []
+
+
+def test_an_image_of_one_pixel():
     assert decode(encoded(RGB[:1, :1], "PNG")).shape == (1, 1, 3)

@@ -114,6 +114,15 @@ def test_bad_files_are_skipped_when_the_config_says_so(spoilt, streaming, capsys
     assert found.train.images[0].shape == (16, 16, 3)
 
 
+def test_a_link_back_to_its_own_folder_is_not_followed(tmp_path):
+    root = make(tmp_path / "images", {"a": 3, "b": 3})
+    (root / "a" / "again").symlink_to(root / "a")
+    (root / "b" / "all").symlink_to(root)
+    make(tmp_path / "elsewhere", {"more": 2})
+    (root / "b" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+    assert np.bincount(folder.listing(str(root)).labels).tolist() == [3, 5]
+
+
 def test_a_pixel_cap(tmp_path):
     make(tmp_path, {"a": 9, "b": 9})
     with pytest.raises(UserError, match=r"18 of 18 .*52x40 pixels, over data.max_pixels=1000"):
@@ -138,6 +147,9 @@ def test_folders_that_cannot_be_trained_on(tmp_path, counts, message):
 def test_there_is_no_folder(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         data.load(config_of(tmp_path / "nowhere"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="that is a file, not a folder"):
+        data.load(config_of(tmp_path / "file"))
 
 
 def test_a_class_that_only_the_test_split_has(tmp_path):
@@ -157,8 +169,16 @@ def test_a_manifest_holds_files_to_their_bits(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     (root / "b" / "b_00.jpg").unlink()
-    with pytest.raises(UserError, match=r"b/b_00.jpg \(gone\); a/a_03.jpg \(another SHA-256\)"):
-        data.load(config_of(root, verify=str(manifest)))
+    reason = r"2 of 18 files are not as hashed: b/b_00.jpg \(gone\); a/a_03.jpg \(another SHA-256\)"
+    with pytest.raises(UserError, match=reason):
+        data.load(config_of(root, verify=str(manifest), skip_bad=True))
+    for content, reason in (
+        (b"# hashes\n", "line 1 is not 'SHA-256  FILE': # h"),
+        (b"\xff", "no text"),
+    ):
+        manifest.write_bytes(content)
+        with pytest.raises(UserError, match=reason):
+            data.load(config_of(root, verify=str(manifest)))
 
 
 @pytest.mark.parametrize("shape", [(40, 52), (52, 40), (16, 16), (10, 12)])

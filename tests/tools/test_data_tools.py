@@ -25,6 +25,16 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     assert show_data.table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
 
 
+@pytest.mark.parametrize("policy", [[], ["hue"], ["rotate(15)", "mixup(0.2)"]])
+def test_the_line_of_the_search_can_be_pasted(tiny, policy):
+    row = {"policy": policy, "steps": 8, "validation_accuracy": 0.9, "deviation": 0.01}
+    found = {"config": "tiny", "dataset": "digits", "training_examples": 300, "seeds": 2}
+    found |= {"validation_examples": 144, "protocol": "single_crop", "seconds": 9}
+    found |= {"ranking": [row | {"gain": None}], "augment": policy}
+    exec(search_augmentation.as_text(found).splitlines()[-1], {"config": tiny})
+    assert list(tiny.augment) == policy
+
+
 @pytest.mark.slow
 def test_the_search_ranks_and_names_a_line(tiny):
     search = search_augmentation.Search(tiny, 300, 2, 1.0)

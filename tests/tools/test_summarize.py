@@ -39,6 +39,7 @@ def test_text_for_a_pipe():
         (["alexnet", "--input_size=32"], "alexnet needs images of at least 67x67 pixels"),
         (["alexnet", "--option=lnr=False"], "model.lnr=False is no option of alexnet (did you"),
         (["alexnet", "--option=lrn"], "--option=lrn: write KEY=VALUE"),
+        (["resnet18", "--num_classes=0"], "num_classes=0 of resnet18: choose a number >= 1"),
         ([], "name a net, or give --all"),
     ],
 )

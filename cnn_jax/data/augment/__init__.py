@@ -35,9 +35,9 @@ bilinear without antialiasing. Warps that follow each other become one.
 """
 
 from cnn_jax.data.augment.calls import Call, parse
-from cnn_jax.data.augment.compose import compose
+from cnn_jax.data.augment.compose import compose, uses
 from cnn_jax.data.augment.mixing import Mixed
 from cnn_jax.data.augment.suitability import warnings_for
 from cnn_jax.data.augment.transforms import TRANSFORMS
 
-__all__ = ["TRANSFORMS", "Call", "Mixed", "compose", "parse", "warnings_for"]
+__all__ = ["TRANSFORMS", "Call", "Mixed", "compose", "parse", "uses", "warnings_for"]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from cnn_jax.data.augment import colour, warp
+from cnn_jax.data.augment import warp
 from cnn_jax.data.augment.calls import Call, parse
 from cnn_jax.data.augment.mixing import MIXING, Mixed
 from cnn_jax.data.dataset import Task
-from cnn_jax.data.preprocess import Images
 from cnn_jax.errors import UserError
 
 Targets = jax.Array | Mixed
@@ -21,11 +21,15 @@ Augment = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array
 
 
 def compose(
-    calls: Sequence[str], train_images: Images | None = None, task: Task | None = None
+    calls: Sequence[str],
+    image_shape: tuple[int, int, int] | None = None,
+    task: Task | None = None,
+    colours: np.ndarray | None = None,
 ) -> Augment:
     """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
 
-    `train_images` uint8 [N, H, W, C], an array or streamed, give the constants of `pca_lighting`.
+    `image_shape` [H, W, C] is checked here, before any step, and not where it is None. `colours`
+    [C, C], the `principal_colours` of the training images, are what `pca_lighting` needs.
     Targets are the labels, unless the last transform mixes: each example then has its neighbour in
     the batch as partner (with several replicas, in its own part of the batch). Which one that is
     depends on the batch; the draws do not.
@@ -35,10 +39,10 @@ def compose(
     mixes = bool(parsed) and parsed[-1].name in MIXING
     alone = parsed[:-1] if mixes else parsed
     constants: dict[str, dict] = {}
-    if any(call.name == "pca_lighting" for call in parsed):
-        if train_images is None:
-            raise ValueError("pca_lighting needs the training images")
-        constants["pca_lighting"] = {"directions": colour.principal_colours(train_images)}
+    if uses(calls, "pca_lighting"):
+        if colours is None:
+            raise ValueError("pca_lighting needs the principal colours of the training images")
+        constants["pca_lighting"] = {"directions": colours}
 
     def one(key: jax.Array, image: jax.Array) -> jax.Array:
         keyed = [(jax.random.fold_in(key, i), call) for i, call in enumerate(alone)]
@@ -51,8 +55,8 @@ def compose(
                     image = call(own, image, **constants.get(call.name, {}))
         return image
 
-    if train_images is not None:  # a size that does not fit is an error here, before any step
-        jax.eval_shape(one, jax.random.key(0), jnp.zeros(train_images.shape[1:]))
+    if image_shape is not None:
+        jax.eval_shape(one, jax.random.key(0), jnp.zeros(image_shape))
 
     def batch(step_key: jax.Array, ids: jax.Array, images: jax.Array, labels: jax.Array):
         if not parsed:
@@ -66,6 +70,11 @@ def compose(
         return images, Mixed(labels, jnp.roll(labels, 1, 0), share)
 
     return batch
+
+
+def uses(calls: Sequence[str], name: str) -> bool:
+    """Whether a transform of this name is among them."""
+    return any(parse(call).name == name for call in calls)
 
 
 def check_mixing(parsed: Sequence[Call], task: Task | None) -> None:
