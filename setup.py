@@ -22,6 +22,7 @@ setup(
         "absl-py>=2.1",
         "clu>=0.0.12",
         "dm-pix>=0.4.5",
+        "filelock>=3.15",
         "flax>=0.12",
         "grain>=0.2.12",
         "jax>=0.10",

@@ -19,6 +19,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cnn_jax.allocator import keep_memory
+from cnn_jax.compiled import keep_compiled
 from cnn_jax.errors import UserError, nearest
 
 INTERRUPTED = 130
@@ -52,6 +53,7 @@ def guard(
             if len(argv) > 1 + operands:
                 extra = argv[1 + operands]
                 raise UserError(f"unexpected argument {extra!r}: options begin with --")
+            keep_compiled()
             return main(argv)
         except UserError as error:
             return fail(str(error))

@@ -18,6 +18,7 @@ from configs.base import base
 
 # Runs of the same config share their programs: most of a tiny run is compilation.
 CACHE = os.environ.setdefault("CNN_JAX_TEST_CACHE", tempfile.mkdtemp(prefix="cnn_jax_test_cache_"))
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE  # for programs that tests start
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -36,7 +36,8 @@ BELOW = {
         *("programs", "step", "transfer"),
     },
     "allocator": set(),
-    "cli": {"allocator"},
+    "compiled": set(),
+    "cli": {"allocator", "compiled"},
     "transfer": {"checkpoint", "data", "models", "parallel", "state"},
     "analysis": {"ops"},
 }

@@ -1,0 +1,43 @@
+"""Compiled programs are kept on disk, so that a second start of a net does not compile it again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+FOLDER = "~/.cache/cnn_jax/compiled"
+LARGEST = 2 << 30  # bytes; what was used longest ago goes first
+
+
+def keep_compiled() -> None:
+    """Tells JAX to keep programs in `FOLDER`, unless JAX_COMPILATION_CACHE_DIR names another.
+
+    Each kind of processor has a folder of its own, because programs are compiled for what it can
+    do and homes are shared. Where nothing can be written, nothing is kept.
+    """
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = Path(FOLDER).expanduser() / processor_kind()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_max_size", LARGEST)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def processor_kind() -> str:
+    """A name for the instructions that this processor has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    told = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
+    kind = "\n".join([platform.machine(), platform.processor(), *sorted(set(told))])
+    return f"{platform.machine()}-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
