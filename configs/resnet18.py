@@ -25,6 +25,7 @@ OPTIONS = {
     "stem": str,
     "pooling": str,
     "dropout": float,
+    "scan": bool,
 }
 SIZES = {IMAGENET: 224, "fashion_mnist": 96}
 

@@ -28,6 +28,7 @@ def get_config(dataset: str = "digits") -> ConfigDict:
             zero_init=bool,
             pooling=str,
             dropout=float,
+            scan=bool,
         )
     )
     if dataset == "cifar10":

@@ -17,7 +17,15 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet50_v2", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "resnet50_v2"
     config.model.update(
-        options(stride_in=str, attention=str, norm=str, activation=str, pooling=str, dropout=float)
+        options(
+            stride_in=str,
+            attention=str,
+            norm=str,
+            activation=str,
+            pooling=str,
+            dropout=float,
+            scan=bool,
+        )
     )
 
     if dataset == IMAGENET:

@@ -23,7 +23,8 @@ Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` 
 scale starts at zero, so that every block starts as the identity: Goyal et al. 2017, sec. 5.1),
 `groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (senet.py, cbam.py),
 `depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"` (stride 1, no pooling, for
-images of 32 pixels), `pooling`. Four names are options of resnet50, stride and all:
+images of 32 pixels), `pooling`. `scan=True` is no deviation: a stage's blocks but the first are one
+compiled loop (scan.py). Four names are options of resnet50, stride and all:
 
     resnet50_gelu  25,557,032      resnet50_depthwise  14,273,768
     resnet50_cbam  28,089,624      resnet50_modified (all three)  16,806,360
@@ -59,6 +60,7 @@ from cnn_jax.models.layers import (
     stage,
 )
 from cnn_jax.models.registry import Net
+from cnn_jax.models.scan import in_a_row
 
 Shortcut = Literal["none", "A", "B", "C"]
 StrideIn = Literal["1x1", "3x3"]
@@ -160,6 +162,7 @@ class ResNet(nn.Module):
     stem: Literal["7x7", "3x3"] = "7x7"
     pooling: Pooling = "avg"
     dropout: float = 0.0
+    scan: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -187,24 +190,21 @@ class ResNet(nn.Module):
             x = unit(images, 64, 3, name="conv1", activation=self.activation)
         counts, bottlenecks = STAGES[self.depth]
         for level, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
-            for i in range(count):
-                stride = 2 if level > 0 and i == 0 else 1
-                name = f"layer{level + 1}_{i}"
-                if bottlenecks:
-                    width = self.bottleneck_width * 2**level
-                    groups = width if self.depthwise else self.groups
-                    block = Bottleneck(
-                        256 * 2**level,
-                        stride,
-                        width=width,
-                        groups=groups,
-                        stride_in=self.stride_in,
-                        name=name,
-                        **shared,
-                    )
-                else:
-                    block = BasicBlock(64 * 2**level, stride, name=name, **shared)
-                x = block(x)
+            if bottlenecks:
+                width = self.bottleneck_width * 2**level
+                block = functools.partial(
+                    Bottleneck,
+                    256 * 2**level,
+                    width=width,
+                    groups=width if self.depthwise else self.groups,
+                    stride_in=self.stride_in,
+                    **shared,
+                )
+            else:
+                block = functools.partial(BasicBlock, 64 * 2**level, **shared)
+            first, *others = (f"layer{level + 1}_{i}" for i in range(count))
+            x = block(stride=2 if level else 1, name=first)(x)
+            x = in_a_row(self, functools.partial(block, stride=1), others, x, self.scan)
         x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")

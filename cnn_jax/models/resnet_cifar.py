@@ -32,6 +32,7 @@ from cnn_jax.models.layers import (
 )
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import Attention, BasicBlock, Shortcut, attend
+from cnn_jax.models.scan import in_a_row
 
 
 class CifarResNet(nn.Module):
@@ -46,6 +47,7 @@ class CifarResNet(nn.Module):
     zero_init: bool = False
     pooling: Pooling = "avg"
     dropout: float = 0.0
+    scan: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -64,9 +66,10 @@ class CifarResNet(nn.Module):
         )
         x = unit(images, 16, 3, name="conv1", activation=self.activation)  # 32x32x16
         for level in range(3):  # 32x32x16, 16x16x32, 8x8x64
-            for i in range((self.depth - 2) // 6):
-                stride = 2 if level > 0 and i == 0 else 1
-                x = block(16 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+            first, *others = (f"layer{level + 1}_{i}" for i in range((self.depth - 2) // 6))
+            x = block(16 * 2**level, 2 if level else 1, name=first)(x)
+            same = functools.partial(block, 16 * 2**level, 1)
+            x = in_a_row(self, same, others, x, self.scan)
         x = stage(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")

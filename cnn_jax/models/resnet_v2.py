@@ -43,6 +43,7 @@ from cnn_jax.models.layers import (
 )
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import STAGES, Attention, StrideIn, attend
+from cnn_jax.models.scan import in_a_row
 
 
 class PreActivationBottleneck(nn.Module):
@@ -80,6 +81,7 @@ class ResNetV2(nn.Module):
     activation: Activation = "relu"
     pooling: Pooling = "avg"
     dropout: float = 0.0
+    scan: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -103,9 +105,11 @@ class ResNetV2(nn.Module):
         x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
         x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         for level, count in enumerate(STAGES[self.depth][0]):
-            for i in range(count):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
-                stride = 2 if level > 0 and i == 0 else 1
-                x = block(256 * 2**level, stride, name=f"layer{level + 1}_{i}")(x)
+            # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
+            first, *others = (f"layer{level + 1}_{i}" for i in range(count))
+            x = block(256 * 2**level, 2 if level else 1, name=first)(x)
+            same = functools.partial(block, 256 * 2**level, 1)
+            x = in_a_row(self, same, others, x, self.scan)
         x = stage(self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm")))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")

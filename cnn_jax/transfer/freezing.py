@@ -172,6 +172,11 @@ def make_plan(
             )
         starts |= dict.fromkeys(outline.matching("unfreeze", pattern), step_at(epoch))
     phases = [phase_at(step, starts, outline, config.freeze_norm) for step in steps_of(starts)]
+    if getattr(model, "scan", False) and any(phase.norms for phase in phases):
+        raise UserError(
+            "freeze_norm='freeze_all' holds single BatchNorms still, and model.scan=True makes one "
+            "loop of their blocks: set model.scan=False"
+        )
     if phases[0].params >= set(outline.params):
         raise UserError(
             f"freeze={config.freeze!r}, unfreeze={config.unfreeze!r} leaves nothing to train at "

@@ -249,6 +249,15 @@ def test_bad_plans(tiny, changes, wanted):
         plan_of(tiny, **changes)
 
 
+def test_one_loop_of_blocks_has_no_single_norms_to_hold_still(tiny):
+    tiny.freeze = ("layer1",)
+    net = models.create("resnet20_cifar", scan=True)
+    with pytest.raises(UserError, match="set model.scan=False"):
+        make_plan(tiny, net, (8, 8, 3), round)
+    tiny.freeze_norm = "freeze_affine"
+    assert make_plan(tiny, net, (8, 8, 3), round).phases[0].params
+
+
 def test_norms_alone_can_be_trained(tiny):
     plan = plan_of(tiny, freeze=("*",), freeze_norm="train")
     assert all("norm" not in path for path in plan.never.params)

@@ -1,0 +1,64 @@
+"""Blocks in one loop compute what blocks one by one compute, with the same variables."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.state import init_variables
+
+SHAPE = (16, 16, 3)
+
+
+def outcome(name, variables, images, **options):
+    """(logits, new statistics, gradients) of a step of training."""
+    net = models.create(name, num_classes=3, **options)
+
+    def value(params):
+        tree = {"params": params, "batch_stats": variables["batch_stats"]}
+        out, changed = net.apply(tree, images, train=True, mutable=["batch_stats"])
+        return jnp.sin(out.logits).sum(), (out.logits, changed)
+
+    gradients, (logits, changed) = jax.jit(jax.grad(value, has_aux=True))(variables["params"])
+    return logits, changed, gradients
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet20_cifar", {}),
+        pytest.param(
+            "resnet20_cifar",
+            {"attention": "se", "norm": "group", "shortcut": "B"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("resnet34", {"shortcut": "C"}, marks=pytest.mark.slow),
+        pytest.param("resnet50_v2", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_equals_the_blocks_one_by_one(name, options):
+    images = jnp.asarray(np.random.RandomState(0).randn(4, *SHAPE), jnp.float32)
+    loop = models.create(name, num_classes=3, scan=True, **options)
+    variables = init_variables(loop, 0, SHAPE)
+    one_by_one = models.create(name, num_classes=3, **options)
+    expected = init_variables(one_by_one, 0, SHAPE)
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+    found = outcome(name, variables, images, scan=True, **options)
+    wanted = outcome(name, variables, images, **options)
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), found, wanted)
+    still = loop.apply(variables, images).logits
+    np.testing.assert_allclose(still, one_by_one.apply(variables, images).logits, atol=1e-5)
+
+
+def test_the_program_is_as_long_for_many_blocks_as_for_few():
+    def length(name):
+        net = models.create(name, scan=True)
+        variables = jax.eval_shape(lambda: init_variables(net, 0, SHAPE))
+        images = jax.ShapeDtypeStruct((1, *SHAPE), jnp.float32)
+        jaxpr = jax.make_jaxpr(lambda v, x: net.apply(v, x).logits)(variables, images)
+        convolving = ("conv_general_dilated", "scan")
+        return sum(equation.primitive.name in convolving for equation in jaxpr.eqns)
+
+    assert length("resnet20_cifar") == length("resnet32_cifar")
