@@ -252,7 +252,7 @@ def test_bad_plans(tiny, changes, wanted):
 def test_one_loop_of_blocks_has_no_single_norms_to_hold_still(tiny):
     tiny.freeze = ("layer1",)
     net = models.create("resnet20_cifar", scan=True)
-    with pytest.raises(UserError, match="set model.scan=False"):
+    with pytest.raises(UserError, match=r"set model\.scan=False"):
         make_plan(tiny, net, (8, 8, 3), round)
     tiny.freeze_norm = "freeze_affine"
     assert make_plan(tiny, net, (8, 8, 3), round).phases[0].params
