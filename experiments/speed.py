@@ -1,0 +1,269 @@
+"""Claim: on a processor this project trains and infers as fast as PyTorch in its best mode, nets
+with LRN faster, depthwise and grouped ones nearly so; its loop costs 3 % of the step at most.
+
+    python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop]
+
+Without --inference or --loop it measures training. The goals are those of `speed_cases.py`. The
+sides take turns, round by round, each in a process of its own, so that they are warm and never run
+at the same time: float32, Adam, one batch that stays in memory, losses of auxiliary heads included;
+both sides' parameters and multiply-adds must be the same numbers. A goal must be held by the wall
+and by CPU second (on an accelerator by the wall), against the best of PyTorch's modes by that
+clock. --cores=1 pins all sides to one core: on a machine shared with others, the one to trust.
+
+Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
+start of the process to the end of its imports, "compile" the first step without the time of a
+second (PyTorch's with its cache as it is), "memory" the peak of the process, "limit" the share of
+the speed of a matrix product and a copy measured here: see `speed_table.bound`.
+
+Writes results.json, table.md and speed.png to --out. Ends with status 1 where a goal is missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from cnn_jax import cli
+from cnn_jax.analysis import tables
+from cnn_jax.errors import UserError, unknown
+from experiments import speed_cases, speed_plot, speed_table
+from experiments.machine import in_words
+from experiments.speed_cases import Case
+from experiments.worker import Worker, WorkerError
+
+OURS, THEIRS = "experiments.speed_worker", "experiments.torch_worker"
+MODES = {  # of PyTorch: name -> what its worker is told
+    "eager": {"compiled": False, "channels_last": False},
+    "eager channels_last": {"compiled": False, "channels_last": True},
+    "compiled": {"compiled": True, "channels_last": False},
+    "compiled channels_last": {"compiled": True, "channels_last": True},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One of those that take turns: how its worker is started and told what to prepare."""
+
+    start: tuple[str, ...]  # module and its words
+    arguments: dict[str, Any]
+    python: str = sys.executable
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    may_fail: bool = False  # in preparing: it is then recorded and left out
+
+    def worker(self) -> Worker:
+        return Worker(*self.start, python=self.python, environment=self.environment)
+
+
+def main(argv: Sequence[str]) -> int:
+    del argv
+    if CORES.value:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
+    with our_side("train").worker() as worker:
+        machine = worker.call("machine")
+        on_cpu = machine["backend"] == "cpu"
+        chosen = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
+        limits = {kind: worker.call("limits", dtype=kind) for kind in {c.dtype for c in chosen}}
+    machine["cores_used"] = len(os.sched_getaffinity(0))
+    plans: dict[str, list[tuple[Case, dict[str, Side]]]] = {}
+    theirs = torch_sides(on_cpu) if AGAINST.value else {}
+    if LOOP.value:
+        sides = {"loop": our_side("loop"), "bare step": our_side("train")}
+        plans["loop"] = [(c, sides) for c in named(chosen, ("lenet5", "resnet50"))]
+    if INFERENCE.value:
+        plans["inference"] = [(c, both("infer", theirs)) for c in inference_cases(chosen)]
+    if not plans:
+        plans["training"] = [(c, both("train", theirs)) for c in chosen]
+
+    clocks = ("wall", "cpu") if on_cpu else ("wall",)
+    sections = {}
+    for name, plan in plans.items():
+        rows = []
+        for case, sides in progress(plan, name):
+            row = measure(case, sides)
+            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
+            rows.append(speed_table.judge(row, limits[case.dtype], clocks))
+        sections[name] = {"machine": machine, "limits": limits, "rows": rows}
+    for name, section in sections.items():
+        print(f"\n{name}: {in_words(machine)}; {machine['cores_used']} used")
+        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
+    write(sections, Path(OUT.value))
+    missed = [row for s in sections.values() for row in s["rows"] if row["held"] is False]
+    judged = [row for s in sections.values() for row in s["rows"] if row["held"] is not None]
+    if judged:
+        print(f"\nthe claim {'fails' if missed else 'holds'}: {len(missed)} goals missed")
+    return 1 if missed else 0
+
+
+def choose(cases: Sequence[Case]) -> list[Case]:
+    """Those that --model names, or all that have a goal."""
+    if not MODEL.value:
+        return [case for case in cases if case.goal]
+    names = [case.name for case in cases]
+    for name in MODEL.value:
+        if name not in names:
+            raise unknown("--model", name, names)
+    return named(cases, MODEL.value)
+
+
+def named(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    return [case for case in cases if case.name in names]
+
+
+def inference_cases(cases: Sequence[Case]) -> list[Case]:
+    batches = speed_cases.INFERENCE_BATCHES
+    return [dataclasses.replace(case, batch=batch) for case in cases for batch in batches]
+
+
+def goal_of(section: str, case: Case) -> float:
+    goals = {"inference": speed_cases.INFERENCE_GOAL, "loop": speed_cases.LOOP_GOAL}
+    return goals.get(section, case.goal)
+
+
+def our_side(task: str) -> Side:
+    memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # leaves room on a GPU for the others
+    return Side((OURS,), {"task": task}, environment=memory)
+
+
+def both(task: str, theirs: dict[str, Side]) -> dict[str, Side]:
+    others = {
+        name: dataclasses.replace(side, arguments={**side.arguments, "task": task})
+        for name, side in theirs.items()
+    }
+    return {"cnn_jax": our_side(task), **others}
+
+
+def torch_sides(on_cpu: bool) -> dict[str, Side]:
+    """PyTorch's modes, by the interpreter that has it."""
+    for mode in TORCH_MODES.value:
+        if mode not in MODES:
+            raise unknown("--torch_modes", mode, MODES)
+    python = TORCH_PYTHON.value or sys.executable
+    if not TORCH_PYTHON.value and importlib.util.find_spec("torch") is None:
+        raise UserError(
+            "--against=torch needs PyTorch: pip install -e '.[torch]', or name an interpreter "
+            "that has it by --torch_python"
+        )
+    start = (THEIRS, os.path.abspath(TORCH_SETUP.value)) if TORCH_SETUP.value else (THEIRS,)
+    side = Side(start, {}, python, may_fail=True)
+    if on_cpu:
+        side = dataclasses.replace(side, environment={"OMP_WAIT_POLICY": waiting(side)})
+    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in TORCH_MODES.value}
+
+
+def waiting(side: Side) -> str:
+    """How PyTorch's threads should wait for each other here, as the environment calls it.
+
+    By default they spin, which is the faster on an idle machine, and several times slower where
+    others use the cores too: whichever trains LeNet-5 the faster is taken.
+    """
+    sides = {
+        policy: dataclasses.replace(
+            side,
+            environment={"OMP_WAIT_POLICY": policy},
+            arguments={**MODES["eager"], "task": "train"},
+        )
+        for policy in ("ACTIVE", "PASSIVE")
+    }
+    try:
+        found = measure(speed_cases.ON_CPU[0], sides)["sides"]
+    except (OSError, WorkerError) as error:
+        raise UserError(f"--against=torch: {side.python} cannot run it: {error}") from error
+    return min(found, key=lambda policy: speed_table.seconds(found[policy], "wall"))
+
+
+def measure(case: Case, sides: dict[str, Side]) -> dict[str, Any]:
+    """All rounds of one case, the sides in turns."""
+    found: dict[str, dict[str, Any]] = {}
+    workers: dict[str, Worker] = {}
+    with contextlib.ExitStack() as stack:
+        for name, side in sides.items():
+            worker = stack.enter_context(side.worker())
+            given = {"case": dataclasses.asdict(case), **side.arguments}
+            try:
+                found[name] = worker.call("prepare", **given)
+            except WorkerError as error:
+                if not side.may_fail:
+                    raise
+                found[name] = {"failed": str(error)}
+                worker.close()
+                continue
+            found[name]["start_seconds"] = worker.start_seconds
+            found[name] |= {"steps": pace(worker), "rounds": []}
+            workers[name] = worker
+        for _ in range(ROUNDS.value):
+            for name, worker in workers.items():
+                found[name]["rounds"].append(worker.call("round", steps=found[name]["steps"]))
+        for name, worker in workers.items():
+            found[name]["peak_bytes"] = worker.call("memory")
+    if len(sides) > 1 and len(workers) < 2:
+        raise UserError(f"{case.name}: nothing to compare with: {list(found.values())[-1]}")
+    facts = {name: found[name] for name in workers}
+    net = {}
+    for key in ("parameters", "multiply_adds", "activation_bytes"):
+        values = {name: side.pop(key) for name, side in facts.items() if key in side}
+        if len(set(values.values())) > 1:
+            raise RuntimeError(f"{case.name}: not the same net: {key} are {values}")
+        net[key] = next(iter(values.values()), 0)
+    task = next(iter(sides.values())).arguments["task"]
+    return {"case": dataclasses.asdict(case), "task": task, **net, "sides": found}
+
+
+def pace(worker: Worker) -> int:
+    """How many steps make a round of --seconds; makes it once, unmeasured."""
+    once, _ = worker.call("round", steps=1)
+    steps = max(1, round(SECONDS.value / once))
+    once, _ = worker.call("round", steps=steps)
+    return max(1, round(steps * SECONDS.value / once))
+
+
+def progress(plan: list[tuple[Case, Any]], name: str) -> Iterator[tuple[Case, Any]]:
+    """The plan, with a bar on a terminal."""
+    with tqdm(plan, unit="net", disable=None) as bar:
+        for case, sides in bar:
+            bar.set_description(f"{name}: {case.label}")
+            yield case, sides
+
+
+def write(sections: dict[str, Any], out: Path) -> None:
+    """Sections take the place of older ones of their name; table and picture are of all."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "results.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    sections = before | sections
+    path.write_text(json.dumps(sections, indent=1) + "\n")
+    text = ""
+    for name, section in sections.items():
+        text += f"## {name}\n\n{in_words(section['machine'])}; "
+        text += f"{section['machine']['cores_used']} used; " + "; ".join(
+            f"{kind}: matrix product {limit['flops'] / 1e9:,.0f} GFLOP/s, "
+            f"copy {limit['bytes'] / 1e9:,.1f} GB/s"
+            for kind, limit in section["limits"].items()
+        )
+        text += f"\n\n{speed_table.markdown([speed_table.cells(r) for r in section['rows']])}\n"
+    (out / "table.md").write_text(text)
+    speed_plot.draw_ratios(sections, out / "speed.png")
+
+
+if __name__ == "__main__":  # flags only here, so that experiments can be imported
+    MODEL = flags.DEFINE_list("model", [], "Names of speed_cases.py; none: all that have a goal.")
+    AGAINST = flags.DEFINE_enum("against", "", ["", "torch"], "Another framework.")
+    INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
+    LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
+    ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each side.", lower_bound=2)
+    SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)
+    CORES = flags.DEFINE_integer("cores", 0, "How many to use; 0: all.", lower_bound=0)
+    TORCH_MODES = flags.DEFINE_list("torch_modes", list(MODES), "Of PyTorch.")
+    TORCH_PYTHON = flags.DEFINE_string("torch_python", "", "An interpreter that has PyTorch.")
+    TORCH_SETUP = flags.DEFINE_string("torch_setup", "", "A program that it must run first.")
+    OUT = flags.DEFINE_string("out", "experiments/results/speed", "Where the results go.")
+    cli.run(main)
