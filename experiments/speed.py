@@ -26,7 +26,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ MODES = {  # of PyTorch: name -> what its worker is told
     "compiled": {"compiled": True, "channels_last": False},
     "compiled channels_last": {"compiled": True, "channels_last": True},
 }
+LOOP_CASES = ("lenet5", "resnet50")
+CPU_MODES = ("eager", "eager channels_last", "compiled")  # compiling chooses layouts of its own
+GPU_MODES = ("eager channels_last", "compiled channels_last")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,31 +71,22 @@ def main(argv: Sequence[str]) -> int:
     del argv
     if CORES.value:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
-    with our_side("train").worker() as worker:
-        machine = worker.call("machine")
+    with our_side("train").worker() as gauge:
+        machine = gauge.call("machine") | {"cores_used": len(os.sched_getaffinity(0))}
         on_cpu = machine["backend"] == "cpu"
         chosen = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
-        limits = {kind: worker.call("limits", dtype=kind) for kind in {c.dtype for c in chosen}}
-    machine["cores_used"] = len(os.sched_getaffinity(0))
-    plans: dict[str, list[tuple[Case, dict[str, Side]]]] = {}
-    theirs = torch_sides(on_cpu) if AGAINST.value else {}
-    if LOOP.value:
-        sides = {"loop": our_side("loop"), "bare step": our_side("train")}
-        plans["loop"] = [(c, sides) for c in named(chosen, ("lenet5", "resnet50"))]
-    if INFERENCE.value:
-        plans["inference"] = [(c, both("infer", theirs)) for c in inference_cases(chosen)]
-    if not plans:
-        plans["training"] = [(c, both("train", theirs)) for c in chosen]
-
+        theirs = torch_sides(on_cpu) if AGAINST.value else {}
+        plans = make_plans(chosen, theirs)
+        found, limits = run(plans, gauge)
     clocks = ("wall", "cpu") if on_cpu else ("wall",)
-    sections = {}
-    for name, plan in plans.items():
-        rows = []
-        for case, sides in progress(plan, name):
-            row = measure(case, sides)
-            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
-            rows.append(speed_table.judge(row, limits[case.dtype], clocks))
-        sections[name] = {"machine": machine, "limits": limits, "rows": rows}
+    sections = {
+        name: {
+            "machine": machine,
+            "limits": limits,
+            "rows": [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows],
+        }
+        for name, rows in found.items()
+    }
     for name, section in sections.items():
         print(f"\n{name}: {in_words(machine)}; {machine['cores_used']} used")
         tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
@@ -104,6 +98,36 @@ def main(argv: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
+Plan = list[tuple[Case, dict[str, Side]]]
+
+
+def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan]:
+    """Section of the results -> what takes turns in each of its rows."""
+    plans: dict[str, Plan] = {}
+    if LOOP.value:
+        sides = {"loop": our_side("loop"), "bare step": our_side("train")}
+        plans["loop"] = [(case, sides) for case in cases if case.name in LOOP_CASES]
+    if INFERENCE.value:
+        plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
+    return plans or {"training": [(case, both("train", theirs)) for case in cases]}
+
+
+def run(plans: dict[str, Plan], gauge: Worker) -> tuple[dict[str, list], dict[str, dict]]:
+    """The rows of each section; the machine's limits by type, the best of many tries."""
+    rows: dict[str, list] = {name: [] for name in plans}
+    limits: dict[str, dict[str, float]] = {}
+    todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
+    with tqdm(todo, unit="net", disable=None) as bar:
+        for name, case, sides in bar:
+            bar.set_description(f"{name}: {case.label}")
+            row = measure(case, sides, bar.set_postfix_str)
+            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
+            rows[name].append(row)
+            now, best = gauge.call("limits", dtype=case.dtype), limits.setdefault(case.dtype, {})
+            best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
+    return rows, limits
+
+
 def choose(cases: Sequence[Case]) -> list[Case]:
     """Those that --model names, or all that have a goal."""
     if not MODEL.value:
@@ -112,11 +136,7 @@ def choose(cases: Sequence[Case]) -> list[Case]:
     for name in MODEL.value:
         if name not in names:
             raise unknown("--model", name, names)
-    return named(cases, MODEL.value)
-
-
-def named(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
-    return [case for case in cases if case.name in names]
+    return [case for case in cases if case.name in MODEL.value]
 
 
 def inference_cases(cases: Sequence[Case]) -> list[Case]:
@@ -144,7 +164,8 @@ def both(task: str, theirs: dict[str, Side]) -> dict[str, Side]:
 
 def torch_sides(on_cpu: bool) -> dict[str, Side]:
     """PyTorch's modes, by the interpreter that has it."""
-    for mode in TORCH_MODES.value:
+    modes = TORCH_MODES.value or (CPU_MODES if on_cpu else GPU_MODES)
+    for mode in modes:
         if mode not in MODES:
             raise unknown("--torch_modes", mode, MODES)
     python = TORCH_PYTHON.value or sys.executable
@@ -157,7 +178,7 @@ def torch_sides(on_cpu: bool) -> dict[str, Side]:
     side = Side(start, {}, python, may_fail=True)
     if on_cpu:
         side = dataclasses.replace(side, environment={"OMP_WAIT_POLICY": waiting(side)})
-    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in TORCH_MODES.value}
+    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in modes}
 
 
 def waiting(side: Side) -> str:
@@ -181,12 +202,19 @@ def waiting(side: Side) -> str:
     return min(found, key=lambda policy: speed_table.seconds(found[policy], "wall"))
 
 
-def measure(case: Case, sides: dict[str, Side]) -> dict[str, Any]:
-    """All rounds of one case, the sides in turns."""
+def silent(_: str) -> None:
+    pass
+
+
+def measure(
+    case: Case, sides: dict[str, Side], say: Callable[[str], None] = silent
+) -> dict[str, Any]:
+    """All rounds of one case, the sides in turns; `say` hears how far it is."""
     found: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
     with contextlib.ExitStack() as stack:
         for name, side in sides.items():
+            say(f"{name} prepares")
             worker = stack.enter_context(side.worker())
             given = {"case": dataclasses.asdict(case), **side.arguments}
             try:
@@ -200,7 +228,8 @@ def measure(case: Case, sides: dict[str, Side]) -> dict[str, Any]:
             found[name]["start_seconds"] = worker.start_seconds
             found[name] |= {"steps": pace(worker), "rounds": []}
             workers[name] = worker
-        for _ in range(ROUNDS.value):
+        for turn in range(ROUNDS.value):
+            say(f"round {turn + 1} of {ROUNDS.value}")
             for name, worker in workers.items():
                 found[name]["rounds"].append(worker.call("round", steps=found[name]["steps"]))
         for name, worker in workers.items():
@@ -224,14 +253,6 @@ def pace(worker: Worker) -> int:
     steps = max(1, round(SECONDS.value / once))
     once, _ = worker.call("round", steps=steps)
     return max(1, round(steps * SECONDS.value / once))
-
-
-def progress(plan: list[tuple[Case, Any]], name: str) -> Iterator[tuple[Case, Any]]:
-    """The plan, with a bar on a terminal."""
-    with tqdm(plan, unit="net", disable=None) as bar:
-        for case, sides in bar:
-            bar.set_description(f"{name}: {case.label}")
-            yield case, sides
 
 
 def write(sections: dict[str, Any], out: Path) -> None:
@@ -259,10 +280,10 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch"], "Another framework.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
-    ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each side.", lower_bound=2)
+    ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=2)
     SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)
     CORES = flags.DEFINE_integer("cores", 0, "How many to use; 0: all.", lower_bound=0)
-    TORCH_MODES = flags.DEFINE_list("torch_modes", list(MODES), "Of PyTorch.")
+    TORCH_MODES = flags.DEFINE_list("torch_modes", [], f"Of {', '.join(MODES)}.")
     TORCH_PYTHON = flags.DEFINE_string("torch_python", "", "An interpreter that has PyTorch.")
     TORCH_SETUP = flags.DEFINE_string("torch_setup", "", "A program that it must run first.")
     OUT = flags.DEFINE_string("out", "experiments/results/speed", "Where the results go.")
