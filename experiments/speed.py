@@ -1,9 +1,9 @@
 """Claim: on a processor this project trains and infers as fast as PyTorch in its best mode, nets
 with LRN faster, depthwise and grouped ones nearly so; its loop costs 3 % of the step at most.
 
-    python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop]
+    python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
 
-Without --inference or --loop it measures training. The goals are those of `speed_cases.py`. The
+It measures training where no other is asked for. The goals are those of `speed_cases.py`. The
 sides take turns, round by round, each in a process of its own, so that they are warm and never run
 at the same time: float32, Adam, one batch that stays in memory, losses of auxiliary heads included;
 both sides' parameters and multiply-adds must be the same numbers. A goal must be held by the wall
@@ -15,18 +15,18 @@ start of the process to the end of its imports, "compile" the first step without
 second (PyTorch's with its cache as it is), "memory" the peak of the process, "limit" the share of
 the speed of a matrix product and a copy measured here: see `speed_table.bound`.
 
-Writes results.json, table.md and speed.png to --out. Ends with status 1 where a goal is missed.
+Writes results.json, table.md and speed.png to --out; --growth (`speed_growth.py`) writes
+growth.json and growth.png. Ends with status 1 where a goal is missed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,13 @@ from tqdm import tqdm
 from cnn_jax import cli
 from cnn_jax.analysis import tables
 from cnn_jax.errors import UserError, unknown
-from experiments import speed_cases, speed_plot, speed_table
+from experiments import speed_cases, speed_growth, speed_plot, speed_table
 from experiments.machine import in_words
 from experiments.speed_cases import Case
+from experiments.turns import Pace, Side, measure, our_side
 from experiments.worker import Worker, WorkerError
 
-OURS, THEIRS = "experiments.speed_worker", "experiments.torch_worker"
+THEIRS = "experiments.torch_worker"
 MODES = {  # of PyTorch: name -> what its worker is told
     "eager": {"compiled": False, "channels_last": False},
     "eager channels_last": {"compiled": False, "channels_last": True},
@@ -49,37 +50,41 @@ MODES = {  # of PyTorch: name -> what its worker is told
     "compiled channels_last": {"compiled": True, "channels_last": True},
 }
 LOOP_CASES = ("lenet5", "resnet50")
+LOOP_BATCHES = 64  # an epoch
 CPU_MODES = ("eager", "eager channels_last", "compiled")  # compiling chooses layouts of its own
 GPU_MODES = ("eager channels_last", "compiled channels_last")
-
-
-@dataclasses.dataclass(frozen=True)
-class Side:
-    """One of those that take turns: how its worker is started and told what to prepare."""
-
-    start: tuple[str, ...]  # module and its words
-    arguments: dict[str, Any]
-    python: str = sys.executable
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    may_fail: bool = False  # in preparing: it is then recorded and left out
-
-    def worker(self) -> Worker:
-        return Worker(*self.start, python=self.python, environment=self.environment)
 
 
 def main(argv: Sequence[str]) -> int:
     del argv
     if CORES.value:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
+    if GROWTH.value:
+        speed_growth.grow(DEEPEST.value, Path(OUT.value))
+    if GROWTH.value and not (INFERENCE.value or LOOP.value):
+        return 0
+    sections = compare()
+    write(sections, Path(OUT.value))
+    for name, section in sections.items():
+        print(f"\n{name}: {heading(section)}")
+        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
+    held = [row["held"] for section in sections.values() for row in section["rows"]]
+    missed = held.count(False)
+    if missed + held.count(True):
+        print(f"\nthe claim {'fails' if missed else 'holds'}: {missed} goals missed")
+    return 1 if missed else 0
+
+
+def compare() -> dict[str, dict[str, Any]]:
+    """The sections of the results that the flags ask for."""
     with our_side("train").worker() as gauge:
         machine = gauge.call("machine") | {"cores_used": len(os.sched_getaffinity(0))}
         on_cpu = machine["backend"] == "cpu"
-        chosen = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
-        theirs = torch_sides(on_cpu) if AGAINST.value else {}
-        plans = make_plans(chosen, theirs)
+        cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
+        plans = make_plans(cases, torch_sides(on_cpu) if AGAINST.value else {})
         found, limits = run(plans, gauge)
     clocks = ("wall", "cpu") if on_cpu else ("wall",)
-    sections = {
+    return {
         name: {
             "machine": machine,
             "limits": limits,
@@ -87,15 +92,15 @@ def main(argv: Sequence[str]) -> int:
         }
         for name, rows in found.items()
     }
-    for name, section in sections.items():
-        print(f"\n{name}: {in_words(machine)}; {machine['cores_used']} used")
-        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
-    write(sections, Path(OUT.value))
-    missed = [row for s in sections.values() for row in s["rows"] if row["held"] is False]
-    judged = [row for s in sections.values() for row in s["rows"] if row["held"] is not None]
-    if judged:
-        print(f"\nthe claim {'fails' if missed else 'holds'}: {len(missed)} goals missed")
-    return 1 if missed else 0
+
+
+def heading(section: dict[str, Any]) -> str:
+    """The machine and what it can do."""
+    found = [f"{in_words(section['machine'])}; {section['machine']['cores_used']} used"]
+    for kind, limit in section["limits"].items():
+        product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
+        found.append(f"{kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s")
+    return "; ".join(found)
 
 
 Plan = list[tuple[Case, dict[str, Side]]]
@@ -105,8 +110,7 @@ def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan
     """Section of the results -> what takes turns in each of its rows."""
     plans: dict[str, Plan] = {}
     if LOOP.value:
-        sides = {"loop": our_side("loop"), "bare step": our_side("train")}
-        plans["loop"] = [(case, sides) for case in cases if case.name in LOOP_CASES]
+        plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in LOOP_CASES]
     if INFERENCE.value:
         plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
     return plans or {"training": [(case, both("train", theirs)) for case in cases]}
@@ -120,12 +124,16 @@ def run(plans: dict[str, Plan], gauge: Worker) -> tuple[dict[str, list], dict[st
     with tqdm(todo, unit="net", disable=None) as bar:
         for name, case, sides in bar:
             bar.set_description(f"{name}: {case.label}")
-            row = measure(case, sides, bar.set_postfix_str)
+            row = measure(case, sides, pace(), bar.set_postfix_str)
             row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
             rows[name].append(row)
             now, best = gauge.call("limits", dtype=case.dtype), limits.setdefault(case.dtype, {})
             best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
     return rows, limits
+
+
+def pace() -> Pace:
+    return Pace(ROUNDS.value, SECONDS.value)
 
 
 def choose(cases: Sequence[Case]) -> list[Case]:
@@ -149,9 +157,10 @@ def goal_of(section: str, case: Case) -> float:
     return goals.get(section, case.goal)
 
 
-def our_side(task: str) -> Side:
-    memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # leaves room on a GPU for the others
-    return Side((OURS,), {"task": task}, environment=memory)
+def loop_sides(case: Case) -> dict[str, Side]:
+    """The loop goes through a set that lies in memory."""
+    examples = LOOP_BATCHES * case.batch
+    return {"loop": our_side("loop", examples=examples), "bare step": our_side("train")}
 
 
 def both(task: str, theirs: dict[str, Side]) -> dict[str, Side]:
@@ -196,63 +205,10 @@ def waiting(side: Side) -> str:
         for policy in ("ACTIVE", "PASSIVE")
     }
     try:
-        found = measure(speed_cases.ON_CPU[0], sides)["sides"]
+        found = measure(speed_cases.ON_CPU[0], sides, pace())["sides"]
     except (OSError, WorkerError) as error:
         raise UserError(f"--against=torch: {side.python} cannot run it: {error}") from error
     return min(found, key=lambda policy: speed_table.seconds(found[policy], "wall"))
-
-
-def silent(_: str) -> None:
-    pass
-
-
-def measure(
-    case: Case, sides: dict[str, Side], say: Callable[[str], None] = silent
-) -> dict[str, Any]:
-    """All rounds of one case, the sides in turns; `say` hears how far it is."""
-    found: dict[str, dict[str, Any]] = {}
-    workers: dict[str, Worker] = {}
-    with contextlib.ExitStack() as stack:
-        for name, side in sides.items():
-            say(f"{name} prepares")
-            worker = stack.enter_context(side.worker())
-            given = {"case": dataclasses.asdict(case), **side.arguments}
-            try:
-                found[name] = worker.call("prepare", **given)
-            except WorkerError as error:
-                if not side.may_fail:
-                    raise
-                found[name] = {"failed": str(error)}
-                worker.close()
-                continue
-            found[name]["start_seconds"] = worker.start_seconds
-            found[name] |= {"steps": pace(worker), "rounds": []}
-            workers[name] = worker
-        for turn in range(ROUNDS.value):
-            say(f"round {turn + 1} of {ROUNDS.value}")
-            for name, worker in workers.items():
-                found[name]["rounds"].append(worker.call("round", steps=found[name]["steps"]))
-        for name, worker in workers.items():
-            found[name]["peak_bytes"] = worker.call("memory")
-    if len(sides) > 1 and len(workers) < 2:
-        raise UserError(f"{case.name}: nothing to compare with: {list(found.values())[-1]}")
-    facts = {name: found[name] for name in workers}
-    net = {}
-    for key in ("parameters", "multiply_adds", "activation_bytes"):
-        values = {name: side.pop(key) for name, side in facts.items() if key in side}
-        if len(set(values.values())) > 1:
-            raise RuntimeError(f"{case.name}: not the same net: {key} are {values}")
-        net[key] = next(iter(values.values()), 0)
-    task = next(iter(sides.values())).arguments["task"]
-    return {"case": dataclasses.asdict(case), "task": task, **net, "sides": found}
-
-
-def pace(worker: Worker) -> int:
-    """How many steps make a round of --seconds; makes it once, unmeasured."""
-    once, _ = worker.call("round", steps=1)
-    steps = max(1, round(SECONDS.value / once))
-    once, _ = worker.call("round", steps=steps)
-    return max(1, round(steps * SECONDS.value / once))
 
 
 def write(sections: dict[str, Any], out: Path) -> None:
@@ -264,13 +220,8 @@ def write(sections: dict[str, Any], out: Path) -> None:
     path.write_text(json.dumps(sections, indent=1) + "\n")
     text = ""
     for name, section in sections.items():
-        text += f"## {name}\n\n{in_words(section['machine'])}; "
-        text += f"{section['machine']['cores_used']} used; " + "; ".join(
-            f"{kind}: matrix product {limit['flops'] / 1e9:,.0f} GFLOP/s, "
-            f"copy {limit['bytes'] / 1e9:,.1f} GB/s"
-            for kind, limit in section["limits"].items()
-        )
-        text += f"\n\n{speed_table.markdown([speed_table.cells(r) for r in section['rows']])}\n"
+        table = speed_table.markdown([speed_table.cells(row) for row in section["rows"]])
+        text += f"## {name}\n\n{heading(section)}\n\n{table}\n"
     (out / "table.md").write_text(text)
     speed_plot.draw_ratios(sections, out / "speed.png")
 
@@ -280,6 +231,8 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch"], "Another framework.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
+    GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")
+    DEEPEST = flags.DEFINE_bool("deepest", False, "--growth up to resnet1202_cifar.")
     ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=2)
     SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)
     CORES = flags.DEFINE_integer("cores", 0, "How many to use; 0: all.", lower_bound=0)

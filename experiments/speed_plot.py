@@ -8,6 +8,11 @@ from typing import Any
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
 NAMES = {"cpu": "by CPU second", "wall": "by the wall"}
 INK = "#333333"
+MEASURES = {  # of growth: title -> scale, and which figure is drawn by which clock
+    "ms an image": (1e3, {"wall": "seconds", "cpu": "cpu_seconds"}),
+    "peak memory, MB": (1e-6, {"wall": "peak_bytes"}),
+    "compilation, s": (1.0, {"wall": "compile_seconds"}),
+}
 
 
 def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
@@ -51,6 +56,35 @@ def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
         tidy(axes, f"{name}: speed against {'the bare step' if name == 'loop' else 'PyTorch'}")
         axes.legend(frameon=False, loc="lower right")
+    figure.savefig(out, dpi=150)
+    plt.close(figure)
+
+
+def draw_growth(axes_found: dict[str, list[dict[str, Any]]], out: Path) -> None:
+    """A column an axis; rows: time of an image, peak of memory, compilation."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns, rows = len(axes_found), list(MEASURES.items())
+    figure, panels = plt.subplots(
+        len(rows), columns, figsize=(3 * columns, 2.4 * len(rows)), sharex="col", squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for column, (name, points) in enumerate(axes_found.items()):
+        values = [point["value"] for point in points]
+        for row, (title, (scale, lines)) in enumerate(rows):
+            axes = panels[row, column]
+            for clock, key in lines.items():
+                heights = [scale * point[key] for point in points]
+                axes.plot(values, heights, "o-", ms=3, color=COLOURS[clock], label=NAMES[clock])
+            axes.set_ylim(bottom=0)
+            if values[-1] >= 16 * values[0]:
+                axes.set_xscale("log", base=2)
+            tidy(axes, title if column == 0 else "")
+        panels[-1, column].set_xlabel(name, color=INK)
+    panels[0, 0].legend(frameon=False, fontsize=8)
     figure.savefig(out, dpi=150)
     plt.close(figure)
 

@@ -47,11 +47,13 @@ class Worker:
         initialised = watch.read().seconds
         watch = Watch()
         self.steps(1)
-        first = watch.read().seconds
+        first, watch = watch.read().seconds, Watch()
+        self.steps(1)
+        second = watch.read().seconds
         summary = summarize(run.recipe.model, run.dataset.train.image_shape)
         return {
             "init_seconds": initialised,
-            "compile_seconds": max(0.0, first - self.steps(1).seconds),
+            "compile_seconds": max(0.0, first - second),
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "activation_bytes": summary.memory,
@@ -177,9 +179,9 @@ def loop_steps(run: Run) -> Steps:
     """The real loop over the set: feed, figures, log rows; no evaluation and no checkpoint."""
 
     def steps(count: int) -> Times:
-        clock = Clock(run.clock.examples, run.clock.batch_size, run.clock.epochs)
         total = WARM_STEPS + count + 1  # the last, which evaluates, is not reached
-        clock = dataclasses.replace(clock, epochs=total * clock.batch_size / clock.examples)
+        examples, batch_size = run.clock.examples, run.clock.batch_size
+        clock = Clock(examples, batch_size, total * batch_size / examples)
         config = run.config.copy_and_resolve_references()
         config.eval_every_epochs = 2 * clock.epochs
         config.log_every_steps = min(config.log_every_steps, count)  # once at least

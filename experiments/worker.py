@@ -7,6 +7,7 @@ runs beside a measurement is not of our making.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -89,7 +90,11 @@ class Worker:
             cwd=ROOT,
             env=os.environ | environment,
         )
-        self._answer()
+        try:
+            self._answer()
+        except WorkerError:
+            self.close()
+            raise
         self.start_seconds = watch.read().seconds
 
     def __enter__(self) -> Worker:
@@ -100,16 +105,15 @@ class Worker:
 
     def call(self, call: str, **arguments: Any) -> Any:
         """The value of one call; raises `WorkerError`."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has died: its answer says of what
             self.process.stdin.write(json.dumps({"call": call, "with": arguments}) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: reading its answer says of what
         return self._answer()
 
     def close(self) -> None:
         """Ends the process: by the end of its input, or by force where it does not heed that."""
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
