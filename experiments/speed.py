@@ -40,7 +40,7 @@ from experiments import speed_cases, speed_growth, speed_plot, speed_table
 from experiments.machine import in_words
 from experiments.speed_cases import Case
 from experiments.turns import Pace, Side, measure, our_side
-from experiments.worker import Worker, WorkerError
+from experiments.worker import Worker, WorkerError, cores
 
 THEIRS = "experiments.torch_worker"
 MODES = {  # of PyTorch: name -> what its worker is told
@@ -58,6 +58,8 @@ GPU_MODES = ("eager channels_last", "compiled channels_last")
 def main(argv: Sequence[str]) -> int:
     del argv
     if CORES.value:
+        if not hasattr(os, "sched_setaffinity"):
+            raise UserError(f"--cores={CORES.value}: this system pins no process; leave it out")
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
     if GROWTH.value:
         speed_growth.grow(DEEPEST.value, Path(OUT.value))
@@ -78,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
 def compare() -> dict[str, dict[str, Any]]:
     """The sections of the results that the flags ask for."""
     with our_side("train").worker() as gauge:
-        machine = gauge.call("machine") | {"cores_used": len(os.sched_getaffinity(0))}
+        machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
         cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
         plans = make_plans(cases, torch_sides(on_cpu) if AGAINST.value else {})
@@ -100,6 +102,8 @@ def heading(section: dict[str, Any]) -> str:
     for kind, limit in section["limits"].items():
         product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
         found.append(f"{kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s")
+    sides = [side for row in section["rows"] for side in row["sides"].values()]
+    found += sorted({f"PyTorch {side['version']}" for side in sides if "version" in side})
     return "; ".join(found)
 
 
@@ -110,7 +114,8 @@ def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan
     """Section of the results -> what takes turns in each of its rows."""
     plans: dict[str, Plan] = {}
     if LOOP.value:
-        plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in LOOP_CASES]
+        wanted = MODEL.value or LOOP_CASES
+        plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
     if INFERENCE.value:
         plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
     return plans or {"training": [(case, both("train", theirs)) for case in cases]}

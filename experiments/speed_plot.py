@@ -55,7 +55,7 @@ def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
         axes.invert_yaxis()
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
         tidy(axes, f"{name}: speed against {'the bare step' if name == 'loop' else 'PyTorch'}")
-        axes.legend(frameon=False, loc="lower right")
+    panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     figure.savefig(out, dpi=150)
     plt.close(figure)
 

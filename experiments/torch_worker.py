@@ -8,7 +8,6 @@ FILE is a Python program that runs first, for an installation that needs one.
 from __future__ import annotations
 
 import contextlib
-import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import torch_nets
 from experiments.speed_cases import Case
-from experiments.worker import Times, Watch, peak_memory, serve
+from experiments.worker import Times, Watch, cores, peak_memory, serve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HEAD_WEIGHT = 0.3
@@ -55,6 +54,7 @@ class Worker:
             "compile_seconds": max(0.0, first - self.round(1).seconds),
             "parameters": sum(p.numel() for p in net.parameters()),
             "multiply_adds": multiply_adds,
+            "version": torch.__version__,
         }
 
     def round(self, steps: int) -> Times:
@@ -68,9 +68,6 @@ class Worker:
     def memory(self) -> int:
         """Peak bytes: those on the device, where it has a memory of its own."""
         return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else peak_memory()
-
-    def version(self) -> str:
-        return torch.__version__
 
 
 def count_multiply_adds(net: torch.nn.Module, case: Case) -> int:
@@ -120,8 +117,8 @@ def infer_step(
 
 if __name__ == "__main__":
     setup = [runpy.run_path(path) for path in sys.argv[1:]]  # held: it may have registered things
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(cores())
     torch.set_flush_denormal(True)  # as XLA does: moments of idle units fade to denormal numbers
     torch.manual_seed(0)
     worker = Worker()
-    serve({name: getattr(worker, name) for name in ("prepare", "round", "memory", "version")})
+    serve({name: getattr(worker, name) for name in ("prepare", "round", "memory")})

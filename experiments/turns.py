@@ -71,6 +71,7 @@ def measure(
                 worker.close()
                 continue
             found[name] |= {
+                "environment": side.environment,
                 "start_seconds": worker.start_seconds,
                 "steps": steps_of(worker, pace.seconds),
                 "rounds": [],

@@ -41,6 +41,11 @@ class Watch:
         return Times(time.perf_counter() - self.wall, time.process_time() - self.cpu)
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def peak_memory() -> int:
     """Bytes: the most that this process has had in memory."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
