@@ -46,6 +46,6 @@ setup(
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
-        "torch": ["torch>=2.10"],
+        "torch": ["torch>=2.10", "torchvision>=0.25"],
     },
 )

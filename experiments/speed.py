@@ -1,0 +1,248 @@
+"""Claim: on a processor this project trains and infers as fast as PyTorch in its best mode, nets
+with LRN faster, depthwise and grouped ones nearly so; its loop costs 3 % of the step at most.
+
+    python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
+
+It measures training where no other is asked for. The goals are those of `speed_cases.py`. The
+sides take turns, round by round, each in a process of its own, so that they are warm and never run
+at the same time: float32, Adam, one batch that stays in memory, losses of auxiliary heads included;
+both sides' parameters and multiply-adds must be the same numbers. A goal must be held by the wall
+and by CPU second (on an accelerator by the wall), against the best of PyTorch's modes by that
+clock. --cores=1 pins all sides to one core: on a machine shared with others, the one to trust.
+
+Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
+start of the process to the end of its imports, "compile" the first step without the time of a
+second (PyTorch's with its cache as it is), "memory" the peak of the process, "limit" the share of
+the speed of a matrix product and a copy measured here: see `speed_table.bound`.
+
+Writes results.json, table.md and speed.png to --out; --growth (`speed_growth.py`) writes
+growth.json and growth.png. Ends with status 1 where a goal is missed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from cnn_jax import cli
+from cnn_jax.analysis import tables
+from cnn_jax.errors import UserError, unknown
+from experiments import speed_cases, speed_growth, speed_plot, speed_table
+from experiments.machine import in_words
+from experiments.speed_cases import Case
+from experiments.turns import Pace, Side, measure, our_side
+from experiments.worker import Worker, WorkerError, cores
+
+THEIRS = "experiments.torch_worker"
+MODES = {  # of PyTorch: name -> what its worker is told
+    "eager": {"compiled": False, "channels_last": False},
+    "eager channels_last": {"compiled": False, "channels_last": True},
+    "compiled": {"compiled": True, "channels_last": False},
+    "compiled channels_last": {"compiled": True, "channels_last": True},
+}
+LOOP_CASES = ("lenet5", "resnet50")
+LOOP_BATCHES = 64  # an epoch
+CPU_MODES = ("eager", "eager channels_last", "compiled")  # compiling chooses layouts of its own
+GPU_MODES = ("eager channels_last", "compiled channels_last")
+
+
+def main(argv: Sequence[str]) -> int:
+    del argv
+    if CORES.value:
+        if not hasattr(os, "sched_setaffinity"):
+            raise UserError(f"--cores={CORES.value}: this system pins no process; leave it out")
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
+    if GROWTH.value:
+        speed_growth.grow(DEEPEST.value, Path(OUT.value))
+    if GROWTH.value and not (INFERENCE.value or LOOP.value):
+        return 0
+    sections = compare()
+    write(sections, Path(OUT.value))
+    for name, section in sections.items():
+        print(f"\n{name}: {heading(section)}")
+        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
+    held = [row["held"] for section in sections.values() for row in section["rows"]]
+    missed = held.count(False)
+    if missed + held.count(True):
+        print(f"\nthe claim {'fails' if missed else 'holds'}: {missed} goals missed")
+    return 1 if missed else 0
+
+
+def compare() -> dict[str, dict[str, Any]]:
+    """The sections of the results that the flags ask for."""
+    with our_side("train").worker() as gauge:
+        machine = gauge.call("machine") | {"cores_used": cores()}
+        on_cpu = machine["backend"] == "cpu"
+        cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
+        plans = make_plans(cases, torch_sides(on_cpu) if AGAINST.value else {})
+        found, limits = run(plans, gauge)
+    clocks = ("wall", "cpu") if on_cpu else ("wall",)
+    return {
+        name: {
+            "machine": machine,
+            "limits": limits,
+            "rows": [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows],
+        }
+        for name, rows in found.items()
+    }
+
+
+def heading(section: dict[str, Any]) -> str:
+    """The machine and what it can do."""
+    found = [f"{in_words(section['machine'])}; {section['machine']['cores_used']} used"]
+    for kind, limit in section["limits"].items():
+        product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
+        found.append(f"{kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s")
+    sides = [side for row in section["rows"] for side in row["sides"].values()]
+    found += sorted({f"PyTorch {side['version']}" for side in sides if "version" in side})
+    return "; ".join(found)
+
+
+Plan = list[tuple[Case, dict[str, Side]]]
+
+
+def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan]:
+    """Section of the results -> what takes turns in each of its rows."""
+    plans: dict[str, Plan] = {}
+    if LOOP.value:
+        wanted = MODEL.value or LOOP_CASES
+        plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
+    if INFERENCE.value:
+        plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
+    return plans or {"training": [(case, both("train", theirs)) for case in cases]}
+
+
+def run(plans: dict[str, Plan], gauge: Worker) -> tuple[dict[str, list], dict[str, dict]]:
+    """The rows of each section; the machine's limits by type, the best of many tries."""
+    rows: dict[str, list] = {name: [] for name in plans}
+    limits: dict[str, dict[str, float]] = {}
+    todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
+    with tqdm(todo, unit="net", disable=None) as bar:
+        for name, case, sides in bar:
+            bar.set_description(f"{name}: {case.label}")
+            row = measure(case, sides, pace(), bar.set_postfix_str)
+            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
+            rows[name].append(row)
+            now, best = gauge.call("limits", dtype=case.dtype), limits.setdefault(case.dtype, {})
+            best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
+    return rows, limits
+
+
+def pace() -> Pace:
+    return Pace(ROUNDS.value, SECONDS.value)
+
+
+def choose(cases: Sequence[Case]) -> list[Case]:
+    """Those that --model names, or all that have a goal."""
+    if not MODEL.value:
+        return [case for case in cases if case.goal]
+    names = [case.name for case in cases]
+    for name in MODEL.value:
+        if name not in names:
+            raise unknown("--model", name, names)
+    return [case for case in cases if case.name in MODEL.value]
+
+
+def inference_cases(cases: Sequence[Case]) -> list[Case]:
+    batches = speed_cases.INFERENCE_BATCHES
+    return [dataclasses.replace(case, batch=batch) for case in cases for batch in batches]
+
+
+def goal_of(section: str, case: Case) -> float:
+    goals = {"inference": speed_cases.INFERENCE_GOAL, "loop": speed_cases.LOOP_GOAL}
+    return goals.get(section, case.goal)
+
+
+def loop_sides(case: Case) -> dict[str, Side]:
+    """The loop goes through a set that lies in memory."""
+    examples = LOOP_BATCHES * case.batch
+    return {"loop": our_side("loop", examples=examples), "bare step": our_side("train")}
+
+
+def both(task: str, theirs: dict[str, Side]) -> dict[str, Side]:
+    others = {
+        name: dataclasses.replace(side, arguments={**side.arguments, "task": task})
+        for name, side in theirs.items()
+    }
+    return {"cnn_jax": our_side(task), **others}
+
+
+def torch_sides(on_cpu: bool) -> dict[str, Side]:
+    """PyTorch's modes, by the interpreter that has it."""
+    modes = TORCH_MODES.value or (CPU_MODES if on_cpu else GPU_MODES)
+    for mode in modes:
+        if mode not in MODES:
+            raise unknown("--torch_modes", mode, MODES)
+    python = TORCH_PYTHON.value or sys.executable
+    if not TORCH_PYTHON.value and importlib.util.find_spec("torch") is None:
+        raise UserError(
+            "--against=torch needs PyTorch: pip install -e '.[torch]', or name an interpreter "
+            "that has it by --torch_python"
+        )
+    start = (THEIRS, os.path.abspath(TORCH_SETUP.value)) if TORCH_SETUP.value else (THEIRS,)
+    side = Side(start, {}, python, may_fail=True)
+    if on_cpu:
+        side = dataclasses.replace(side, environment={"OMP_WAIT_POLICY": waiting(side)})
+    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in modes}
+
+
+def waiting(side: Side) -> str:
+    """How PyTorch's threads should wait for each other here, as the environment calls it.
+
+    By default they spin, which is the faster on an idle machine, and several times slower where
+    others use the cores too: whichever trains LeNet-5 the faster is taken.
+    """
+    sides = {
+        policy: dataclasses.replace(
+            side,
+            environment={"OMP_WAIT_POLICY": policy},
+            arguments={**MODES["eager"], "task": "train"},
+        )
+        for policy in ("ACTIVE", "PASSIVE")
+    }
+    try:
+        found = measure(speed_cases.ON_CPU[0], sides, pace())["sides"]
+    except (OSError, WorkerError) as error:
+        raise UserError(f"--against=torch: {side.python} cannot run it: {error}") from error
+    return min(found, key=lambda policy: speed_table.seconds(found[policy], "wall"))
+
+
+def write(sections: dict[str, Any], out: Path) -> None:
+    """Sections take the place of older ones of their name; table and picture are of all."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "results.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    sections = before | sections
+    path.write_text(json.dumps(sections, indent=1) + "\n")
+    text = ""
+    for name, section in sections.items():
+        table = speed_table.markdown([speed_table.cells(row) for row in section["rows"]])
+        text += f"## {name}\n\n{heading(section)}\n\n{table}\n"
+    (out / "table.md").write_text(text)
+    speed_plot.draw_ratios(sections, out / "speed.png")
+
+
+if __name__ == "__main__":  # flags only here, so that experiments can be imported
+    MODEL = flags.DEFINE_list("model", [], "Names of speed_cases.py; none: all that have a goal.")
+    AGAINST = flags.DEFINE_enum("against", "", ["", "torch"], "Another framework.")
+    INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
+    LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
+    GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")
+    DEEPEST = flags.DEFINE_bool("deepest", False, "--growth up to resnet1202_cifar.")
+    ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=2)
+    SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)
+    CORES = flags.DEFINE_integer("cores", 0, "How many to use; 0: all.", lower_bound=0)
+    TORCH_MODES = flags.DEFINE_list("torch_modes", [], f"Of {', '.join(MODES)}.")
+    TORCH_PYTHON = flags.DEFINE_string("torch_python", "", "An interpreter that has PyTorch.")
+    TORCH_SETUP = flags.DEFINE_string("torch_setup", "", "A program that it must run first.")
+    OUT = flags.DEFINE_string("out", "experiments/results/speed", "Where the results go.")
+    cli.run(main)

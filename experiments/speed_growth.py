@@ -1,0 +1,91 @@
+"""What grows with what: time, memory and compilation against depth, width, batch, resolution and
+the number of images. There is no claim here to hold or to fail.
+
+Every point is a process of its own: its peak of memory is no other's. All are train steps of this
+project, in float32; the points of "images" are its loop over a set of so many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cnn_jax.analysis import tables
+from experiments import speed_plot
+from experiments.machine import in_words
+from experiments.speed_cases import Case
+from experiments.speed_table import number, seconds
+from experiments.turns import Pace, Side, measure, our_side
+
+PACE = Pace(rounds=3, seconds=0.7)
+DEPTHS = (20, 32, 44, 56, 110)
+WIDTHS = {0.25: "_025", 0.5: "_050", 0.75: "_075", 1.0: ""}
+BATCHES = (8, 16, 32, 64, 128)
+SIZES = (64, 96, 128, 160, 224)
+IMAGES = (1_000, 4_000, 16_000, 64_000, 256_000)
+COLUMNS = ("axis", "value", "ms an image", "CPU ms an image", "memory MB", "compile s", "init s")
+Point = tuple[float, Case, Side]
+
+
+def axes(deepest: bool) -> dict[str, list[Point]]:
+    """Axis -> its points: the value, the case, and how it is run."""
+    train, small = our_side("train"), Case("resnet18_32", "resnet18", 32, 64)
+    depths = (*DEPTHS, 1202) if deepest else DEPTHS
+    lenet = Case("lenet5", "lenet5", 28, 256, channels=1)
+    cifar = dataclasses.replace(small, options={"stem": "3x3"})
+
+    def net(name: str, size: int, batch: int) -> Case:
+        return Case(name, name, size, batch)
+
+    return {
+        "depth, resnet*_cifar": [(d, net(f"resnet{d}_cifar", 32, 32), train) for d in depths],
+        "width, mobilenet_v1, 96 px": [
+            (width, net(f"mobilenet_v1{end}", 96, 16), train) for width, end in WIDTHS.items()
+        ],
+        "batch, resnet18, 32 px": [
+            (b, dataclasses.replace(cifar, batch=b), train) for b in BATCHES
+        ],
+        "pixels, resnet18": [(size, net("resnet18", size, 8), train) for size in SIZES],
+        "images, lenet5": [(n, lenet, our_side("loop", examples=n)) for n in IMAGES],
+    }
+
+
+def grow(deepest: bool, out: Path) -> None:
+    """Measures all points, prints them, and writes growth.json and growth.png."""
+    with our_side("train").worker() as worker:
+        machine = worker.call("machine")
+    found: dict[str, list[dict[str, Any]]] = {}
+    todo = [(axis, *point) for axis, points in axes(deepest).items() for point in points]
+    with tqdm(todo, unit="point", disable=None) as bar:
+        for axis, value, case, side in bar:
+            bar.set_description(f"{axis}: {value:g}")
+            row = measure(case, {"cnn_jax": side}, PACE)
+            found.setdefault(axis, []).append(point_of(value, row))
+    print(in_words(machine))
+    tables.show(COLUMNS, [cells(axis, p) for axis, points in found.items() for p in points])
+    out.mkdir(parents=True, exist_ok=True)
+    record = {"machine": machine, "axes": found}
+    (out / "growth.json").write_text(json.dumps(record, indent=1) + "\n")
+    speed_plot.draw_growth(found, out / "growth.png")
+
+
+def point_of(value: float, row: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a measured row; times are of one image."""
+    side, batch = row["sides"]["cnn_jax"], row["case"]["batch"]
+    return {
+        "value": value,
+        "seconds": seconds(side, "wall") / batch,
+        "cpu_seconds": seconds(side, "cpu") / batch,
+        **{key: side[key] for key in ("peak_bytes", "compile_seconds", "init_seconds")},
+        **{key: row[key] for key in ("case", "task", "parameters", "multiply_adds")},
+    }
+
+
+def cells(axis: str, point: dict[str, Any]) -> list[str]:
+    scales = {"seconds": 1e3, "cpu_seconds": 1e3, "peak_bytes": 1e-6}
+    keys = ("seconds", "cpu_seconds", "peak_bytes", "compile_seconds", "init_seconds")
+    return [axis, f"{point['value']:g}", *(number(scales.get(k, 1) * point[k]) for k in keys)]

@@ -1,0 +1,130 @@
+"""What the rounds of `experiments.speed` say: speeds, ratios, the share of the limit, verdicts.
+
+A row is one case of one task. Its first side is ours, the others are what it is held against:
+
+    {"case": {...}, "task": "train", "goal": 1.0, "parameters": n, "multiply_adds": n, ...,
+     "sides": {name: {"steps": n, "rounds": [[seconds, cpu_seconds], ...], "peak_bytes": n, ...}}}
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+CLOCKS = {"cpu": 1, "wall": 0}  # by CPU second, by the wall -> the place in a round
+COLUMNS = (
+    *("net", "batch", "images/s", "theirs", "per CPU-s", "theirs", "ratio wall", "ratio CPU"),
+    *("goal", "best of theirs", "start s", "compile s", "memory MB", "limit", ""),
+)
+
+# Passes over the net: of arithmetic; of every activation through memory (written, read, read again
+# for the kernel's gradient, its own gradient written and read); of the parameters (two reads, the
+# gradient, and Adam's four reads and three writes).
+ARITHMETIC = {"train": 3, "loop": 3, "infer": 1}
+ACTIVATIONS = {"train": 5, "loop": 5, "infer": 2}
+PARAMETERS = {"train": 10, "loop": 10, "infer": 1}
+
+
+def judge(row: dict[str, Any], limits: dict[str, float], clocks: tuple[str, ...]) -> dict[str, Any]:
+    """The row with what its rounds say; `held` is None where it has nothing to hold."""
+    (_, ours), *others = row["sides"].items()
+    others = {name: side for name, side in others if "rounds" in side}
+    case = row["case"]
+    found = {
+        "images_per_second": {c: speed(ours, case["batch"], c) for c in clocks},
+        "limit_share": bound(row, limits) / seconds(ours, "wall"),
+        "ratio": {c: best(ours, others, case["batch"], c) for c in clocks if others},
+    }
+    checks = []
+    if others and row["goal"]:
+        checks += [ratio["median"] >= row["goal"] for ratio in found["ratio"].values()]
+    if row["rate"]:
+        checks.append(found["images_per_second"]["wall"] >= row["rate"])
+    return row | found | {"held": all(checks) if checks else None}
+
+
+def best(ours: dict, others: dict[str, dict], batch: int, clock: str) -> dict[str, Any]:
+    """Ours against the fastest of the others: the median of the rounds' ratios, with quartiles."""
+    place = CLOCKS[clock]
+    found = []
+    for name, side in others.items():
+        pairs = zip(side["rounds"], ours["rounds"], strict=True)
+        scale = ours["steps"] / side["steps"]
+        ratios = [scale * theirs[place] / mine[place] for theirs, mine in pairs]
+        found.append(spread(ratios) | {"of": name, "theirs": speed(side, batch, clock)})
+    return min(found, key=lambda ratio: ratio["median"])
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": median, "low": low, "high": high}
+
+
+def seconds(side: dict[str, Any], clock: str) -> float:
+    """Of a step, the median of the rounds."""
+    return statistics.median(times[CLOCKS[clock]] for times in side["rounds"]) / side["steps"]
+
+
+def speed(side: dict[str, Any], batch: int, clock: str) -> float:
+    return batch / seconds(side, clock)
+
+
+def bound(row: dict[str, Any], limits: dict[str, float]) -> float:
+    """Seconds that a step needs at least: computing like a matrix product, or moving like a copy.
+
+    Multiply-adds and activations are those of the logits; auxiliary heads are left out.
+    """
+    task, case = row["task"], row["case"]
+    flops = 2 * ARITHMETIC[task] * row["multiply_adds"] * case["batch"]
+    width = 0.5 if case["dtype"] == "bfloat16" else 1.0  # of activations, against float32
+    moved = ACTIVATIONS[task] * width * row["activation_bytes"] * case["batch"]
+    moved += 4 * PARAMETERS[task] * row["parameters"]
+    return max(flops / limits["flops"], moved / limits["bytes"])
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A judged row for people, in the order of `COLUMNS`; theirs are those of the best ratio."""
+    case, ratios = row["case"], row["ratio"]
+    name = next((r["of"] for r in ratios.values()), None)
+    ours = next(iter(row["sides"].values()))
+    pair = (ours, row["sides"][name]) if name else (ours,)
+
+    def speeds(clock: str) -> list[str]:
+        rate, ratio = row["images_per_second"].get(clock), ratios.get(clock)
+        return [number(rate), number(ratio["theirs"] if ratio else None)]
+
+    def ratio(clock: str) -> str:
+        r = ratios.get(clock)
+        return f"{r['median']:.2f} ({r['low']:.2f}-{r['high']:.2f})" if r else ""
+
+    def both(key: str, scale: float = 1.0) -> str:
+        return " / ".join(number(scale * side[key]) for side in pair)
+
+    return [
+        f"{case['name']} {case['size']} px",
+        str(case["batch"]),
+        *speeds("wall"),
+        *speeds("cpu"),
+        ratio("wall"),
+        ratio("cpu"),
+        f"{row['goal']:g}" if row["goal"] else "",
+        name or "",
+        both("start_seconds"),
+        both("compile_seconds"),
+        both("peak_bytes", 1e-6),
+        f"{row['limit_share']:.0%}",
+        {True: "holds", False: "fails", None: ""}[row["held"]],
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three digits that count."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def markdown(rows: list[list[str]]) -> str:
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

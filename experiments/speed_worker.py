@@ -1,0 +1,209 @@
+"""This project's side of `experiments.speed`: its own train step, its loop, its inference.
+
+Every run is compiled afresh, so that a compilation's time is that of a first start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from cnn_jax import parallel
+from cnn_jax.analysis.stages import summarize
+from cnn_jax.clock import Clock
+from cnn_jax.data.dataset import Dataset, Split, Task
+from cnn_jax.data.memory import Given, Resident
+from cnn_jax.run import Run, make_run
+from cnn_jax.train import Training
+from configs.base import base
+from experiments.machine import machine
+from experiments.speed_cases import Case
+from experiments.worker import Times, Watch, peak_memory, serve
+
+Steps = Callable[[int], Times]  # makes so many steps and says how long they took
+WARM_STEPS = 3  # of the loop, before its watch runs
+
+
+class Worker:
+    """What `serve` answers with; one case is under way at a time."""
+
+    steps: Steps
+
+    def prepare(self, case: dict[str, Any], task: str, examples: int = 0) -> dict[str, Any]:
+        """Initialises and compiles; `examples` are those of the set that the loop goes through."""
+        case = Case(**case)
+        watch = Watch()
+        run = make_run(config_of(case), noise(case, max(examples, case.batch)))
+        make = {"train": train_steps, "infer": infer_steps, "loop": loop_steps}[task]
+        self.steps = make(run)
+        initialised = watch.read().seconds
+        watch = Watch()
+        self.steps(1)
+        first, watch = watch.read().seconds, Watch()
+        self.steps(1)
+        second = watch.read().seconds
+        summary = summarize(run.recipe.model, run.dataset.train.image_shape)
+        return {
+            "init_seconds": initialised,
+            "compile_seconds": max(0.0, first - second),
+            "parameters": summary.parameters,
+            "multiply_adds": summary.multiply_adds,
+            "activation_bytes": summary.memory,
+        }
+
+    def round(self, steps: int) -> Times:
+        return self.steps(steps)
+
+    def memory(self) -> int:
+        """Peak bytes: those on the device, where it has a memory of its own."""
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", peak_memory())
+
+    def machine(self) -> dict[str, Any]:
+        return machine() | {"backend": jax.default_backend()}
+
+    def limits(self, dtype: str) -> dict[str, float]:
+        """What this machine can do: FLOP/s of a matrix product, bytes/s of a copy."""
+        side, bytes_ = (2048, 2**28) if jax.default_backend() == "cpu" else (8192, 2**32)
+        matrix = jnp.ones((side, side), dtype)
+        product = parallel.jit(jnp.matmul)
+        flipped = [jnp.ones(bytes_ // 4, jnp.float32)]
+        flip = parallel.jit(jnp.negative, donate_argnums=0)  # in place: no new pages to fetch
+
+        def copy() -> jax.Array:
+            flipped[0] = flip(flipped[0])
+            return flipped[0]
+
+        return {
+            "flops": 2 * side**3 / fastest(lambda: product(matrix, matrix)),
+            "bytes": 2 * bytes_ / fastest(copy),
+        }
+
+
+def fastest(call: Callable[[], jax.Array], times: int = 10) -> float:
+    """Seconds by the wall of the best of many."""
+    found = []
+    for _ in range(times):
+        watch = Watch()
+        call().block_until_ready()
+        found.append(watch.read().seconds)
+    return min(found)
+
+
+def config_of(case: Case) -> ConfigDict:
+    config = base("speed", "cifar10", case.size)
+    config.batch_size, config.devices, config.dtype = case.batch, 1, case.dtype
+    config.data.channels = case.channels
+    config.model.update({"name": case.model, "num_classes": case.classes, **case.options})
+    config.loss.auxiliary_weights = (0.3, 0.3)
+    return config
+
+
+def noise(case: Case, examples: int) -> Dataset:
+    """As many images as asked for, with labels, all by chance."""
+    numbers = np.random.RandomState(0)
+    images = numbers.randint(0, 256, (examples, case.size, case.size, case.channels), np.uint8)
+    labels = numbers.randint(0, case.classes, examples).astype(np.int32)
+    split = Split(images, labels, np.arange(examples, dtype=np.int32))
+    task = Task("classification", tuple(map(str, range(case.classes))))
+    return Dataset("noise", task, split, split, split)
+
+
+def train_steps(run: Run) -> Steps:
+    """The bare step, on one batch that lies on the device."""
+    rows = np.arange(run.config.batch_size)
+    given = Given(jax.device_put(Resident.of(run.dataset.train).batch(rows, rows >= 0)))
+    carry = jax.block_until_ready(run.steps.init())
+
+    def steps(count: int) -> Times:
+        nonlocal carry
+        watch, under_way = Watch(), parallel.UnderWay(run.devices.ahead)
+        for _ in range(count):
+            carry, done = run.steps.train(carry, given)
+            under_way.add(done)
+        done.block_until_ready()
+        return watch.read()
+
+    return steps
+
+
+def infer_steps(run: Run) -> Steps:
+    """Logits of one batch in float32, each waited for."""
+    variables = jax.block_until_ready(run.steps.init()[0].variables)
+    shape = run.config.batch_size, *run.dataset.train.image_shape
+    images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
+
+    @parallel.jit
+    def logits(variables: Any, images: jax.Array) -> jax.Array:
+        return run.recipe.model.apply(variables, images, train=False).logits
+
+    def steps(count: int) -> Times:
+        watch = Watch()
+        for _ in range(count):
+            logits(variables, images).block_until_ready()
+        return watch.read()
+
+    return steps
+
+
+class Measured(BaseException):
+    """The watched steps of a loop are over; nothing of the loop handles this."""
+
+
+class WatchedTraining(Training):
+    """The training loop, until `steps` of it were watched. The first few are not."""
+
+    def __init__(self, run: Run, folder: Path, steps: int):
+        super().__init__(run, folder)
+        self.last = WARM_STEPS + steps
+
+    def after_step(self, evaluator: Any) -> None:
+        super().after_step(evaluator)
+        if self.progress.step == WARM_STEPS:
+            jax.block_until_ready(self.carry)
+            self.watch = Watch()
+        if self.progress.step == self.last:
+            jax.block_until_ready(self.carry)
+            self.times = self.watch.read()
+            raise Measured
+
+
+def loop_steps(run: Run) -> Steps:
+    """The real loop over the set: feed, figures, log rows; no evaluation and no checkpoint."""
+
+    def steps(count: int) -> Times:
+        total = WARM_STEPS + count + 1  # the last, which evaluates, is not reached
+        examples, batch_size = run.clock.examples, run.clock.batch_size
+        clock = Clock(examples, batch_size, total * batch_size / examples)
+        config = run.config.copy_and_resolve_references()
+        config.eval_every_epochs = 2 * clock.epochs
+        config.log_every_steps = min(config.log_every_steps, count)  # once at least
+        with tempfile.TemporaryDirectory() as folder:
+            watched = dataclasses.replace(run, clock=clock, config=config)
+            training = WatchedTraining(watched, Path(folder), count)
+            try:
+                training.loop()
+            except Measured:
+                return training.times
+            finally:
+                training.close()
+
+    return steps
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_compilation_cache", False)
+    worker = Worker()
+    serve(
+        {
+            name: getattr(worker, name)
+            for name in ("prepare", "round", "memory", "limits", "machine")
+        }
+    )

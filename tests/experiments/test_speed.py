@@ -1,0 +1,113 @@
+"""What `experiments.speed` makes of its rounds, and its workers on the smallest net."""
+
+import dataclasses
+
+import pytest
+
+from cnn_jax import models
+from experiments import speed_cases, speed_growth, speed_plot, speed_table
+from experiments.speed_cases import Case
+from experiments.turns import Pace, measure, our_side
+from experiments.worker import Worker, WorkerError
+
+TINY = Case("tiny", "mlp", 8, 16, channels=1, options={"hidden": (16,)})
+LIMITS = {"flops": 1e9, "bytes": 1e9}
+
+
+def row(goal=1.0, **theirs):
+    """Ours makes 2 steps a round, in 1, 2 and 3 seconds."""
+    sides = {"cnn_jax": side([(1, 2), (2, 4), (3, 6)], steps=2), **theirs}
+    case = dataclasses.asdict(Case("made_up", "mlp", 8, 10))
+    net = {"parameters": 100, "multiply_adds": 10**6, "activation_bytes": 4000}
+    return {"case": case, "task": "train", "goal": goal, "rate": 0.0, **net, "sides": sides}
+
+
+def side(rounds, steps=1):
+    times = {"start_seconds": 1.0, "compile_seconds": 2.0, "peak_bytes": 10**6}
+    return {"rounds": rounds, "steps": steps, **times}
+
+
+def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
+    slow, fast = side([(2, 2), (2, 2), (3, 3)]), side([(1, 4), (1, 4), (1, 4)])
+    modes = {"slow": slow, "fast": fast, "broken": {"failed": "no compiler"}}
+    judged = speed_table.judge(row(**modes), LIMITS, ("wall", "cpu"))
+    # Ours takes 0.5, 1, 1.5 seconds a step, and twice that of all threads.
+    wall, cpu = judged["ratio"]["wall"], judged["ratio"]["cpu"]
+    assert (wall["of"], wall["median"]) == ("fast", 1.0)
+    assert (cpu["of"], cpu["median"]) == ("slow", 1.0)
+    assert judged["images_per_second"] == {"wall": 10.0, "cpu": 5.0}
+    assert judged["held"] is True
+    assert "failed" in judged["sides"]["broken"]
+
+
+@pytest.mark.parametrize(("goal", "held"), [(0.9, True), (1.1, False), (0.0, None)])
+def test_a_goal_must_be_held_by_every_clock(goal, held):
+    theirs = side([(1, 4)] * 3)  # ratios of the medians: 1 by the wall, 2 by CPU second
+    judged = speed_table.judge(row(goal, torch=theirs), LIMITS, ("wall", "cpu"))
+    assert judged["held"] is held
+
+
+def test_alone_there_is_nothing_to_hold_but_a_rate():
+    alone = row()
+    assert speed_table.judge(alone, LIMITS, ("wall",))["held"] is None
+    assert speed_table.judge(alone | {"rate": 9.0}, LIMITS, ("wall",))["held"] is True
+    assert speed_table.judge(alone | {"rate": 11.0}, LIMITS, ("wall",))["held"] is False
+
+
+def test_the_limit_is_the_longer_of_computing_and_moving():
+    computing = 2 * 3 * 10**6 * 10 / 1e9
+    moving = (5 * 4000 * 10 + 4 * 10 * 100) / 1e9
+    assert speed_table.bound(row(), LIMITS) == pytest.approx(computing)
+    assert speed_table.bound(row(), {"flops": 1e15, "bytes": 1e9}) == pytest.approx(moving)
+
+
+def test_tables_have_a_cell_a_column(tmp_path):
+    rows = [row(), row(torch=side([(1, 4)] * 3))]
+    judged = [speed_table.judge(r, LIMITS, ("wall", "cpu")) for r in rows]
+    for found in judged:
+        assert len(speed_table.cells(found)) == len(speed_table.COLUMNS)
+    lines = speed_table.markdown([speed_table.cells(found) for found in judged]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "1.00 (" in lines[-1]
+    speed_plot.draw_ratios({"training": {"rows": judged}}, tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 0
+
+
+def test_every_case_is_a_net_of_the_registry():
+    grown = [case for points in speed_growth.axes(True).values() for _, case, _ in points]
+    for case in (*speed_cases.ON_CPU, *speed_cases.ON_GPU, *grown):
+        models.create(case.model, case.classes, **case.options)
+
+
+def test_workers_take_turns(tmp_path):
+    sides = {"loop": our_side("loop", examples=40), "bare step": our_side("train")}
+    found = measure(TINY, sides, Pace(rounds=2, seconds=0.0))
+    assert (found["parameters"], found["multiply_adds"]) == (64 * 16 + 16 + 16 * 10 + 10, 1184)
+    for side_found in found["sides"].values():
+        assert [len(times) for times in side_found["rounds"]] == [2, 2]
+        assert min(min(times) for times in side_found["rounds"]) > 0
+        assert side_found["peak_bytes"] > 10**7
+    point = speed_growth.point_of(1.0, {**found, "sides": {"cnn_jax": found["sides"]["loop"]}})
+    speed_plot.draw_growth({"one": [point]}, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 0
+
+
+def test_a_worker_says_what_went_wrong():
+    with pytest.raises(WorkerError, match="No module named"):
+        Worker("experiments.no_such_worker")
+    with our_side("train").worker() as worker:
+        wrong = dataclasses.asdict(dataclasses.replace(TINY, model="lenet6"))
+        with pytest.raises(WorkerError, match="'lenet6' is unknown"):
+            worker.call("prepare", case=wrong, task="train")
+        worker.call("prepare", case=dataclasses.asdict(TINY), task="infer")
+        assert min(worker.call("round", steps=2)) > 0
+
+
+@pytest.mark.parametrize(("model", "count"), [("googlenet", 13_378_280), ("alexnet", 60_965_224)])
+def test_the_papers_nets_in_torch_have_their_counts(model, count):
+    pytest.importorskip("torch", reason="PyTorch is the extra 'torch'")
+    from experiments import torch_nets
+
+    case = next(case for case in speed_cases.ON_CPU if case.name == model)
+    net = torch_nets.build(case)
+    assert sum(p.numel() for p in net.parameters()) == count
