@@ -17,6 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax import parallel
+from cnn_jax.allocator import keep_memory
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.clock import Clock
 from cnn_jax.data.dataset import Dataset, Split, Task
@@ -199,6 +200,7 @@ def loop_steps(run: Run) -> Steps:
 
 
 if __name__ == "__main__":
+    keep_memory()  # as all our command lines do
     jax.config.update("jax_enable_compilation_cache", False)
     worker = Worker()
     serve(

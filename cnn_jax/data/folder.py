@@ -33,10 +33,10 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, number: int) -> bytes:
+    def read(self, number: int, most: int = -1) -> bytes:
         path = os.path.join(self.root, self.paths[number])
         with open(path, "rb", buffering=0) as file:  # a third of what Path.read_bytes costs
-            return file.readall()
+            return file.read(most)
 
     def name(self, number: int) -> str:
         return self.paths[number]

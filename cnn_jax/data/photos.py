@@ -15,14 +15,16 @@ from cnn_jax.data.decode import PIXELS, BadImageError, decode, read_header
 from cnn_jax.data.images import Fit
 from cnn_jax.errors import UserError
 
+HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
+
 
 class Source(Protocol):
     """Encoded images by number; what a worker process needs to read them, so it can be pickled."""
 
     def __len__(self) -> int: ...
 
-    def read(self, number: int) -> bytes:
-        """The content of image `number`; raises `OSError`."""
+    def read(self, number: int, most: int = -1) -> bytes:
+        """The content of image `number`, or its first `most` bytes; raises `OSError`."""
 
     def name(self, number: int) -> str:
         """What to call image `number` in a message."""
@@ -59,12 +61,18 @@ class Photos:
 
     def check_header(self, row: int) -> None:
         """Raises `BadImageError` for what can be seen without decoding."""
-        read_header(self.content(row), self.max_pixels)
-
-    def content(self, row: int) -> bytes:
-        """The file as it is; raises `BadImageError`."""
+        head = self.content(row, HEAD)
         try:
-            return self.source.read(int(self.numbers[row]))
+            read_header(head, self.max_pixels)
+        except BadImageError:
+            if len(head) < HEAD:  # which is all of the file
+                raise
+            read_header(self.content(row), self.max_pixels)
+
+    def content(self, row: int, most: int = -1) -> bytes:
+        """The file as it is, or its first `most` bytes; raises `BadImageError`."""
+        try:
+            return self.source.read(int(self.numbers[row]), most)
         except OSError as error:
             raise BadImageError(error.strerror or str(error)) from error
 

@@ -39,8 +39,9 @@ class PreparedSource:
         split, row = self.place(number)
         return records(self.folder, split, self.image_key)[row]
 
-    def read(self, number: int) -> bytes:
-        return self.record(number)[self.image_key]
+    def read(self, number: int, most: int = -1) -> bytes:
+        content = self.record(number)[self.image_key]
+        return content if most < 0 else content[:most]
 
     def name(self, number: int) -> str:
         split, row = self.place(number)

@@ -159,6 +159,26 @@ def test_a_class_that_only_the_test_split_has(tmp_path):
         data.load(config_of(tmp_path))
 
 
+def test_headers_are_read_without_the_rest_of_the_files(tmp_path, monkeypatch):
+    """But one that stands behind a long comment is found all the same."""
+    root = make(tmp_path, {"a": 9, "b": 9})
+    content = encoded(picture(0), quality=95)
+    comments = 2 * (b"\xff\xfe\xff\xff" + bytes(0xFFFD))
+    (root / "a" / "late.jpg").write_bytes(content[:2] + comments + content[2:])
+    (root / "b" / "long.jpg").write_bytes(content + bytes(1 << 20))
+    read, whole = folder.FolderSource.read, []
+
+    def noted(source, number, most=-1):
+        found = read(source, number, most)
+        if most < 0 or len(found) > most:
+            whole.append(source.name(number))
+        return found
+
+    monkeypatch.setattr(folder.FolderSource, "read", noted)
+    assert len(data.load(config_of(root, streaming=True)).train) == 16
+    assert whole == ["a/late.jpg"]
+
+
 def test_a_manifest_holds_files_to_their_bits(tmp_path):
     root = make(tmp_path / "images", {"a": 9, "b": 9})
     manifest = tmp_path / "SHA256SUMS"
