@@ -7,7 +7,8 @@ error stops falling, 60e4 iterations.
 fashion_mnist: the textbooks' run at 96x96: plain SGD, rate 0.01, batch 128, 10 epochs.
 cifar10: at its 32x32, a source of weights to fine-tune (configs/artworks.py): Nesterov, rate 0.05
 to 0 by a cosine, weight decay 5e-4, batch 128, 15 epochs, pad 4 and crop, flips.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Result: cifar10, 81.0 % on test, one seed; half an hour on 2 free CPU cores (`--dry_run` says what
+on yours). The others are not measured yet.
 Deviations on small sets: 32-pixel images, Adam. `--config.model.name=plain18`, `resnet34`, ...
 train the other nets of two-layer blocks.
 """
