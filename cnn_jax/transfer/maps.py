@@ -306,6 +306,27 @@ def inverted_residual(
     return out
 
 
+def mobilenet_v1() -> NameMap:
+    """timm's, which is trained with ReLU6."""
+    modules = {"conv1": "conv_stem", "conv1_norm": "bn1", "fc": "classifier"}
+    places = [f"blocks.{i}.{j}" for i, n in enumerate((1, 2, 2, 6, 2)) for j in range(n)]
+    parts = {
+        "depthwise": "conv_dw",
+        "depthwise_norm": "bn1",
+        "pointwise": "conv_pw",
+        "pointwise_norm": "bn2",
+    }
+    for i, theirs in enumerate(places, 1):
+        modules |= within(f"block{i}", theirs, parts)
+    stages = {"bn1": ("conv1_norm", jax.nn.relu6)}
+    stages |= unchanged({theirs: f"block{i}" for i, theirs in enumerate(places, 1)})
+    stages |= unchanged({"conv_head": "block13", "global_pool": "global_pool"})
+    preprocessing = Preprocessing(interpolation="bicubic", resize=256, **HALVES)
+    return NameMap(
+        "timm", modules, {"activation": "relu6"}, stages=stages, preprocessing=preprocessing
+    )
+
+
 def mobilenet_v2() -> NameMap:
     ends = {"conv_first": "features.0", "conv_last": "features.18"}
     modules = units(ends, "0", "1") | {"fc": "classifier.1"}
@@ -401,6 +422,7 @@ MAPS: dict[str, Callable[[], NameMap]] = {
     "wide_resnet50_2": resnet(50),
     "resnext50_32x4d": resnet(50),
     "seresnet50": resnet(50, squeeze=True),
+    "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_small": mobilenet_v3(mobile_v3.SMALL),
     "mobilenet_v3_large": mobilenet_v3(mobile_v3.LARGE),

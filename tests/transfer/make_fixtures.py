@@ -35,6 +35,7 @@ TORCHVISION = {
 }
 TIMM = {
     "inception_v4": "inception_v4",
+    "mobilenet_v1": "mobilenetv1_100",
     "seresnet50": "seresnet50",
     **{f"resnet{depth}_v2": f"resnetv2_{depth}" for depth in (50, 101, 152)},
 }

@@ -27,6 +27,7 @@ QUICK = {
     "resnet50_v1_5",
     "resnet50_v2",
     "seresnet50",
+    "mobilenet_v1",
     "mobilenet_v2",
     "mobilenet_v3_small",
     "efficientnet_b0",
