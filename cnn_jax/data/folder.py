@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from cnn_jax.data.decode import SUFFIXES
 from cnn_jax.errors import UserError
 
+UNREAD = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
@@ -58,10 +60,14 @@ def listing(path: str) -> Listing:
     if not root.is_dir():
         wrong = "that is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{key}: {wrong} ({root.absolute()})")
-    parts = split_folders(root)
+    parts, left_out = split_folders(root), []
     if parts is None:
         classes = class_folders(root, key)
-        files = [(f, label) for label, name in enumerate(classes) for f in images(root, (name,))]
+        files = [
+            (f, label)
+            for label, name in enumerate(classes)
+            for f in images(root, (name,), left_out)
+        ]
         splits = None
     else:
         classes, files, splits = class_folders(root / parts["train"], key), [], {}
@@ -74,7 +80,8 @@ def listing(path: str) -> Listing:
                 )
             first = len(files)
             for name in found:
-                files += [(f, classes.index(name)) for f in images(root, (folder, name))]
+                label = classes.index(name)
+                files += [(f, label) for f in images(root, (folder, name), left_out)]
             splits[split] = np.arange(first, len(files))
     if len(classes) < 2:
         raise UserError(f"{key}: one class ({classes[0]!r}) leaves nothing to tell apart")
@@ -84,6 +91,13 @@ def listing(path: str) -> Listing:
         raise UserError(f"{key}: no images ({', '.join(SUFFIXES)}) in any class folder")
     if not counts.all():
         raise UserError(f"{key}: class folder {classes[counts.argmin()]!r} holds no image")
+    if left_out:
+        print(
+            f"warning: {key}: {len(left_out)} files are of a kind that is not read, "
+            f"{min(left_out)} the first; read are {', '.join(SUFFIXES)}",
+            file=sys.stderr,
+            flush=True,
+        )
     paths, labels = zip(*files, strict=True)
     return Listing(
         FolderSource(os.fspath(root.absolute()), paths), classes, np.int32(labels), splits
@@ -126,17 +140,18 @@ def class_folders(root: Path, key: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def images(root: Path, within: tuple[str, ...]) -> list[str]:
-    """Paths, relative to `root`, of the image files in a class folder, at any depth, in order."""
+def images(root: Path, within: tuple[str, ...], left_out: list[str]) -> list[str]:
+    """Paths, relative to `root`, of the image files in a class folder, at any depth, in order.
+
+    Those of kinds that are not read are added to `left_out`.
+    """
     found = []
     for folder, below, names in os.walk(root.joinpath(*within), followlinks=True):
         below[:] = [name for name in below if not leads_back(folder, name)]
         relative = Path(folder).relative_to(root)
-        found += [
-            (relative / name).as_posix()
-            for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+        paths = [(relative / name).as_posix() for name in names if not name.startswith(".")]
+        found += [path for path in paths if path.lower().endswith(SUFFIXES)]
+        left_out += [path for path in paths if path.lower().endswith(UNREAD)]
     return sorted(found, key=composed)
 
 

@@ -123,6 +123,15 @@ def test_a_link_back_to_its_own_folder_is_not_followed(tmp_path):
     assert np.bincount(folder.listing(str(root)).labels).tolist() == [3, 5]
 
 
+def test_images_of_other_kinds_are_counted_and_named(tmp_path, capsys):
+    root = make(tmp_path, {"a": 9, "b": 9})
+    for name in ("b/z.BMP", "a/scan.tiff", "a/.hidden.gif", "a/notes.txt"):
+        (root / name).write_bytes(b"x")
+    assert len(data.load(config_of(root)).train) > 0
+    said = capsys.readouterr().err
+    assert "2 files are of a kind that is not read, a/scan.tiff the first; read are .jpg" in said
+
+
 def test_a_pixel_cap(tmp_path):
     make(tmp_path, {"a": 9, "b": 9})
     with pytest.raises(UserError, match=r"18 of 18 .*52x40 pixels, over data.max_pixels=1000"):
