@@ -26,7 +26,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from experiments import speed_cases, speed_growth, speed_plot, speed_table
 from experiments.machine import in_words
 from experiments.speed_cases import Case
 from experiments.turns import Pace, Side, measure, our_side
-from experiments.worker import Worker, WorkerError, cores
+from experiments.worker import WorkerError, cores
 
 THEIRS = "experiments.torch_worker"
 MODES = {  # of PyTorch: name -> what its worker is told
@@ -65,8 +65,9 @@ def main(argv: Sequence[str]) -> int:
         speed_growth.grow(DEEPEST.value, Path(OUT.value))
     if GROWTH.value and not (INFERENCE.value or LOOP.value):
         return 0
-    sections = compare()
-    write(sections, Path(OUT.value))
+    sections: dict[str, dict[str, Any]] = {}
+    for sections in compare():
+        write(sections, Path(OUT.value))  # after each row: a run that is stopped keeps those
     for name, section in sections.items():
         print(f"\n{name}: {heading(section)}")
         tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
@@ -77,23 +78,42 @@ def main(argv: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
-def compare() -> dict[str, dict[str, Any]]:
-    """The sections of the results that the flags ask for."""
+def compare() -> Iterator[dict[str, dict[str, Any]]]:
+    """The sections of the results that the flags ask for, again and again, each time longer."""
     with our_side("train").worker() as gauge:
         machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
         cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
         plans = make_plans(cases, torch_sides(on_cpu) if AGAINST.value else {})
-        found, limits = run(plans, gauge)
-    clocks = ("wall", "cpu") if on_cpu else ("wall",)
-    return {
-        name: {
-            "machine": machine,
-            "limits": limits,
-            "rows": [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows],
-        }
-        for name, rows in found.items()
-    }
+        todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
+        clocks = ("wall", "cpu") if on_cpu else ("wall",)
+        rows: dict[str, list] = {}
+        limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
+        with tqdm(todo, unit="net", disable=None) as bar:
+            for name, case, sides in bar:
+                bar.set_description(f"{name}: {case.label}")
+                row = measure(case, sides, pace(), bar.set_postfix_str)
+                rate = case.rate if name == "training" else 0.0
+                rows.setdefault(name, []).append(row | {"goal": goal_of(name, case), "rate": rate})
+                now, best = (
+                    gauge.call("limits", dtype=case.dtype),
+                    limits.setdefault(case.dtype, {}),
+                )
+                best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
+                yield {
+                    name: {
+                        "machine": machine,
+                        "limits": limits,
+                        "rows": judged(found, clocks, limits),
+                    }
+                    for name, found in rows.items()
+                }
+
+
+def judged(
+    rows: list[dict[str, Any]], clocks: tuple[str, ...], limits: dict[str, dict[str, float]]
+) -> list[dict[str, Any]]:
+    return [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows]
 
 
 def heading(section: dict[str, Any]) -> str:
@@ -119,22 +139,6 @@ def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan
     if INFERENCE.value:
         plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
     return plans or {"training": [(case, both("train", theirs)) for case in cases]}
-
-
-def run(plans: dict[str, Plan], gauge: Worker) -> tuple[dict[str, list], dict[str, dict]]:
-    """The rows of each section; the machine's limits by type, the best of many tries."""
-    rows: dict[str, list] = {name: [] for name in plans}
-    limits: dict[str, dict[str, float]] = {}
-    todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
-    with tqdm(todo, unit="net", disable=None) as bar:
-        for name, case, sides in bar:
-            bar.set_description(f"{name}: {case.label}")
-            row = measure(case, sides, pace(), bar.set_postfix_str)
-            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
-            rows[name].append(row)
-            now, best = gauge.call("limits", dtype=case.dtype), limits.setdefault(case.dtype, {})
-            best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
-    return rows, limits
 
 
 def pace() -> Pace:
