@@ -22,11 +22,9 @@ growth.json and growth.png. Ends with status 1 where a goal is missed.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +37,12 @@ from cnn_jax.errors import UserError, unknown
 from experiments import speed_cases, speed_growth, speed_plot, speed_table
 from experiments.machine import in_words
 from experiments.speed_cases import Case
+from experiments.torch_sides import CPU_MODES, GPU_MODES, MODES, torch_modes, torch_side
 from experiments.turns import Pace, Side, measure, our_side
-from experiments.worker import Worker, WorkerError, cores
+from experiments.worker import cores
 
-THEIRS = "experiments.torch_worker"
-MODES = {  # of PyTorch: name -> what its worker is told
-    "eager": {"compiled": False, "channels_last": False},
-    "eager channels_last": {"compiled": False, "channels_last": True},
-    "compiled": {"compiled": True, "channels_last": False},
-    "compiled channels_last": {"compiled": True, "channels_last": True},
-}
 LOOP_CASES = ("lenet5", "resnet50")
 LOOP_BATCHES = 64  # an epoch
-CPU_MODES = ("eager", "eager channels_last", "compiled")  # compiling chooses layouts of its own
-GPU_MODES = ("eager channels_last", "compiled channels_last")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,8 +55,9 @@ def main(argv: Sequence[str]) -> int:
         speed_growth.grow(DEEPEST.value, Path(OUT.value))
     if GROWTH.value and not (INFERENCE.value or LOOP.value):
         return 0
-    sections = compare()
-    write(sections, Path(OUT.value))
+    sections: dict[str, dict[str, Any]] = {}
+    for sections in compare():
+        write(sections, Path(OUT.value))  # after each row: a run that is stopped keeps those
     for name, section in sections.items():
         print(f"\n{name}: {heading(section)}")
         tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
@@ -77,23 +68,33 @@ def main(argv: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
-def compare() -> dict[str, dict[str, Any]]:
-    """The sections of the results that the flags ask for."""
+def compare() -> Iterator[dict[str, dict[str, Any]]]:
+    """The sections of the results that the flags ask for, after each row."""
     with our_side("train").worker() as gauge:
         machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
         cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
-        plans = make_plans(cases, torch_sides(on_cpu) if AGAINST.value else {})
-        found, limits = run(plans, gauge)
-    clocks = ("wall", "cpu") if on_cpu else ("wall",)
-    return {
-        name: {
-            "machine": machine,
-            "limits": limits,
-            "rows": [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows],
-        }
-        for name, rows in found.items()
-    }
+        plans = make_plans(cases, theirs(on_cpu) if AGAINST.value else {})
+        rows: dict[str, list] = {name: [] for name in plans}
+        limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
+        todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
+        with tqdm(todo, unit="net", disable=None) as bar:
+            for name, case, sides in bar:
+                bar.set_description(f"{name}: {case.label}")
+                row = measure(case, sides, pace(), bar.set_postfix_str)
+                rows[name].append(row | goals_of(name, case))
+                now, best = gauge.call("limits", dtype=case.dtype), limits.get(case.dtype, {})
+                limits[case.dtype] = {key: max(now[key], best.get(key, 0.0)) for key in now}
+                yield {n: section(machine, limits, found) for n, found in rows.items() if found}
+
+
+def section(
+    machine: dict[str, Any], limits: dict[str, dict[str, float]], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Judged rows under what they were measured on. Only a processor's threads have a clock."""
+    clocks = ("wall", "cpu") if machine["backend"] == "cpu" else ("wall",)
+    judged = [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows]
+    return {"machine": machine, "limits": limits, "rows": judged}
 
 
 def heading(section: dict[str, Any]) -> str:
@@ -110,31 +111,21 @@ def heading(section: dict[str, Any]) -> str:
 Plan = list[tuple[Case, dict[str, Side]]]
 
 
-def make_plans(cases: Sequence[Case], theirs: dict[str, Side]) -> dict[str, Plan]:
+def theirs(on_cpu: bool) -> dict[str, Side]:
+    names = TORCH_MODES.value or (CPU_MODES if on_cpu else GPU_MODES)
+    side = torch_side(TORCH_PYTHON.value, TORCH_SETUP.value)
+    return torch_modes(side, names, pace() if on_cpu else None)
+
+
+def make_plans(cases: Sequence[Case], others: dict[str, Side]) -> dict[str, Plan]:
     """Section of the results -> what takes turns in each of its rows."""
     plans: dict[str, Plan] = {}
     if LOOP.value:
         wanted = MODEL.value or LOOP_CASES
         plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
     if INFERENCE.value:
-        plans["inference"] = [(case, both("infer", theirs)) for case in inference_cases(cases)]
-    return plans or {"training": [(case, both("train", theirs)) for case in cases]}
-
-
-def run(plans: dict[str, Plan], gauge: Worker) -> tuple[dict[str, list], dict[str, dict]]:
-    """The rows of each section; the machine's limits by type, the best of many tries."""
-    rows: dict[str, list] = {name: [] for name in plans}
-    limits: dict[str, dict[str, float]] = {}
-    todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
-    with tqdm(todo, unit="net", disable=None) as bar:
-        for name, case, sides in bar:
-            bar.set_description(f"{name}: {case.label}")
-            row = measure(case, sides, pace(), bar.set_postfix_str)
-            row |= {"goal": goal_of(name, case), "rate": case.rate if name == "training" else 0.0}
-            rows[name].append(row)
-            now, best = gauge.call("limits", dtype=case.dtype), limits.setdefault(case.dtype, {})
-            best |= {key: max(value, best.get(key, 0.0)) for key, value in now.items()}
-    return rows, limits
+        plans["inference"] = [(case, both("infer", others)) for case in inference_cases(cases)]
+    return plans or {"training": [(case, both("train", others)) for case in cases]}
 
 
 def pace() -> Pace:
@@ -157,9 +148,12 @@ def inference_cases(cases: Sequence[Case]) -> list[Case]:
     return [dataclasses.replace(case, batch=batch) for case in cases for batch in batches]
 
 
-def goal_of(section: str, case: Case) -> float:
+def goals_of(name: str, case: Case) -> dict[str, float]:
+    """Those of a section: a case's own are of training."""
+    if name == "training":
+        return {"goal": case.goal, "rate": case.rate}
     goals = {"inference": speed_cases.INFERENCE_GOAL, "loop": speed_cases.LOOP_GOAL}
-    return goals.get(section, case.goal)
+    return {"goal": goals[name], "rate": 0.0}
 
 
 def loop_sides(case: Case) -> dict[str, Side]:
@@ -168,52 +162,8 @@ def loop_sides(case: Case) -> dict[str, Side]:
     return {"loop": our_side("loop", examples=examples), "bare step": our_side("train")}
 
 
-def both(task: str, theirs: dict[str, Side]) -> dict[str, Side]:
-    others = {
-        name: dataclasses.replace(side, arguments={**side.arguments, "task": task})
-        for name, side in theirs.items()
-    }
-    return {"cnn_jax": our_side(task), **others}
-
-
-def torch_sides(on_cpu: bool) -> dict[str, Side]:
-    """PyTorch's modes, by the interpreter that has it."""
-    modes = TORCH_MODES.value or (CPU_MODES if on_cpu else GPU_MODES)
-    for mode in modes:
-        if mode not in MODES:
-            raise unknown("--torch_modes", mode, MODES)
-    python = TORCH_PYTHON.value or sys.executable
-    if not TORCH_PYTHON.value and importlib.util.find_spec("torch") is None:
-        raise UserError(
-            "--against=torch needs PyTorch: pip install -e '.[torch]', or name an interpreter "
-            "that has it by --torch_python"
-        )
-    start = (THEIRS, os.path.abspath(TORCH_SETUP.value)) if TORCH_SETUP.value else (THEIRS,)
-    side = Side(start, {}, python, may_fail=True)
-    if on_cpu:
-        side = dataclasses.replace(side, environment={"OMP_WAIT_POLICY": waiting(side)})
-    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in modes}
-
-
-def waiting(side: Side) -> str:
-    """How PyTorch's threads should wait for each other here, as the environment calls it.
-
-    By default they spin, which is the faster on an idle machine, and several times slower where
-    others use the cores too: whichever trains LeNet-5 the faster is taken.
-    """
-    sides = {
-        policy: dataclasses.replace(
-            side,
-            environment={"OMP_WAIT_POLICY": policy},
-            arguments={**MODES["eager"], "task": "train"},
-        )
-        for policy in ("ACTIVE", "PASSIVE")
-    }
-    try:
-        found = measure(speed_cases.ON_CPU[0], sides, pace())["sides"]
-    except (OSError, WorkerError) as error:
-        raise UserError(f"--against=torch: {side.python} cannot run it: {error}") from error
-    return min(found, key=lambda policy: speed_table.seconds(found[policy], "wall"))
+def both(task: str, others: dict[str, Side]) -> dict[str, Side]:
+    return {"cnn_jax": our_side(task)} | {n: side.at(task) for n, side in others.items()}
 
 
 def write(sections: dict[str, Any], out: Path) -> None:

@@ -29,11 +29,15 @@ class Side:
     def worker(self) -> Worker:
         return Worker(*self.start, python=self.python, environment=self.environment)
 
+    def at(self, task: str) -> Side:
+        """The same at "train", "infer" or, of this project only, "loop"."""
+        return dataclasses.replace(self, arguments=self.arguments | {"task": task})
+
 
 def our_side(task: str, **arguments: Any) -> Side:
-    """This project at "train", "infer" or "loop"."""
+    """This project's."""
     memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # leaves room on a GPU for the others
-    return Side((OURS,), {"task": task, **arguments}, environment=memory)
+    return Side((OURS,), arguments, environment=memory).at(task)
 
 
 @dataclasses.dataclass(frozen=True)
