@@ -27,6 +27,8 @@ from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 
 RUNGS = 3
+SHARES = (1, 1, 2)  # of each rung in a trial's steps: it trains as long again
+PROBE = 4  # steps to find what one costs
 JOINED = 3  # transforms at most in the policy that is put together
 SHAPES = (
     "horizontal_flip",
@@ -87,6 +89,22 @@ def main(argv: Sequence[str]) -> None:
         Path(OUT.value).write_text(json.dumps(found, indent=1) + "\n")
 
 
+@dataclasses.dataclass
+class Price:
+    """What one of many costs, in seconds."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add(self, count: int, seconds: float) -> None:
+        self.count += count
+        self.seconds += seconds
+
+    @property
+    def of_one(self) -> float:
+        return self.seconds / max(1, self.count)
+
+
 class Search:
     """What all trials share: the examples, the starts, the judge and the clock."""
 
@@ -107,6 +125,7 @@ class Search:
         self.channels = run.dataset.train.image_shape[-1]
         self.dataset = self.part_of(run.dataset, examples)
         self.begun = time.monotonic()
+        self.stepping, self.judging = Price(), Price()
 
     def part_of(self, dataset: Any, examples: int) -> Any:
         """The dataset with so many training examples, by class."""
@@ -128,35 +147,41 @@ class Search:
 
     def train(self, trial: Trial, steps: int) -> None:
         """Brings every state of a trial to `steps` updates, and judges it."""
+        self.bring(trial, steps)
+        self.judge(trial)
+
+    def bring(self, trial: Trial, steps: int) -> None:
         from cnn_jax.feed import ResidentFeed
 
-        run, evaluator = trial.run, trial.run.evaluator("validation")
-        accuracies = []
+        run, begun = trial.run, time.monotonic()
         for seed, carry in enumerate(trial.carries):
             feed = ResidentFeed(run.dataset.train, run.devices, run.clock, seed)
             for step in range(trial.steps, steps):
                 carry, done = run.steps.train(carry, feed.at(step), step)
-                if step % 4 == 0:
+                if step % 4 == 0 or step == steps - 1:
                     done.block_until_ready()  # no more than a few steps under way
             trial.carries[seed] = carry
-            found = evaluator(carry[0])
-            accuracies.append(float((found["prediction"] == found["label"]).mean()))
-        trial.steps, trial.accuracies = steps, tuple(accuracies)
+        self.stepping.add((steps - trial.steps) * self.seeds, time.monotonic() - begun)
+        trial.steps = steps
+
+    def judge(self, trial: Trial) -> None:
+        begun = time.monotonic()
+        found = [self.evaluator(state) for state, _ in trial.carries]
+        trial.accuracies = tuple(float((f["prediction"] == f["label"]).mean()) for f in found)
+        self.judging.add(self.seeds, time.monotonic() - begun)
 
     def rank(self, policies: list[tuple[str, ...]]) -> list[Trial]:
         """All trials, those that lasted longest first, by their accuracy within a rung."""
         baseline, *others = trials = [self.trial(policy) for policy in policies]
-        unit = self.unit(baseline, len(trials))
+        self.baseline, self.evaluator = baseline, baseline.run.evaluator("validation")
+        self.price(trials)
         out: list[list[Trial]] = []
         for rung in range(RUNGS):
-            steps = unit * 2**rung
+            steps = baseline.steps + self.unit(rung, len(trials)) * SHARES[rung]
             for i, trial in enumerate(trials):
                 self.train(trial, steps)
                 self.say(f"rung {rung + 1} of {RUNGS}, {i + 1} of {len(trials)}: {trial.name}")
-            if not sys.stderr.isatty():  # a log has a line a rung
-                passed = time.monotonic() - self.begun
-                line = f"rung {rung + 1} of {RUNGS}: {len(trials)} policies, {steps} steps each"
-                print(f"{line}, {passed:.0f} s", file=sys.stderr, flush=True)
+            self.log(f"rung {rung + 1} of {RUNGS}: {len(trials)} policies, {steps} steps each")
             others.sort(key=lambda t: -t.mean)
             kept = max(1, math.ceil(len(others) / 2)) if rung < RUNGS - 1 else 0
             out.append(others[kept:] if kept else others)
@@ -164,20 +189,27 @@ class Search:
                 trial.carries = []  # their memory
             others = others[:kept]
             trials = [baseline, *others]
-        self.baseline = baseline
         self.say("")
         return [baseline, *(trial for rung in reversed(out) for trial in rung)]
 
-    def unit(self, baseline: Trial, count: int) -> int:
-        """The steps of the first rung: so many that all rungs take what time there is."""
-        self.train(baseline, 3)
-        start = time.monotonic()
-        self.train(baseline, 6)
-        cost = (time.monotonic() - start) / (3 * self.seeds)
-        compiling = count * (start - self.begun) / 3
-        rungs = sum(math.ceil(count / 2**rung) * 2 ** max(0, rung - 1) for rung in range(RUNGS))
-        left = max(self.seconds * 0.8 - compiling, self.seconds * 0.3)
-        return max(8, int(left / (rungs * self.seeds * cost)))
+    def price(self, trials: list[Trial]) -> None:
+        """Compiles what all trials run, then finds what a step and a judgement cost."""
+        for steps in (PROBE, 2 * PROBE):
+            self.stepping, self.judging = Price(), Price()
+            for i, trial in enumerate(trials):
+                self.bring(trial, steps)
+                self.say(f"starting {i + 1} of {len(trials)}: {trial.name}")
+            self.judge(self.baseline)
+        self.log(f"{len(trials)} policies compiled")
+
+    def unit(self, rung: int, count: int) -> int:
+        """The steps of the first rung, such that what is left of the search takes the time left."""
+        kept = [math.ceil(count / 2**later) for later in range(RUNGS - rung)]
+        steps = sum(n * share for n, share in zip(kept, SHARES[rung:], strict=True))
+        steps += (JOINED - 1) * sum(SHARES)
+        judging = (sum(kept) + JOINED - 1) * self.seeds * self.judging.of_one
+        left = self.seconds - (time.monotonic() - self.begun) - judging
+        return max(PROBE, int(left / (steps * self.seeds * self.stepping.of_one)))
 
     def join(self, ranking: list[Trial]) -> list[Trial]:
         """Unions of what helped in the last rung, the best first; mixing transforms at the end."""
@@ -208,6 +240,12 @@ class Search:
     def error(self, trial: Trial) -> float:
         """The standard error of the mean gain."""
         return spread(self.gains(trial)) / math.sqrt(self.seeds)
+
+    def log(self, text: str) -> None:
+        """A line where no line can be rewritten."""
+        if not sys.stderr.isatty():
+            passed = time.monotonic() - self.begun
+            print(f"{text}, {passed:.0f} s", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         if sys.stderr.isatty():
