@@ -299,17 +299,18 @@ def as_record(config: Any, search: Search, ranking: list[Trial], joined: list[Tr
 
 def as_text(found: dict) -> str:
     """The ranking as a table, and the line to paste."""
+    names = {id(row): " + ".join(row["policy"]) or "none" for row in found["ranking"]}
+    width = max(len("policy"), *map(len, names.values()))
     lines = [
         f"{found['config']} on {found['dataset']}: {found['training_examples']:,} training "
         f"examples, {found['seeds']} starts, judged on {found['validation_examples']:,} "
         f"by {found['protocol']}; {found['seconds']} s",
-        f"{'policy':44} {'steps':>6} {'validation accuracy':>20} {'against none':>18}",
+        f"{'policy':{width}} {'steps':>6} {'validation accuracy':>20} {'against none':>18}",
     ]
     for row in sorted(found["ranking"], key=lambda r: (-r["steps"], -r["validation_accuracy"])):
-        name = " + ".join(row["policy"]) or "none"
         accuracy = f"{row['validation_accuracy']:.2%} ± {row['deviation']:.2%}"
         gain = "" if row["gain"] is None else f"{row['gain']:+.2%} ± {row['gain_error']:.2%}"
-        lines.append(f"{name:44} {row['steps']:>6} {accuracy:>20} {gain:>18}")
+        lines.append(f"{names[id(row)]:{width}} {row['steps']:>6} {accuracy:>20} {gain:>18}")
     lines.append("(± of accuracy: deviation over starts; ± of the difference: its standard error)")
     policy = "".join(f'"{name}", ' for name in found["augment"]).rstrip()
     lines.append(f"config.augment = ({policy})")
