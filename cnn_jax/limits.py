@@ -21,6 +21,7 @@ RANGES = {
     "eval_every_epochs": POSITIVE,
     "early_stopping_patience": COUNT,
     "log_every_steps": COUNT,
+    "steps_per_dispatch": COUNT,
     "devices": COUNT,
     "accumulate": ">= 1",
     "clip_norm": ">= 0",

@@ -23,7 +23,7 @@ from cnn_jax.step import Carry, Recipe, eval_step, gradients, init_state, train_
 from cnn_jax.transfer.freezing import Phase
 from cnn_jax.transfer.start import Start
 
-Program = Callable[[Carry, Source], tuple[Carry, jax.Array]]
+Program = Callable[[Carry, Source, int], tuple[Carry, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +38,14 @@ class Steps:
     abstract: Carry  # shapes, types and places of what `init` makes
     empty_metrics: Callable[[], clu.metrics.Collection]
 
-    def train(self, carry: Carry, source: Source, step: int = 0) -> tuple[Carry, jax.Array]:
-        """The update after `step` others: (what it made of the carry, a value to wait for)."""
-        return self.programs[bisect.bisect_right(self.starts, step) - 1](carry, source)
+    def train(
+        self, carry: Carry, source: Source, step: int = 0, count: int = 1
+    ) -> tuple[Carry, jax.Array]:
+        """`count` updates after `step` others: (what became of the carry, a value to wait for).
+
+        They must be of one phase and one epoch; their number is free only in a compiled loop.
+        """
+        return self.programs[bisect.bisect_right(self.starts, step) - 1](carry, source, count)
 
 
 def compile_steps(
@@ -50,10 +55,12 @@ def compile_steps(
     image_shape: tuple[int, ...],
     plateau: optax.GradientTransformationExtraArgs | None,
     start: Start | None = None,
+    loop: bool = False,
 ) -> Steps:
     """The steps over all devices; nothing is compiled before its first call.
 
-    With a `start`, `init` gives its weights where it has any, and fresh ones elsewhere.
+    With a `start`, `init` gives its weights where it has any, and fresh ones elsewhere. In a
+    `loop`, training makes several updates a call.
     """
     collection = metrics.train_metrics(figure_names(recipe, image_shape))
 
@@ -72,7 +79,7 @@ def compile_steps(
     phases = recipe.plan.phases
     return Steps(
         init=begin,
-        programs=tuple(train_program(recipe, p, devices, clock, layout) for p in phases),
+        programs=tuple(train_program(recipe, p, devices, clock, layout, loop) for p in phases),
         starts=tuple(phase.start for phase in phases),
         evaluate=eval_program(recipe, devices, clock),
         finite=parallel.jit_once(finite, out_shardings=everywhere),
@@ -105,9 +112,13 @@ class Layout:
 
 
 def train_program(
-    recipe: Recipe, phase: Phase, devices: Devices, clock: Clock, layout: Layout
+    recipe: Recipe, phase: Phase, devices: Devices, clock: Clock, layout: Layout, loop: bool
 ) -> Program:
-    """A step of training in `phase`; it takes the carry's memory."""
+    """Steps of training in `phase`; they take the carry's memory.
+
+    The loop is compiled once for any number of steps, so that a step's bits do not depend on how
+    many were asked for together.
+    """
 
     def whole(carry: Carry, batch: Batch) -> Carry:
         return train_step(recipe, carry, batch, phase=phase)
@@ -128,13 +139,27 @@ def train_program(
             check_vma=False,
         )
 
-    def train(carry: Carry, source: Source) -> tuple[Carry, jax.Array]:
-        batch = source.batch(carry[0].step, clock.batch_size, devices.place)
-        carry = update(carry, batch)
+    def once(carry: Carry, source: Source) -> Carry:
+        return update(carry, source.batch(carry[0].step, clock.batch_size, devices.place))
+
+    def train(carry: Carry, source: Source, count: int = 1) -> tuple[Carry, jax.Array]:
+        if loop:
+            carry = jax.lax.fori_loop(0, count, lambda _, carry: once(carry, source), carry)
+        else:
+            carry = once(carry, source)
         return carry, carry[0].step + 0  # a value of its own, to wait for
 
     out = layout.sharding, devices.everywhere
-    return parallel.jit(train, donate_argnums=0, out_shardings=out)
+    compiled = parallel.jit(train, donate_argnums=0, out_shardings=out)
+    if loop:
+        return lambda carry, source, count: compiled(carry, source, np.int32(count))
+
+    def one(carry: Carry, source: Source, count: int) -> tuple[Carry, jax.Array]:
+        if count != 1:
+            raise ValueError(f"{count} updates at once need a compiled loop")
+        return compiled(carry, source)
+
+    return one
 
 
 def eval_program(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cnn_jax import data, limits, models, optim
+from cnn_jax.agenda import Agenda
 from cnn_jax.clock import Clock
 from cnn_jax.data import augment
 from cnn_jax.data.constants import Constants
@@ -31,6 +32,7 @@ from cnn_jax.transfer.freezing import Outline, describe, make_plan
 from cnn_jax.transfer.start import HEAD_MODES, Start, differences, make_start, shapes
 
 DTYPES = ("float32", "bfloat16")
+ACCELERATOR_STEPS = 8  # a call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Run:
     dataset: Dataset
     devices: Devices
     clock: Clock
+    agenda: Agenda
     schedule: Any
     plateau: Any
     recipe: Recipe
@@ -48,6 +51,11 @@ class Run:
     start: Start | None  # the weights of `init.from`
     protocol: Protocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
+
+    @property
+    def steps_together(self) -> int:
+        """How many updates one call may make at most."""
+        return steps_together(self.config, self.dataset)
 
     @property
     def monitor(self) -> str:
@@ -133,9 +141,36 @@ def make_run(
     recipe = make_recipe(config, model, dataset, schedule, plan, kept)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
-    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start)
-    parts = (dataset, devices, clock, schedule, plateau, recipe, steps, start, protocol, warnings)
+    together = steps_together(config, dataset) > 1
+    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start, together)
+    agenda = Agenda.of(config, clock, steps.starts)
+    parts = (
+        dataset,
+        devices,
+        clock,
+        agenda,
+        schedule,
+        plateau,
+        recipe,
+        steps,
+        start,
+        protocol,
+        warnings,
+    )
     return Run(config, *parts)
+
+
+def steps_together(config: ConfigDict, dataset: Dataset) -> int:
+    """`steps_per_dispatch`, or its default: a loop pays where a call takes long beside a step."""
+    asked = config.steps_per_dispatch
+    if dataset.train.in_memory:
+        return asked or (1 if jax.default_backend() == "cpu" else ACCELERATOR_STEPS)
+    if asked > 1:
+        raise UserError(
+            f"steps_per_dispatch={asked}: {config.data.name} is streamed, batch by batch; "
+            "choose 1, or 0, which fits every set"
+        )
+    return 1
 
 
 def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None) -> list[str]:

@@ -92,8 +92,9 @@ class Training:
             self.announce()
             while progress.step < clock.total_steps and not progress.stopped:
                 step = progress.step
-                self.carry, done = run.steps.train(self.carry, feed.at(step), step)
-                progress.step += 1
+                count = run.agenda.steps_from(step, run.steps_together)
+                self.carry, done = run.steps.train(self.carry, feed.at(step), step, count)
+                progress.step += count
                 under_way.add(done)
                 self.after_step(evaluator)
                 if signum := interruption.asked(progress.step):
@@ -125,7 +126,7 @@ class Training:
 
     def after_step(self, evaluator: Evaluator) -> None:
         """Logs, evaluates and saves, each when it is time."""
-        config, clock, step = self.run.config, self.run.clock, self.progress.step
+        agenda, clock, step = self.run.agenda, self.run.clock, self.progress.step
         console = self.writers.console
         if console:
             console.advance(step, clock.epochs_seen(step))
@@ -134,13 +135,11 @@ class Training:
             self.compiled = True
             if console:
                 console.restart_clock()
-        evaluate = clock.is_time(step, config.eval_every_epochs)
-        if evaluate or (config.log_every_steps and step % config.log_every_steps == 0):
+        if agenda.logs(step):
             self.log_window()
-        if evaluate:
+        if agenda.evaluates(step):
             self.evaluate(evaluator)
-        every = config.checkpoint.every_steps
-        if evaluate or (every and step % every == 0):
+        if agenda.saves(step):
             self.save()
 
     def log_window(self) -> None:

@@ -25,7 +25,7 @@ Another dataset is named after the row: `configs/artworks.py:scratch:cifar10`.
 
 from ml_collections import ConfigDict
 
-from configs.base import FACTS, base, options
+from configs.base import base, options, variant
 from configs.resnet50 import OPTIONS
 
 CHANGES = {
@@ -43,11 +43,7 @@ ROWS = ("scratch", *FROZEN, "modified", *CHANGES)
 
 
 def get_config(argument: str = "scratch:digits") -> ConfigDict:
-    row, _, dataset = argument.partition(":")
-    if row not in ROWS:
-        row, dataset = "scratch", argument
-        if dataset.partition(":")[0] not in FACTS:
-            raise ValueError(f"{argument!r} is no row; choices: {', '.join(ROWS)}")
+    row, dataset = variant(argument, ROWS, "row", "scratch")
     config = base("artworks", dataset or "folder:paintings", image_size=224)
     config.name = f"artworks-{row}"
     config.model.name = "resnet50_v1_5"

@@ -1,5 +1,7 @@
 """Every key of a run with its default, and what each dataset needs. Imported by the configs."""
 
+from collections.abc import Iterable
+
 from ml_collections import ConfigDict, config_dict
 
 # What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
@@ -32,6 +34,19 @@ def options(**types: type) -> dict:
     return {name: config_dict.placeholder(kind) for name, kind in types.items()}
 
 
+def variant(argument: str, names: Iterable[str], what: str, default: str) -> tuple[str, str]:
+    """A config's argument "NAME[:DATASET]" or "DATASET" as the pair; the dataset may be "".
+
+    `what` is what an error calls a name; `default` the name where a dataset alone is given.
+    """
+    name, _, dataset = argument.partition(":")
+    if name in names:
+        return name, dataset
+    if name not in FACTS:
+        raise ValueError(f"{argument!r} is no {what}; choices: {', '.join(names)}")
+    return default, argument
+
+
 def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     """A complete config: Adam at 1e-3, its rate times 0.95 after every epoch."""
     # An unknown dataset is reported with its choices when the data is loaded.
@@ -48,6 +63,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.protocol = "single_crop"
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
+    # Updates in one call to the device, a compiled loop that is slow on a CPU; 0: 1 there, else 8.
+    config.steps_per_dispatch = 0
     config.parallel = "jit"  # "pmap": BatchNorm over each device's own images
     config.devices = 0  # how many to use; 0: all
     config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32

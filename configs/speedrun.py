@@ -12,18 +12,14 @@ Without an argument it is 94 on `digits`; a dataset is named after the target: `
 
 from ml_collections import ConfigDict
 
-from configs.base import FACTS, base, options
+from configs.base import base, options, variant
 from configs.resnet18 import OPTIONS
 
 EPOCHS = {"94": 16.0, "96": 40.0}
 
 
 def get_config(argument: str = "94:digits") -> ConfigDict:
-    target, _, dataset = argument.partition(":")
-    if target not in EPOCHS:
-        target, dataset = "94", argument
-        if dataset.partition(":")[0] not in FACTS:
-            raise ValueError(f"{argument!r} is no target; choices: {', '.join(EPOCHS)}")
+    target, dataset = variant(argument, EPOCHS, "target", "94")
     config = base("speedrun", dataset or "cifar10", image_size=32)
     config.name = f"speedrun-{target}"
     config.model.name = "resnet18"

@@ -17,6 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax import parallel
+from cnn_jax.agenda import Agenda
 from cnn_jax.allocator import keep_memory
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.clock import Clock
@@ -42,7 +43,10 @@ class Worker:
         """Initialises and compiles; `examples` are those of the set that the loop goes through."""
         case = Case(**case)
         watch = Watch()
-        run = make_run(config_of(case), noise(case, max(examples, case.batch)))
+        config = config_of(case)
+        if task == "train":
+            config.steps_per_dispatch = 1  # one that is bare of everything
+        run = make_run(config, noise(case, max(examples, case.batch)))
         make = {"train": train_steps, "infer": infer_steps, "loop": loop_steps}[task]
         self.steps = make(run)
         initialised = watch.read().seconds
@@ -187,7 +191,8 @@ def loop_steps(run: Run) -> Steps:
         config.eval_every_epochs = 2 * clock.epochs
         config.log_every_steps = min(config.log_every_steps, count)  # once at least
         with tempfile.TemporaryDirectory() as folder:
-            watched = dataclasses.replace(run, clock=clock, config=config)
+            agenda = Agenda.of(config, clock, (WARM_STEPS, WARM_STEPS + count))  # pauses there
+            watched = dataclasses.replace(run, clock=clock, config=config, agenda=agenda)
             training = WatchedTraining(watched, Path(folder), count)
             try:
                 training.loop()

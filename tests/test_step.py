@@ -152,6 +152,24 @@ def test_the_second_step_compiles_nothing(tiny):
     assert [name for name in events if "compile" in name], "the listener hears nothing"
 
 
+def test_steps_in_one_call_are_the_same_steps(tiny):
+    """In threes and fives to the bit; one by one, another program, to rounding."""
+
+    def after_fifteen(together, count):
+        run = make_run(change(tiny, steps_per_dispatch=together))
+        feed, carry = run.feed(), run.steps.init()
+        for step in range(0, 15, count):
+            carry, _ = run.steps.train(carry, feed.at(step), step, count)
+        assert int(carry[0].step) == 15
+        return jax.device_get((carry[0].params, carry[0].opt_state, jax.tree.leaves(carry[1])))
+
+    threes, fives = after_fifteen(5, 3), after_fifteen(5, 5)
+    jax.tree.map(np.testing.assert_array_equal, threes, fives)
+    assert_close(after_fifteen(1, 1)[0], threes[0], atol=1e-4)
+    with pytest.raises(ValueError, match="2 updates at once"):
+        after_fifteen(1, 2)
+
+
 def test_a_plateau_scales_the_update(plain):
     plain.schedule.name, plain.optimizer.name = "plateau", "sgd"
     run = make_run(plain)
