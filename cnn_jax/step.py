@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from cnn_jax import losses, metrics, optim
+from cnn_jax import losses, metrics, ops, optim
 from cnn_jax.data import augment
 from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.constants import Constants
@@ -40,7 +40,17 @@ class Recipe:
     microbatches: int
     average_decay: float
     plan: Plan = TRAIN_ALL  # what holds still, and until when
+    space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
+
+    def apply(self, variables: dict[str, Tree], images: jax.Array, **options: Any) -> Any:
+        """The net on normalised images [B, H, W, C]."""
+        with ops.space_to_depth(self.space_to_depth):
+            return self.model.apply(variables, images, **options)
+
+    def of_views(self) -> Recipe:
+        """The recipe for views."""
+        return dataclasses.replace(self, model=self.view_model or self.model)
 
     @property
     def normalise(self) -> Callable[[jax.Array], jax.Array]:
@@ -71,6 +81,7 @@ def make_recipe(
         microbatches=config.accumulate,
         average_decay=config.average_decay,
         plan=plan,
+        space_to_depth=config.space_to_depth,
     )
 
 
@@ -115,7 +126,7 @@ def gradients(
     def mean_loss(params: Tree, stats: Tree, part: Batch, key: jax.Array):
         variables = {"params": params, "batch_stats": stats}
         with phase.population_norms():
-            output, changed = recipe.model.apply(
+            output, changed = recipe.apply(
                 variables if held is None else merge(variables, held),
                 part["image"],
                 train=True,
@@ -213,7 +224,7 @@ def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[
         output = Output(mean_of_views(recipe, variables, batch["image"]))
     else:
         images = recipe.normalise(batch["image"].astype(jnp.float32))
-        output = recipe.model.apply(variables, images, train=False)
+        output = recipe.apply(variables, images, train=False)
     loss = recipe.loss(output, batch["label"])["loss"]
     figures = metrics.example_figures(recipe.task, output.logits, batch["label"])
     return {"loss": loss, "label": batch["label"], "id": batch["id"], **figures}
@@ -226,12 +237,12 @@ def mean_of_views(
 
     `groups` are uint8 [B, k, S, S, C], one a size.
     """
-    model, total, views = recipe.view_model or recipe.model, 0.0, 0
+    recipe, total, views = recipe.of_views(), 0.0, 0
     for group in groups:
         examples, count = group.shape[:2]
         images = jnp.stack([group, group[:, :, :, ::-1]], axis=2).astype(jnp.float32)
         images = recipe.normalise(images.reshape(-1, *group.shape[2:]))
-        logits = model.apply(variables, images, train=False).logits
+        logits = recipe.apply(variables, images, train=False).logits
         shares = jax.nn.softmax(logits.astype(jnp.float32))
         total += shares.reshape(examples, 2 * count, -1).sum(1)
         views += 2 * count

@@ -68,6 +68,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.parallel = "jit"  # "pmap": BatchNorm over each device's own images
     config.devices = 0  # how many to use; 0: all
     config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32
+    # A first layer with a stride reads blocks of pixels as channels; the same function.
+    config.space_to_depth = False
     config.accumulate = 1  # parts of a batch that go through the net one after another
     config.clip_norm = 0.0  # largest norm of the gradient; 0: any
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none

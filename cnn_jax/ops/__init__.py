@@ -6,8 +6,15 @@ The nets call these and never ask where they run: the form is chosen when a step
 
 from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
-from cnn_jax.ops.form import plain
+from cnn_jax.ops.form import plain, space_to_depth
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.response_norm import local_response_norm
 
-__all__ = ["batch_norm", "convolution", "local_response_norm", "max_pool", "plain"]
+__all__ = [
+    "batch_norm",
+    "convolution",
+    "local_response_norm",
+    "max_pool",
+    "plain",
+    "space_to_depth",
+]

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnn_jax.ops.form import fast_on_cpu
+from cnn_jax.ops.form import fast_on_cpu, wants_space_to_depth
 from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 WIDTH = 32  # channels of one convolution that groups are joined to
 NARROW = 8  # channels that fill no vector
+COLOURS = 4  # channels of an image, at most
 
 
 def convolution(
@@ -38,6 +39,9 @@ def convolution(
     It has that function's signature, so that `nn.Conv(conv_general_dilated=convolution)` takes it.
     """
     dilated = any(d != 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ())))
+    stem = x.shape[-1] <= COLOURS and feature_group_count == 1 and max(stride) > 1
+    if x.ndim == 4 and not dilated and stem and wants_space_to_depth():
+        return in_blocks(x, kernel, tuple(stride), pairs(x, kernel, stride, padding))
     if x.ndim != 4 or dilated or not fast_on_cpu():
         return lax.conv_general_dilated(
             x,
@@ -51,9 +55,7 @@ def convolution(
             **options,
         )
     stride = tuple(stride)
-    if isinstance(padding, str):
-        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], stride, padding)
-    kernel, pads = trim(kernel, x.shape[1:3], stride, padding)
+    kernel, pads = trim(kernel, x.shape[1:3], stride, pairs(x, kernel, stride, padding))
     channels, features = x.shape[-1], kernel.shape[-1]
     if feature_group_count == channels == features:
         return depthwise(x, kernel, stride, pads)
@@ -67,7 +69,18 @@ def convolution(
     small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
     if stride == (1, 1) and channels <= NARROW and small:
         return narrow(x, kernel, pads)
+    if stem and stride == (2, 2) and min(kernel.shape[:2]) > 4:
+        return in_blocks(x, kernel, stride, pads)
     return ordinary(x, kernel, stride, pads)
+
+
+def pairs(
+    x: jax.Array, kernel: jax.Array, stride: Sequence[int], padding: str | Sequence[tuple[int, int]]
+) -> Pads:
+    """Padding as numbers."""
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], stride, padding)
+    return tuple(padding)
 
 
 def trim(
@@ -111,6 +124,28 @@ def tiny(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Arra
     return jnp.stack(
         [jnp.stack([pixel(*row, *column) for column in seen(1)], 1) for row in seen(0)], 1
     )
+
+
+def in_blocks(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    """A stride taken out: the pixels of a block of its size become channels of one pixel.
+
+    Of a first layer's few channels this makes enough for the units that multiply vectors or tiles.
+    """
+    (batch, *size, channels), window = x.shape, kernel.shape[:2]
+    reach = [-(-k // s) for k, s in zip(window, stride, strict=True)]  # blocks under the kernel
+    seen, more = [], []
+    for n, k, s, r, (low, high) in zip(size, window, stride, reach, pads, strict=True):
+        outputs = (n + low + high - k) // s + 1
+        seen.append((low, s * (outputs + r - 1) - n - low))
+        more.append((0, r * s - k, 0))
+    x = pad_maps(x, tuple(seen))
+    down, across = (n // s for n, s in zip(x.shape[1:3], stride, strict=True))
+    x = x.reshape(batch, down, stride[0], across, stride[1], channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, down, across, -1)
+    kernel = lax.pad(kernel, jnp.zeros((), kernel.dtype), [*more, (0, 0, 0), (0, 0, 0)])
+    kernel = kernel.reshape(reach[0], stride[0], reach[1], stride[1], channels, -1)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*reach, x.shape[-1], -1)
+    return ordinary(x, kernel, (1, 1), ((0, 0), (0, 0)))
 
 
 def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:

@@ -9,18 +9,32 @@ from collections.abc import Iterator
 import jax
 
 _plain = contextvars.ContextVar("plain", default=False)
+_space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
+
+
+def plain() -> contextlib.AbstractContextManager[None]:
+    """What is traced within takes the plain operations on every backend."""
+    return held(_plain, True)
+
+
+def space_to_depth(wanted: bool) -> contextlib.AbstractContextManager[None]:
+    """Whether what is traced within reads images of few channels in blocks of the stride."""
+    return held(_space_to_depth, wanted)
 
 
 @contextlib.contextmanager
-def plain() -> Iterator[None]:
-    """What is traced within takes the plain operations on every backend."""
-    token = _plain.set(True)
+def held(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
-        _plain.reset(token)
+        variable.reset(token)
 
 
 def fast_on_cpu() -> bool:
     """Whether to trace the form for the CPU."""
     return jax.default_backend() == "cpu" and not _plain.get()
+
+
+def wants_space_to_depth() -> bool:
+    return _space_to_depth.get() and not _plain.get()

@@ -29,9 +29,10 @@ CASES = {
     "one window": ((2, 2, 2, 12), (3, 3, 12, 16), (2, 2), ((1, 1), (1, 1)), 1, "ordinary"),
     "few windows": ((2, 4, 4, 12), (5, 5, 12, 16), (2, 1), ((2, 2), (0, 2)), 1, "tiny"),
     "spare pixels": ((2, 6, 8, 12), (3, 3, 12, 16), (2, 4), ((0, 1), (1, 0)), 1, "ordinary"),
-    "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "ordinary"),
+    "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "in_blocks"),
     "wide": ((2, 6, 6, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), 1, "ordinary"),
 }  # fmt: skip
+FORMS = ("pointwise", "tiny", "narrow", "depthwise", "grouped", "in_blocks", "ordinary")
 
 
 @cpu_only
@@ -39,7 +40,7 @@ CASES = {
 def test_value_and_gradients(case, monkeypatch):
     shape, kernel_shape, stride, padding, groups, form = CASES[case]
     taken = []
-    for name in ("pointwise", "tiny", "narrow", "depthwise", "grouped", "ordinary"):
+    for name in FORMS:
         real = getattr(forms, name)
         spy = lambda *a, name=name, real=real: (taken.append(name), real(*a))[1]  # noqa: E731
         monkeypatch.setattr(forms, name, spy)
@@ -66,6 +67,34 @@ def test_value_and_gradients(case, monkeypatch):
     assert taken[0] == form
     for a, b in zip(ours, everything(plain)(x, kernel, weights), strict=True):
         assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "padding"),
+    [
+        ((13, 12), (3, 3), (2, 2), "SAME"),
+        ((23, 22), (11, 11), (4, 4), "VALID"),
+        ((12, 12), (7, 7), (2, 2), ((3, 3), (3, 3))),
+        ((9, 10), (2, 5), (3, 2), ((0, 1), (2, 0))),
+    ],
+)
+def test_blocks_of_pixels_are_the_same_function(size, window, stride, padding):
+    numbers = np.random.RandomState(0)
+    x = jnp.array(numbers.randn(2, *size, 3), jnp.float32)
+    kernel = jnp.array(numbers.randn(*window, 3, 5), jnp.float32)
+
+    def value_and_gradients(form, strides):
+        def convolve(x, kernel):
+            with form():
+                return ops.convolution(x, kernel, stride, padding)
+
+        assert f"window_strides={strides}" in str(jax.make_jaxpr(convolve)(x, kernel))
+        value, back = jax.vjp(convolve, x, kernel)
+        return value, *back(jnp.cos(jnp.arange(value.size)).reshape(value.shape))
+
+    blocks = value_and_gradients(lambda: ops.space_to_depth(True), (1, 1))
+    for a, b in zip(blocks, value_and_gradients(ops.plain, stride), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
 
 
