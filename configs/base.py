@@ -1,7 +1,5 @@
 """Every key of a run with its default, and what each dataset needs. Imported by the configs."""
 
-from collections.abc import Iterable
-
 from ml_collections import ConfigDict, config_dict
 
 # What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
@@ -34,7 +32,7 @@ def options(**types: type) -> dict:
     return {name: config_dict.placeholder(kind) for name, kind in types.items()}
 
 
-def variant(argument: str, names: Iterable[str], what: str, default: str) -> tuple[str, str]:
+def variant(argument: str, names: tuple[str, ...], what: str, default: str) -> tuple[str, str]:
     """A config's argument "NAME[:DATASET]" or "DATASET" as the pair; the dataset may be "".
 
     `what` is what an error calls a name; `default` the name where a dataset alone is given.

@@ -19,7 +19,7 @@ EPOCHS = {"94": 16.0, "96": 40.0}
 
 
 def get_config(argument: str = "94:digits") -> ConfigDict:
-    target, dataset = variant(argument, EPOCHS, "target", "94")
+    target, dataset = variant(argument, tuple(EPOCHS), "target", "94")
     config = base("speedrun", dataset or "cifar10", image_size=32)
     config.name = f"speedrun-{target}"
     config.model.name = "resnet18"

@@ -10,11 +10,13 @@ PACKAGE = ROOT / "cnn_jax"
 
 # A module may import itself, those under it, and the leaf `errors`, which needs nothing.
 BELOW = {
-    "ops": set(),
+    "native": {"compiled"},
+    "ops": {"native"},
     "models": {"ops"},
     "data": set(),
     "parallel": set(),
     "clock": set(),
+    "agenda": {"clock"},
     "limits": set(),
     "state": {"ops"},
     "interrupt": set(),
@@ -28,11 +30,22 @@ BELOW = {
     "feed": {"clock", "data", "parallel"},
     "evaluate": {"data", "feed", "parallel", "state"},
     "step": {
-        *("data", "losses", "metrics", "models", "optim", "state", "transfer"),
+        *("data", "losses", "metrics", "models", "ops", "optim", "state", "transfer"),
     },
     "programs": {"clock", "data", "metrics", "parallel", "state", "step", "transfer"},
     "run": {
-        *("clock", "data", "evaluate", "feed", "limits", "models", "optim", "parallel", "state"),
+        *(
+            "agenda",
+            "clock",
+            "data",
+            "evaluate",
+            "feed",
+            "limits",
+            "models",
+            "optim",
+            "parallel",
+            "state",
+        ),
         *("programs", "step", "transfer"),
     },
     "allocator": set(),

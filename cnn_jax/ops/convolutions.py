@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cnn_jax import native
 from cnn_jax.ops.form import fast_on_cpu, wants_space_to_depth
 from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
 
@@ -149,7 +150,40 @@ def in_blocks(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax
 
 
 def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    if takes_native(x, kernel):
+        return with_native_gradient(x, kernel, stride, pads)
     return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+
+
+def takes_native(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether the kernel's gradient is one for `cnn_jax.native`, and there is such.
+
+    A program over several devices cannot divide a call that XLA does not know.
+    """
+    single = x.dtype == kernel.dtype == jnp.float32 and kernel.shape[-1] % native.FEATURES == 0
+    return single and fast_on_cpu() and jax.device_count() == 1 and native.library() is not None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def with_native_gradient(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+
+
+def _native_forward(x, kernel, stride, pads):
+    return with_native_gradient(x, kernel, stride, pads), (x, kernel)
+
+
+def _native_backward(stride, pads, kept, gradient):
+    x, kernel = kept
+    convolve = functools.partial(
+        lax.conv_general_dilated, window_strides=stride, padding=pads, dimension_numbers=LAYOUT
+    )
+    (x_gradient,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(gradient)
+    corner = pads[0][0], pads[1][0]
+    return x_gradient, native.kernel_gradient(x, gradient, kernel.shape[:2], stride, corner)
+
+
+with_native_gradient.defvjp(_native_forward, _native_backward)
 
 
 @jax.custom_vjp

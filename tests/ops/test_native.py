@@ -1,0 +1,105 @@
+"""The kernel gradients that this machine's compiler made, against NumPy's and XLA's."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import native, ops
+from cnn_jax.ops import convolutions as forms
+
+compiled = pytest.mark.skipif(
+    jax.default_backend() != "cpu" or native.library() is None,
+    reason="no C++ compiler, or no CPU",
+)
+# maps, window, features, stride, padding
+CASES = {
+    "one pixel, one channel": ((1, 1, 1, 1), (1, 1), 4, (1, 1), ((0, 0), (0, 0))),
+    "every width of a block": ((2, 5, 6, 7), (3, 3), 124, (1, 1), ((1, 1), (1, 1))),
+    "two blocks of features": ((1, 4, 4, 70), (3, 3), 132, (1, 1), ((1, 1), (1, 1))),
+    "many maps together": ((70, 3, 2, 5), (3, 3), 8, (1, 1), ((1, 1), (1, 1))),
+    "rows of a large map": ((2, 40, 33, 3), (5, 5), 12, (1, 1), ((2, 2), (2, 2))),
+    "strides": ((2, 19, 23, 4), (7, 3), 16, (2, 3), ((3, 3), (0, 1))),
+    "one-sided": ((2, 9, 8, 6), (2, 4), 20, (1, 1), ((0, 1), (3, 0))),
+    "rows that see padding alone": ((1, 2, 2, 3), (3, 3), 4, (1, 1), ((3, 3), (3, 3))),
+    "a map that no window fills": ((1, 6, 6, 3), (2, 2), 4, (4, 4), ((0, 0), (0, 0))),
+}
+
+
+@compiled
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_is_numpys(case):
+    shape, window, features, stride, pads = CASES[case]
+    numbers = np.random.RandomState(0)
+    x = numbers.randn(*shape).astype(np.float32)
+    padded = np.pad(x.astype(np.float64), ((0, 0), *pads, (0, 0)))
+    down, across = (
+        (n - k) // s + 1 for n, k, s in zip(padded.shape[1:3], window, stride, strict=True)
+    )
+    gradient = numbers.randn(shape[0], down, across, features).astype(np.float32)
+    found = native.kernel_gradient(x, gradient, window, stride, (pads[0][0], pads[1][0]))
+    for i, j in np.ndindex(*window):
+        rows = slice(i, i + (down - 1) * stride[0] + 1, stride[0])
+        columns = slice(j, j + (across - 1) * stride[1] + 1, stride[1])
+        expected = np.einsum("nyxc,nyxf->cf", padded[:, rows, columns], gradient)
+        np.testing.assert_allclose(found[i, j], expected, rtol=1e-5, atol=1e-4)
+
+
+@compiled
+def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
+    numbers = np.random.RandomState(0)
+    x, kernel = (jnp.array(numbers.randn(*n, 16), jnp.float32) for n in ((2, 8, 8), (3, 3, 16)))
+
+    def gradients():
+        """A function of its own each time: JAX keeps what it traced."""
+
+        def total(x, kernel):
+            y = ops.convolution(x, kernel, (1, 1), "SAME")
+            return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum()
+
+        return jax.grad(total, (0, 1))
+
+    plain = jax.jit(gradients())
+    assert native.TARGET not in plain.lower(x, kernel).as_text(), "there are eight devices"
+    expected = plain(x, kernel)
+    monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
+    ours = jax.jit(gradients())
+    assert native.TARGET in ours.lower(x, kernel).as_text()
+    for a, b in zip(ours(x, kernel), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
+    half = jnp.ones((3, 3, 16, 16), jnp.bfloat16)
+    assert not forms.takes_native(x.astype(jnp.bfloat16), half)
+
+
+@pytest.mark.parametrize(
+    ("change", "value"), [("CNN_JAX_NATIVE", "0"), ("CXX", "/no/such/compiler"), ("CXX", "false")]
+)
+def test_a_machine_without_a_compiler_does_without(change, value):
+    program = "from cnn_jax import native; assert native.library() is None"
+    environment = os.environ | {change: value}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+@compiled
+def test_the_number_of_threads_changes_no_bit(tmp_path):
+    """Another number of threads divides the channels otherwise."""
+    program = """
+import sys, jax, numpy as np
+from cnn_jax import native
+native.library()
+numbers = np.random.RandomState(0)
+x, g = (numbers.randn(4, 12, 12, n).astype(np.float32) for n in (48, 64))
+step = jax.jit(lambda x, g: native.kernel_gradient(x, g, (3, 3), (1, 1), (1, 1)))
+np.save(sys.argv[1], step(x, g))
+"""
+    found = []
+    for cores in ({0}, os.sched_getaffinity(0)):
+        path = tmp_path / f"{len(cores)}.npy"
+        pin = f"import os; os.sched_setaffinity(0, {cores!r})"
+        subprocess.run([sys.executable, "-c", pin + program, str(path)], check=True)
+        found.append(np.load(path))
+    np.testing.assert_array_equal(*found)
