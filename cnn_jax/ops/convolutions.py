@@ -160,8 +160,11 @@ def takes_native(x: jax.Array, kernel: jax.Array) -> bool:
 
     A program over several devices cannot divide a call that XLA does not know.
     """
-    single = x.dtype == kernel.dtype == jnp.float32 and kernel.shape[-1] % native.FEATURES == 0
-    return single and fast_on_cpu() and jax.device_count() == 1 and native.library() is not None
+    single = x.dtype == kernel.dtype == jnp.float32
+    wide = x.shape[-1] >= NARROW and kernel.shape[-1] % native.FEATURES == 0
+    if not (single and wide and fast_on_cpu() and jax.device_count() == 1):
+        return False
+    return native.library() is not None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
