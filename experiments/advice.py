@@ -3,8 +3,9 @@
     python -m experiments.advice --weights=RUN --similar=cifar10 --different=folder:PATH
 
 The adviser on two datasets, one like the weights' own and one unlike it, with ten images a class
-and with all. Written to --out: the four tables and a summary. A weakness of the default, weights
-from CIFAR-10 itself: they have seen the "similar" images with their labels.
+and with all, or with as many as --most says. Written to --out: the four tables and a summary. A
+weakness of the default, weights from CIFAR-10 itself: they have seen the "similar" images with
+their labels.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
             config.augment = ("pad_and_crop(4)", "horizontal_flip")
             config.lock()
             cache, seconds = Path(CACHE_DIR.value), MINUTES.value * 60
-            one = advise.advise(config, (None, WEIGHTS.value), seconds, count, MANY.value, cache)
+            counts = advise.Counts(count, MOST.value, MANY.value)
+            one = advise.advise(config, (None, WEIGHTS.value), seconds, counts, cache)
             found[f"{kind}, {'few' if count else 'all'}"] = one
             print(f"\n{advise.as_text(one)}\n", flush=True)
     agree = {name: one["best"] in one["rule"] or as_good(one) for name, one in found.items()}
@@ -68,6 +70,7 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Pixels a side.", lower_bound=32)
     FEW = flags.DEFINE_integer("few", 10, "Training images a class.", lower_bound=2)
     MANY = flags.DEFINE_integer("many", 50, "From how many a class on images are many.", 1)
+    MOST = flags.DEFINE_integer("most", 0, "Images a class of any split, at most; 0: all.", 0)
     MINUTES = flags.DEFINE_float("minutes", 20.0, "For each of the four.", lower_bound=0.1)
     DATA_DIR = flags.DEFINE_string("data_dir", "~/.cache/cnn_jax/data", "Where sets lie.")
     CACHE_DIR = flags.DEFINE_string("cache", "~/.cache/cnn_jax/features", "For features.")

@@ -29,6 +29,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
+from cnn_jax.data.protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.tools.extract_features import SPLITS, trained_net
 from cnn_jax.tools.probe import CACHE, flat
@@ -64,12 +65,30 @@ class Tried:
     note: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Of images a class."""
+
+    train: int = 0  # for training; 0: as many as there are
+    most: int = 0  # of any split; 0: as many as there are
+    many: int = 50  # from which on training images are many
+
+    def cut(self, dataset: Any, seed: int) -> Any:
+        """The dataset with no more than these."""
+        train = min(filter(None, (self.train, self.most)), default=0)
+        return dataclasses.replace(
+            dataset,
+            train=few_of_each(dataset.train, train, seed),
+            validation=few_of_each(dataset.validation, self.most, seed),
+            test=few_of_each(dataset.test, self.most, seed),
+        )
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     paths = WORKDIR.value, WEIGHTS.value
-    found = advise(
-        CONFIG.value, paths, MINUTES.value * 60, PER_CLASS.value, MANY.value, Path(CACHE_DIR.value)
-    )
+    counts = Counts(PER_CLASS.value, MOST.value, MANY.value)
+    found = advise(CONFIG.value, paths, MINUTES.value * 60, counts, Path(CACHE_DIR.value))
     print("\n" + as_text(found))
     if OUT.value:
         Path(OUT.value).write_text(json.dumps(found, indent=1) + "\n")
@@ -79,8 +98,7 @@ def advise(
     config: Any,
     paths: tuple[str | None, str | None],
     seconds: float,
-    per_class: int,
-    many_from: int,
+    counts: Counts,
     cache: Path,
 ) -> dict[str, Any]:
     """Tries all ways in `seconds`, about, and returns the table and the advice."""
@@ -92,8 +110,8 @@ def advise(
         raise UserError(f"{key}: the ways are compared by accuracy, and there are no classes")
     if not len(dataset.validation):
         raise UserError(f"{key}: data.validation=0 leaves nothing to decide by")
-    if per_class:
-        dataset = few_of_each(dataset, per_class, config.data.split_seed)
+    if counts.train or counts.most:
+        dataset = counts.cut(dataset, config.data.split_seed)
         config = config.copy_and_resolve_references()
         unit = net.run.devices.round_up(1, config.accumulate)
         config.batch_size = min(config.batch_size, max(1, len(dataset.train) // unit) * unit)
@@ -106,7 +124,7 @@ def advise(
         tried.append(train(way, changed, dataset, max(share, left / 10)))
         say(tried[-1:])
     counted = len(dataset.train) / len(dataset.task.classes)
-    return conclusion(net, tried, counted, counted >= many_from, similar)
+    return conclusion(net, tried, counted, counted >= counts.many, similar)
 
 
 def say(tried: list[Tried]) -> None:
@@ -114,13 +132,15 @@ def say(tried: list[Tried]) -> None:
         print(f"{one.way}: validation {one.validation:.2%}, {one.seconds:.0f} s", flush=True)
 
 
-def few_of_each(dataset: Any, count: int, seed: int) -> Any:
-    """The dataset with at most so many training examples of each class."""
+def few_of_each(split: Any, count: int, seed: int) -> Any:
+    """The split with at most so many examples of each class; 0: all."""
     import numpy as np
 
-    labels, rng = dataset.train.labels, np.random.default_rng(seed)
+    if not count or not len(split):
+        return split
+    labels, rng = split.labels, np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(labels == c))[:count] for c in np.unique(labels)]
-    return dataclasses.replace(dataset, train=dataset.train.take(np.sort(np.concatenate(rows))))
+    return split.take(np.sort(np.concatenate(rows)))
 
 
 def linear_ways(net: Any, cache: Path) -> tuple[list[Tried], bool]:
@@ -246,6 +266,7 @@ def conclusion(
         "model": net.run.config.model.name,
         "weights": net.run.start.weights.source,
         "dataset": net.run.dataset.name,
+        "protocol": SINGLE,
         "per_class": round(per_class, 1),
         "many": many,
         "similar": similar,
@@ -262,7 +283,8 @@ def as_text(found: dict[str, Any]) -> str:
     """The table, what the rule says and what was measured."""
     width = max(map(len, WAYS))
     lines = [
-        f"{found['model']} ({found['weights']}) for {found['dataset']}",
+        f"{found['model']} ({found['weights']}) for {found['dataset']}; accuracy by "
+        f"{found['protocol']}",
         "",
         f"{'':{width}} {'validation':>10} {'test':>7} {'macro':>7} {'trained':>11} {'seconds':>8}",
     ]
@@ -296,6 +318,7 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     WEIGHTS = flags.DEFINE_string("weights", None, "A folder of imported weights.")
     MINUTES = flags.DEFINE_float("minutes", 20.0, "Time for all ways, about.", lower_bound=0.1)
     PER_CLASS = flags.DEFINE_integer("per_class", 0, "Training images a class; 0: all.", 0)
+    MOST = flags.DEFINE_integer("most", 0, "Images a class of any split, at most; 0: all.", 0)
     MANY = flags.DEFINE_integer("many", 50, "From how many a class on images are many.", 1)
     CACHE_DIR = flags.DEFINE_string("cache", CACHE, "Where features are kept.")
     OUT = flags.DEFINE_string("out", None, "File for the result as JSON.")

@@ -25,7 +25,7 @@ def test_every_way_is_tried(source, tmp_path):
     config, path = source
     config = config.copy_and_resolve_references()
     config.optimizer.learning_rate, config.epochs, config.batch_size = 3e-3, 2.0, 256
-    found = tool.advise(config, (path, None), 600.0, 10, 50, tmp_path / "cache")
+    found = tool.advise(config, (path, None), 600.0, tool.Counts(10), tmp_path / "cache")
     assert [row["way"] for row in found["tried"]] == list(tool.WAYS)
     assert not found["many"]
     assert found["per_class"] == 10
@@ -55,8 +55,13 @@ def test_the_advice_is_the_cheapest_that_is_as_good(source):
 
 
 def test_few_of_each_class(tiny):
-    dataset = tool.few_of_each(data.load(tiny.data), 7, 0)
+    whole = data.load(tiny.data)
+    dataset = tool.Counts(train=7).cut(whole, 0)
     assert np.bincount(dataset.train.labels).tolist() == [7] * 10
+    assert (len(dataset.validation), len(dataset.test)) == (len(whole.validation), len(whole.test))
+    dataset = tool.Counts(train=7, most=5).cut(whole, 0)
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert np.bincount(split.labels).tolist() == [5] * 10
     tiny.data.validation = 0.0
     with pytest.raises(UserError, match="name the weights"):
-        tool.advise(tiny, (None, None), 1.0, 0, 50, None)
+        tool.advise(tiny, (None, None), 1.0, tool.Counts(), None)
