@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
             cache, seconds = Path(CACHE_DIR.value), MINUTES.value * 60
             counts = advise.Counts(count, MOST.value, MANY.value)
             one = advise.advise(config, (None, WEIGHTS.value), seconds, counts, cache)
+            one["dataset"] = public(name)
             found[f"{kind}, {'few' if count else 'all'}"] = one
             print(f"\n{advise.as_text(one)}\n", flush=True)
     agree = {name: one["best"] in one["rule"] or as_good(one) for name, one in found.items()}
@@ -53,6 +54,12 @@ def main(argv: Sequence[str]) -> int:
     )
     print("\n".join(summary))
     return 0 if all(agree.values()) else 1
+
+
+def public(name: str) -> str:
+    """A dataset's name without the place where it lies here."""
+    kind, _, path = name.partition(":")
+    return f"{kind}:{Path(path).name}" if path else name
 
 
 def as_good(found: dict) -> bool:
