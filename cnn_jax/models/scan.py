@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -20,15 +21,19 @@ def in_a_row(
 
     With `scan` the program holds one block, whatever their number: it compiles in the time of one,
     and on the CPU runs slower. The blocks must have the same shapes, keep them, and draw no random
-    numbers. They are run one by one where a caller looks into them (at `init`, and where
-    `intermediates` are wanted).
+    numbers. At `init` their variables are drawn together: other numbers than of blocks one by one,
+    of the same distribution. They are run one by one where `intermediates` are wanted.
     """
-    looked_into = net.is_initializing() or net.is_mutable_collection("intermediates")
+    looked_into = net.is_mutable_collection("intermediates")
     if not scan or looked_into or len(names) < 2:
         for name in names:
             x = block(name=name)(x)
         return x
     alone = block(parent=None)
+    if net.is_initializing():
+        keys = jax.random.split(net.make_rng("params"), len(names))
+        put(net, names, jax.lax.map(lambda key: alone.init(key, x), keys))
+        return x  # whose values nobody asks for here
     trains = net.is_mutable_collection("batch_stats")
     variables = {
         kind: jax.tree.map(lambda *leaves: jnp.stack(leaves), *(tree[name] for name in names))
@@ -41,6 +46,12 @@ def in_a_row(
         return y, changed.get("batch_stats", {})
 
     x, changed = jax.lax.scan(one, x, variables)
-    for i, name in enumerate(names if changed else ()):
-        net.put_variable("batch_stats", name, jax.tree.map(lambda leaf, i=i: leaf[i], changed))
+    put(net, names, {"batch_stats": changed} if changed else {})
     return x
+
+
+def put(net: nn.Module, names: Sequence[str], stacked: Mapping[str, Any]) -> None:
+    """Each block's share of what is stacked, by kind of variable, becomes its own in the net."""
+    for kind, tree in stacked.items():
+        for i, name in enumerate(names):
+            net.put_variable(kind, name, jax.tree.map(lambda leaf, i=i: leaf[i], tree))
