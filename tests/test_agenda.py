@@ -18,11 +18,11 @@ from cnn_jax.clock import Clock
 @pytest.mark.parametrize("most", [1, 4, 1000])
 def test_runs_of_steps_end_where_something_is_due(examples, batch, log, save, starts, most):
     clock = Clock(examples, batch, 5.0)
-    agenda = Agenda(clock, 0.5, log, save, starts)
+    agenda = Agenda(clock, 2.0, log, save, starts)
     due = {
         step
         for step in range(1, clock.total_steps + 1)
-        if clock.is_time(step, 0.5)
+        if clock.is_time(step, 2.0)
         or (log and step % log == 0)
         or (save and step % save == 0)
         or step in starts
