@@ -33,6 +33,9 @@ CPU_OPTIONS = {
     )
 }
 
+# Without a backward pass nothing of YNNPACK is faster, and a mean over a map draws the convolutions
+# before it into YNNPACK: for ResNet-18 on one image 94 ms instead of 20.
+CPU_FORWARD = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 # For programs that run once or once an epoch: a quarter of the time to compile random numbers.
 CPU_ONCE = {"xla_backend_optimization_level": 1}
@@ -53,6 +56,11 @@ def known(options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
 def jit(function: Callable, **options: Any) -> Callable:
     """`jax.jit` for a step: compiled to run fast on this backend."""
     return jax.jit(function, compiler_options=known(tuple(CPU_OPTIONS.items())), **options)
+
+
+def jit_forward(function: Callable, **options: Any) -> Callable:
+    """`jax.jit` for a net without a backward pass: compiled to run fast on this backend."""
+    return jax.jit(function, compiler_options=known(tuple(CPU_FORWARD.items())), **options)
 
 
 def jit_once(function: Callable, **options: Any) -> Callable:

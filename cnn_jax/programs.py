@@ -173,7 +173,7 @@ def eval_program(
         batch = source.batch(state.step, clock.batch_size, devices.place)
         return eval_step(recipe, state.variables, batch)
 
-    return parallel.jit(evaluate, out_shardings=devices.everywhere)
+    return parallel.jit_forward(evaluate, out_shardings=devices.everywhere)
 
 
 def finite(state: TrainState) -> jax.Array:

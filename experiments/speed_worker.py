@@ -145,7 +145,7 @@ def infer_steps(run: Run) -> Steps:
     shape = run.config.batch_size, *run.dataset.train.image_shape
     images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
 
-    @parallel.jit
+    @parallel.jit_forward
     def logits(variables: Any, images: jax.Array) -> jax.Array:
         return run.recipe.model.apply(variables, images, train=False).logits
 

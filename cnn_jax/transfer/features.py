@@ -143,7 +143,7 @@ def make_step(
             out = {n: x.mean((1, 2)) if x.ndim == 4 else x for n, x in out.items()}
         return {"id": batch["id"], **out}
 
-    return parallel.jit(step, out_shardings=devices.everywhere)
+    return parallel.jit_forward(step, out_shardings=devices.everywhere)
 
 
 @dataclasses.dataclass(frozen=True)
