@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnn_jax import ops
+from cnn_jax import ops, parallel
 from cnn_jax.ops import convolutions as forms
 
 cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are for the CPU")
@@ -116,3 +116,15 @@ def test_plain_is_the_plain_operation():
     with ops.plain():
         program = jax.make_jaxpr(lambda x: ops.convolution(x, kernel, **fixed))(x)
     assert [e.primitive.name for e in program.eqns] == ["conv_general_dilated"]
+
+
+@cpu_only
+def test_a_forward_pass_keeps_convolutions_out_of_library_fusions():
+    """A mean over the map draws them in where they may be: several times slower."""
+    x, kernel = jnp.ones((1, 3, 3, 512)), jnp.ones((3, 3, 512, 512))
+
+    def net(x, kernel):
+        return jax.nn.relu(ops.convolution(x, kernel, (1, 1), "SAME")).mean((1, 2))
+
+    program = parallel.jit_forward(net).lower(x, kernel).compile().as_text()
+    assert "ynn" not in program
