@@ -44,6 +44,7 @@ class Run:
     devices: Devices
     clock: Clock
     agenda: Agenda
+    steps_together: int  # updates that one call may make at most
     schedule: Any
     plateau: Any
     recipe: Recipe
@@ -51,11 +52,6 @@ class Run:
     start: Start | None  # the weights of `init.from`
     protocol: Protocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
-
-    @property
-    def steps_together(self) -> int:
-        """How many updates one call may make at most."""
-        return steps_together(self.config, self.dataset)
 
     @property
     def monitor(self) -> str:
@@ -141,23 +137,11 @@ def make_run(
     recipe = make_recipe(config, model, dataset, schedule, plan, kept)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
-    together = steps_together(config, dataset) > 1
-    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start, together)
+    together = steps_together(config, dataset)
+    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start, together > 1)
     agenda = Agenda.of(config, clock, steps.starts)
-    parts = (
-        dataset,
-        devices,
-        clock,
-        agenda,
-        schedule,
-        plateau,
-        recipe,
-        steps,
-        start,
-        protocol,
-        warnings,
-    )
-    return Run(config, *parts)
+    timing = (clock, agenda, together, schedule, plateau)
+    return Run(config, dataset, devices, *timing, recipe, steps, start, protocol, warnings)
 
 
 def steps_together(config: ConfigDict, dataset: Dataset) -> int:

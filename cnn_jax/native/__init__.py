@@ -1,7 +1,7 @@
 """What this machine's own C++ compiler makes for it, where it has one: `jax.ffi` calls on the CPU.
 
 XLA's kernel gradients bring both maps into another layout first. `kernel_gradient.cc` reads them
-where they lie: a third less time for large maps, and its sums do not depend on the number of
+as they are: a third less time for large maps, and its sums do not depend on the number of
 threads. A library would do as well, but none with convolutions of its own (oneDNN) is packaged so
 that it shares XLA's threads. It is compiled once, in some seconds, for this very processor, and
 kept. CNN_JAX_NATIVE=0 leaves it out, and so does a machine without a compiler: nets then compute
@@ -57,13 +57,22 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("CNN_JAX_NATIVE", "1") == "0":
         return None
     try:
-        found = ctypes.cdll.LoadLibrary(str(build()))
+        found = load(build())
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         logging.info("no native operations: %s", said.strip().splitlines()[0])
         return None
     jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(found[TARGET]), platform="cpu")
     return found
+
+
+def load(kept: Path) -> ctypes.CDLL:
+    """The library of a file, which goes where it is none: a later start makes it again."""
+    try:
+        return ctypes.cdll.LoadLibrary(str(kept))
+    except OSError:
+        kept.unlink(missing_ok=True)
+        raise
 
 
 def build() -> Path:

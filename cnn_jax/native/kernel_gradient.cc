@@ -3,9 +3,10 @@
 //   out[i, j, c, f] = sum over n, y, x of in[n, y * stride_y + i - top, x * stride_x + j - left, c]
 //                                         * gradient[n, y, x, f]
 //
-// For each place (i, j) this is a product of matrices over pairs of pixels. Both are read where they
-// lie, many channels at a time, and a block of the product stays in registers over some hundred
-// pairs; XLA brings both into another layout first, which costs as much again as its product.
+// For each place (i, j) this is a product of matrices over pairs of pixels. Some rows of both maps are
+// copied into the cache, a band of channels at a time, and serve all places from there; a block of
+// the product stays in registers over some hundred pairs. XLA brings both whole maps into another
+// layout first, which costs as much again as its product.
 // Every number is summed in the order of the pixels, whatever the number of threads.
 
 #include <algorithm>

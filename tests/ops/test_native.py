@@ -50,6 +50,18 @@ def test_the_gradient_is_numpys(case):
 
 
 @compiled
+def test_a_kept_file_that_is_no_library_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "FOLDER", str(tmp_path))
+    kept = native.build()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:100])
+    with pytest.raises(OSError, match=kept.name):
+        native.load(native.build())
+    assert native.build().read_bytes()[:4] == whole[:4]
+    assert len(kept.read_bytes()) == len(whole)
+
+
+@compiled
 def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
     numbers = np.random.RandomState(0)
     x, kernel = (jnp.array(numbers.randn(*n, 16), jnp.float32) for n in ((2, 8, 8), (3, 3, 16)))
@@ -85,6 +97,7 @@ def test_a_machine_without_a_compiler_does_without(change, value):
 
 
 @compiled
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
 def test_the_number_of_threads_changes_no_bit(tmp_path):
     """Another number of threads divides the channels otherwise."""
     program = """
