@@ -2,13 +2,16 @@
 with LRN faster, depthwise and grouped ones nearly so; its loop costs 3 % of the step at most.
 
     python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
+    python -m experiments.speed --against=xla [--model=NAMES]
 
 It measures training where no other is asked for. The goals are those of `speed_cases.py`. The
 sides take turns, round by round, each in a process of its own, so that they are warm and never run
 at the same time: float32, Adam, one batch that stays in memory, losses of auxiliary heads included;
 both sides' parameters and multiply-adds must be the same numbers. A goal must be held by the wall
 and by CPU second (on an accelerator by the wall), against the best of PyTorch's modes by that
-clock. --cores=1 pins all sides to one core: on a machine shared with others, the one to trust.
+clock. Against "xla" it is this project without what the machine's own compiler made for it (the
+section "native", without goals). --cores=1 pins all sides to one core: on a machine shared with
+others, the one to trust.
 
 Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
 start of the process to the end of its imports, "compile" the first step without the time of a
@@ -74,7 +77,7 @@ def compare() -> Iterator[dict[str, dict[str, Any]]]:
         machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
         cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
-        plans = make_plans(cases, theirs(on_cpu) if AGAINST.value else {})
+        plans = make_plans(cases, theirs(on_cpu) if AGAINST.value == "torch" else {})
         rows: dict[str, list] = {name: [] for name in plans}
         limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
         todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
@@ -125,6 +128,9 @@ def make_plans(cases: Sequence[Case], others: dict[str, Side]) -> dict[str, Plan
         plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
     if INFERENCE.value:
         plans["inference"] = [(case, both("infer", others)) for case in inference_cases(cases)]
+    if AGAINST.value == "xla":
+        alone = our_side("train", environment={"CNN_JAX_NATIVE": "0"})
+        plans["native"] = [(case, both("train", {"XLA alone": alone})) for case in cases]
     return plans or {"training": [(case, both("train", others)) for case in cases]}
 
 
@@ -153,7 +159,7 @@ def goals_of(name: str, case: Case) -> dict[str, float]:
     if name == "training":
         return {"goal": case.goal, "rate": case.rate}
     goals = {"inference": speed_cases.INFERENCE_GOAL, "loop": speed_cases.LOOP_GOAL}
-    return {"goal": goals[name], "rate": 0.0}
+    return {"goal": goals.get(name, 0.0), "rate": 0.0}
 
 
 def loop_sides(case: Case) -> dict[str, Side]:
@@ -183,7 +189,7 @@ def write(sections: dict[str, Any], out: Path) -> None:
 
 if __name__ == "__main__":  # flags only here, so that experiments can be imported
     MODEL = flags.DEFINE_list("model", [], "Names of speed_cases.py; none: all that have a goal.")
-    AGAINST = flags.DEFINE_enum("against", "", ["", "torch"], "Another framework.")
+    AGAINST = flags.DEFINE_enum("against", "", ["", "torch", "xla"], "What else takes turns.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
     GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")

@@ -7,6 +7,7 @@ from typing import Any
 
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
 NAMES = {"cpu": "by CPU second", "wall": "by the wall"}
+AGAINST = {"loop": "the bare step", "native": "XLA alone"}  # sections; others: PyTorch
 INK = "#333333"
 MEASURES = {  # of growth: title -> scale, and which figure is drawn by which clock
     "ms an image": (1e3, {"wall": "seconds", "cpu": "cpu_seconds"}),
@@ -54,7 +55,7 @@ def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
         axes.set_yticks(range(len(rows)), labels)
         axes.invert_yaxis()
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
-        tidy(axes, f"{name}: speed against {'the bare step' if name == 'loop' else 'PyTorch'}")
+        tidy(axes, f"{name}: speed against {AGAINST.get(name, 'PyTorch')}")
     panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     figure.savefig(out, dpi=150)
     plt.close(figure)

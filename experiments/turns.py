@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnn_jax.errors import UserError
 from experiments.speed_cases import Case
-from experiments.worker import Worker, WorkerError
+from experiments.worker import NOTHING, Worker, WorkerError
 
 FACTS = ("parameters", "multiply_adds", "activation_bytes")  # of the net: the same for all sides
 OURS = "experiments.speed_worker"
@@ -34,10 +34,10 @@ class Side:
         return dataclasses.replace(self, arguments=self.arguments | {"task": task})
 
 
-def our_side(task: str, **arguments: Any) -> Side:
+def our_side(task: str, environment: Mapping[str, str] = NOTHING, **arguments: Any) -> Side:
     """This project's."""
     memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # leaves room on a GPU for the others
-    return Side((OURS,), arguments, environment=memory).at(task)
+    return Side((OURS,), arguments, environment=memory | environment).at(task)
 
 
 @dataclasses.dataclass(frozen=True)
