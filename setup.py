@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cnn_jax", "cnn_jax.*"]),
-    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "native/*.cc"]},
+    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "native/*.cc", "native/*.h"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

@@ -1,11 +1,11 @@
 """What this machine's own C++ compiler makes for it, where it has one: `jax.ffi` calls on the CPU.
 
-XLA's kernel gradients bring both maps into another layout first. `kernel_gradient.cc` reads them
-as they are: a third less time for large maps, and its sums do not depend on the number of
-threads. A library would do as well, but none with convolutions of its own (oneDNN) is packaged so
-that it shares XLA's threads. It is compiled once, in some seconds, for this very processor, and
-kept. CNN_JAX_NATIVE=0 leaves it out, and so does a machine without a compiler: nets then compute
-the same by XLA alone.
+A convolution of few channels takes XLA up to eight times as long as it needs, and before a gradient
+it brings whole maps into another layout. `convolve.h` and `kernel_gradient.h` copy a few rows at a
+time instead; their sums do not depend on the number of threads. A library would do as well, but
+none with convolutions of its own (oneDNN) is packaged so that it shares XLA's threads. They are
+compiled once, in some seconds, for this very processor, and kept. CNN_JAX_NATIVE=0 leaves them
+out, and so does a machine without a compiler: nets then compute the same by XLA alone.
 """
 
 from __future__ import annotations
@@ -27,28 +27,44 @@ from absl import logging
 from cnn_jax.compiled import processor_kind
 
 FOLDER = "~/.cache/cnn_jax/native"
-SOURCE = Path(__file__).with_name("kernel_gradient.cc")
-TARGET = "cnn_jax_kernel_gradient"
+SOURCES = Path(__file__).parent
+TARGETS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
-FEATURES = 4  # a multiple of them is taken
+
+Sides = tuple[int, int]
+Shape = tuple[int, ...]
+
+
+def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides) -> jax.Array:
+    """The convolution of maps x [N, H, W, C] with a kernel [h, w, C, F], of shape `out`.
+
+    Here and below float32, and only where `library()` is not None; `corner` is the padding above
+    and on the left.
+    """
+    return call("cnn_jax_forward", x, kernel, out, stride, corner)
+
+
+def input_gradient(
+    gradient: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides
+) -> jax.Array:
+    """Its gradient by the maps, of shape `out`, from `gradient` [N, H', W', F]."""
+    return call("cnn_jax_input_gradient", gradient, kernel, out, stride, corner)
 
 
 def kernel_gradient(
-    x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, int],
-    stride: tuple[int, int],
-    corner: tuple[int, int],
+    x: jax.Array, gradient: jax.Array, out: Shape, stride: Sides, corner: Sides
 ) -> jax.Array:
-    """[h, w, C, F] of maps x [N, H, W, C] and the gradient of the convolution, [N, H', W', F].
+    """Its gradient by the kernel, of shape `out`, from the maps and `gradient` [N, H', W', F]."""
+    return call("cnn_jax_kernel_gradient", x, gradient, out, stride, corner)
 
-    float32, F a multiple of `FEATURES`; `corner` is the padding above and on the left. Only where
-    `library()` is not None.
-    """
+
+def call(
+    target: str, first: jax.Array, second: jax.Array, out: Shape, stride: Sides, corner: Sides
+) -> jax.Array:
+    shape = jax.ShapeDtypeStruct(out, first.dtype)
     numbers = {"stride_y": stride[0], "stride_x": stride[1], "top": corner[0], "left": corner[1]}
-    shape = jax.ShapeDtypeStruct((*window, x.shape[-1], gradient.shape[-1]), x.dtype)
-    call = jax.ffi.ffi_call(TARGET, shape, vmap_method="sequential")
-    return call(x, gradient, **{key: np.int64(value) for key, value in numbers.items()})
+    numbers = {key: np.int64(value) for key, value in numbers.items()}
+    return jax.ffi.ffi_call(target, shape, vmap_method="sequential")(first, second, **numbers)
 
 
 @functools.cache
@@ -62,7 +78,8 @@ def library() -> ctypes.CDLL | None:
         said = getattr(error, "stderr", None) or str(error)
         logging.info("no native operations: %s", said.strip().splitlines()[0])
         return None
-    jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(found[TARGET]), platform="cpu")
+    for target in TARGETS:
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(found[target]), platform="cpu")
     return found
 
 
@@ -84,8 +101,10 @@ def build() -> Path:
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("clang++")
     if not compiler:
         raise FileNotFoundError("no C++ compiler")
-    command = [*compiler.split(), *FLAGS, "-isystem", jax.ffi.include_dir(), str(SOURCE)]
-    told = [SOURCE.read_text(), *command, jaxlib.__version__]
+    command = [*compiler.split(), *FLAGS, "-isystem", jax.ffi.include_dir()]
+    command.append(str(SOURCES / "operations.cc"))
+    sources = sorted(p for p in SOURCES.iterdir() if p.suffix in (".cc", ".h"))
+    told = [*(path.read_text() for path in sources), *command, jaxlib.__version__]
     name = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
     folder = Path(FOLDER).expanduser() / processor_kind()
     kept = folder / f"{name}.so"

@@ -22,6 +22,7 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 WIDTH = 32  # channels of one convolution that groups are joined to
 NARROW = 8  # channels that fill no vector
 COLOURS = 4  # channels of an image, at most
+WIDE = 128  # channels that XLA convolves as fast as it can be done
 
 
 def convolution(
@@ -66,12 +67,13 @@ def convolution(
         return pointwise(pad_maps(x, pads)[:, :: stride[0], :: stride[1]], kernel)
     if x.shape[1] * x.shape[2] < kernel.shape[0] * kernel.shape[1]:
         return tiny(x, kernel, stride, pads)
-    width = x.shape[2] + sum(pads[1])
-    small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
-    if stride == (1, 1) and channels <= NARROW and small:
-        return narrow(x, kernel, pads)
-    if stem and stride == (2, 2) and min(kernel.shape[:2]) > 4:
-        return in_blocks(x, kernel, stride, pads)
+    if not takes_native(x, kernel):
+        width = x.shape[2] + sum(pads[1])
+        small = width <= NARROW * kernel.shape[1] and channels * features <= NARROW * 16
+        if stride == (1, 1) and channels <= NARROW and small:
+            return narrow(x, kernel, pads)
+        if stem and stride == (2, 2) and min(kernel.shape[:2]) > 4:
+            return in_blocks(x, kernel, stride, pads)
     return ordinary(x, kernel, stride, pads)
 
 
@@ -151,42 +153,45 @@ def in_blocks(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax
 
 def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
     if takes_native(x, kernel):
-        return with_native_gradient(x, kernel, stride, pads)
+        return with_native(x, kernel, stride, pads)
     return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
 
 
 def takes_native(x: jax.Array, kernel: jax.Array) -> bool:
-    """Whether the kernel's gradient is one for `cnn_jax.native`, and there is such.
+    """Whether this convolution is one for `cnn_jax.native`, and there is such.
 
     A program over several devices cannot divide a call that XLA does not know.
     """
-    single = x.dtype == kernel.dtype == jnp.float32
-    wide = x.shape[-1] >= NARROW and kernel.shape[-1] % native.FEATURES == 0
-    if not (single and wide and fast_on_cpu() and jax.device_count() == 1):
-        return False
-    return native.library() is not None
+    single = x.dtype == kernel.dtype == jnp.float32 and jax.device_count() == 1
+    return single and fast_on_cpu() and native.library() is not None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def with_native_gradient(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
-    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+def with_native(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
+    """From `WIDE` channels on XLA's forward pass is as fast; of the gradients either is not."""
+    convolve = functools.partial(
+        lax.conv_general_dilated, window_strides=stride, padding=pads, dimension_numbers=LAYOUT
+    )
+    if x.shape[-1] >= WIDE:
+        return convolve(x, kernel)
+    shape = jax.eval_shape(convolve, x, kernel).shape
+    return native.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
 
 
 def _native_forward(x, kernel, stride, pads):
-    return with_native_gradient(x, kernel, stride, pads), (x, kernel)
+    return with_native(x, kernel, stride, pads), (x, kernel)
 
 
 def _native_backward(stride, pads, kept, gradient):
     x, kernel = kept
-    convolve = functools.partial(
-        lax.conv_general_dilated, window_strides=stride, padding=pads, dimension_numbers=LAYOUT
-    )
-    (x_gradient,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(gradient)
     corner = pads[0][0], pads[1][0]
-    return x_gradient, native.kernel_gradient(x, gradient, kernel.shape[:2], stride, corner)
+    return (
+        native.input_gradient(gradient, kernel, x.shape, stride, corner),
+        native.kernel_gradient(x, gradient, kernel.shape, stride, corner),
+    )
 
 
-with_native_gradient.defvjp(_native_forward, _native_backward)
+with_native.defvjp(_native_forward, _native_backward)
 
 
 @jax.custom_vjp

@@ -1,4 +1,4 @@
-"""The kernel gradients that this machine's compiler made, against NumPy's and XLA's."""
+"""The convolutions that this machine's compiler made, against NumPy's and XLA's."""
 
 import os
 import subprocess
@@ -18,12 +18,16 @@ compiled = pytest.mark.skipif(
 )
 # maps, window, features, stride, padding
 CASES = {
-    "one pixel, one channel": ((1, 1, 1, 1), (1, 1), 4, (1, 1), ((0, 0), (0, 0))),
-    "every width of a block": ((2, 5, 6, 7), (3, 3), 124, (1, 1), ((1, 1), (1, 1))),
-    "two blocks of features": ((1, 4, 4, 70), (3, 3), 132, (1, 1), ((1, 1), (1, 1))),
-    "many maps together": ((70, 3, 2, 5), (3, 3), 8, (1, 1), ((1, 1), (1, 1))),
-    "rows of a large map": ((2, 40, 33, 3), (5, 5), 12, (1, 1), ((2, 2), (2, 2))),
+    "one pixel, one channel": ((1, 1, 1, 1), (1, 1), 1, (1, 1), ((0, 0), (0, 0))),
+    "every width of a block": ((2, 5, 6, 7), (3, 3), 125, (1, 1), ((1, 1), (1, 1))),
+    "two columns of features": ((1, 4, 4, 70), (3, 3), 132, (1, 1), ((1, 1), (1, 1))),
+    "many small maps": ((70, 3, 2, 5), (3, 3), 8, (1, 1), ((1, 1), (1, 1))),
+    "small maps, strides": ((15, 7, 8, 20), (3, 3), 40, (2, 2), ((1, 1), (1, 1))),
+    "an image's first layer": ((2, 40, 33, 3), (5, 5), 12, (2, 2), ((2, 2), (2, 2))),
+    "a grey image's": ((3, 28, 28, 1), (5, 5), 6, (1, 1), ((2, 2), (2, 2))),
+    "few features": ((2, 9, 50, 20), (3, 5), 3, (1, 1), ((1, 1), (0, 4))),
     "strides": ((2, 19, 23, 4), (7, 3), 16, (2, 3), ((3, 3), (0, 1))),
+    "strides beyond the window": ((2, 9, 14, 33), (2, 2), 18, (3, 4), ((0, 0), (1, 0))),
     "one-sided": ((2, 9, 8, 6), (2, 4), 20, (1, 1), ((0, 1), (3, 0))),
     "rows that see padding alone": ((1, 2, 2, 3), (3, 3), 4, (1, 1), ((3, 3), (3, 3))),
     "a map that no window fills": ((1, 6, 6, 3), (2, 2), 4, (4, 4), ((0, 0), (0, 0))),
@@ -32,21 +36,33 @@ CASES = {
 
 @compiled
 @pytest.mark.parametrize("case", CASES)
-def test_the_gradient_is_numpys(case):
+def test_values_and_gradients_are_numpys(case):
     shape, window, features, stride, pads = CASES[case]
     numbers = np.random.RandomState(0)
     x = numbers.randn(*shape).astype(np.float32)
+    kernel = numbers.randn(*window, shape[-1], features).astype(np.float32)
     padded = np.pad(x.astype(np.float64), ((0, 0), *pads, (0, 0)))
     down, across = (
         (n - k) // s + 1 for n, k, s in zip(padded.shape[1:3], window, stride, strict=True)
     )
     gradient = numbers.randn(shape[0], down, across, features).astype(np.float32)
-    found = native.kernel_gradient(x, gradient, window, stride, (pads[0][0], pads[1][0]))
+    value, by_x, by_kernel = (np.zeros(n) for n in (gradient.shape, padded.shape, kernel.shape))
     for i, j in np.ndindex(*window):
         rows = slice(i, i + (down - 1) * stride[0] + 1, stride[0])
         columns = slice(j, j + (across - 1) * stride[1] + 1, stride[1])
-        expected = np.einsum("nyxc,nyxf->cf", padded[:, rows, columns], gradient)
-        np.testing.assert_allclose(found[i, j], expected, rtol=1e-5, atol=1e-4)
+        value += padded[:, rows, columns] @ kernel[i, j]
+        by_x[:, rows, columns] += gradient @ kernel[i, j].T
+        by_kernel[i, j] = np.einsum("nyxc,nyxf->cf", padded[:, rows, columns], gradient)
+    inner = (slice(low, n - high) for n, (low, high) in zip(padded.shape[1:3], pads, strict=True))
+    by_x = by_x[:, *inner]
+    corner = pads[0][0], pads[1][0]
+    close = {"rtol": 1e-5, "atol": 1e-4}
+    found = native.forward(x, kernel, value.shape, stride, corner)
+    np.testing.assert_allclose(found, value, **close)
+    found = native.input_gradient(gradient, kernel, x.shape, stride, corner)
+    np.testing.assert_allclose(found, by_x, **close)
+    found = native.kernel_gradient(x, gradient, kernel.shape, stride, corner)
+    np.testing.assert_allclose(found, by_kernel, **close)
 
 
 @compiled
@@ -66,22 +82,24 @@ def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
     numbers = np.random.RandomState(0)
     x, kernel = (jnp.array(numbers.randn(*n, 16), jnp.float32) for n in ((2, 8, 8), (3, 3, 16)))
 
-    def gradients():
+    def everything():
         """A function of its own each time: JAX keeps what it traced."""
 
         def total(x, kernel):
             y = ops.convolution(x, kernel, (1, 1), "SAME")
             return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum()
 
-        return jax.grad(total, (0, 1))
+        return jax.jit(jax.value_and_grad(total, (0, 1)))
 
-    plain = jax.jit(gradients())
-    assert native.TARGET not in plain.lower(x, kernel).as_text(), "there are eight devices"
-    expected = plain(x, kernel)
+    plain = everything()
+    assert "cnn_jax" not in plain.lower(x, kernel).as_text(), "there are eight devices"
+    value, gradients = plain(x, kernel)
     monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
-    ours = jax.jit(gradients())
-    assert native.TARGET in ours.lower(x, kernel).as_text()
-    for a, b in zip(ours(x, kernel), expected, strict=True):
+    ours = everything()
+    assert all(name in ours.lower(x, kernel).as_text() for name in native.TARGETS)
+    same, found = ours(x, kernel)
+    np.testing.assert_allclose(same, value, rtol=1e-4)
+    for a, b in zip(found, gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
     half = jnp.ones((3, 3, 16, 16), jnp.bfloat16)
     assert not forms.takes_native(x.astype(jnp.bfloat16), half)
@@ -106,8 +124,16 @@ from cnn_jax import native
 native.library()
 numbers = np.random.RandomState(0)
 x, g = (numbers.randn(4, 12, 12, n).astype(np.float32) for n in (48, 64))
-step = jax.jit(lambda x, g: native.kernel_gradient(x, g, (3, 3), (1, 1), (1, 1)))
-np.save(sys.argv[1], step(x, g))
+few = numbers.randn(20, 6, 6, 5).astype(np.float32)
+kernel, side = numbers.randn(3, 3, 48, 64).astype(np.float32), (1, 1)
+found = (
+    native.forward(x, kernel, g.shape, side, side),
+    native.input_gradient(g, kernel, x.shape, side, side),
+    native.kernel_gradient(x, g, kernel.shape, side, side),
+    native.kernel_gradient(few, few, (3, 3, 5, 5), side, side),
+    native.forward(few, kernel[:, :, :5], (20, 6, 6, 64), side, side),
+)
+np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in found]))
 """
     found = []
     for cores in ({0}, os.sched_getaffinity(0)):

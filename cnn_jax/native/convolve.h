@@ -1,0 +1,416 @@
+// The convolution of maps [N, H, W, C] with a kernel [h, w, C, F], and its gradient by the maps.
+//
+// Either is a sum over the places of a window: an output pixel is the sum, over k = (i, j, c), of a
+// number of the input times a row of the kernel, [F]. The sums of a tile, some pixels times some
+// vectors of features, stay in registers over all k. The input is copied a few rows at a time so
+// that the pixels of a tile lie side by side.
+// Every number is summed in the order of k, whatever the number of threads.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "common.h"
+
+namespace cnn_jax {
+
+constexpr int PIXELS = 14;           // of a tile, at most
+constexpr int GROUP = 16;            // floats between two pixels that lie across images
+constexpr int SMALL = 8;             // maps so narrow take tiles across images
+constexpr int FEW = SUMS < 16 ? 6 : 8;  // features, at most, of tiles whose vectors are of pixels
+constexpr int AHEAD = 6;             // k's that the input is fetched before its use
+constexpr int64_t ROOM = 64 << 10;   // floats of packed rows that stay in the cache
+
+// Down or across: outputs t = 0 .. count - 1 see the `window` inputs from t * stride - before on.
+// They lie at first + t * step among `whole`; the window's m-th place is the kernel's at
+// kernel_first + m * kernel_step.
+struct Axis {
+  int64_t size, count, first, step, whole, window, stride, before, kernel_first, kernel_step;
+
+  // The places [From, To) of the window that see the map.
+  int64_t From(int64_t t) const { return std::clamp<int64_t>(before - t * stride, 0, window); }
+  int64_t To(int64_t t) const {
+    return std::clamp<int64_t>(size + before - t * stride, From(t), window);
+  }
+};
+
+struct Segment {  // of k
+  int64_t from, to;
+};
+
+struct Strides {  // of a kernel: floats between its rows, places, and numbers
+  int64_t row, place, channel, feature;
+};
+
+struct Block {  // features that a tile takes, and where their packed weights begin
+  int64_t feature, features, weights;
+  int vectors;  // 0: of pixels, in strips
+  int64_t Width() const { return vectors ? vectors * LANES : features; }
+};
+
+// The sums of `pixels` x (`vectors` * LANES) over the segments, of which the first `features` are
+// stored, two pixels `apart`.
+template <int pixels, int vectors>
+void Tile(const float* in, const int32_t* offsets, const float* weights, const Segment* segments,
+          int64_t count, float* out, int64_t apart, int64_t features) {
+  Vector sums[pixels][vectors] = {};
+  for (int64_t s = 0; s < count; ++s) {
+    const float* row = weights + segments[s].from * vectors * LANES;
+    for (int64_t k = segments[s].from; k < segments[s].to; ++k, row += vectors * LANES) {
+      const float* from = in + offsets[k];
+      __builtin_prefetch(in + offsets[k + AHEAD]);
+      Vector by[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) by[v] = reinterpret_cast<const Vector*>(row)[v];
+#pragma GCC unroll 14
+      for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sums[p][v] += from[p] * by[v];
+    }
+  }
+  // All loops over sums are unrolled, or they would not stay in registers.
+#pragma GCC unroll 14
+  for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      float* to = out + p * apart + v * LANES;
+      const int64_t left = features - v * LANES;
+      if (left >= LANES)
+        *reinterpret_cast<Vector*>(to) = sums[p][v];
+      else if (left > 0)
+        StorePart(to, sums[p][v], left);
+    }
+}
+
+// The same of few features, whose vectors are of `pixels` neighbours: up to `vectors` * LANES.
+template <int features, int vectors>
+void Strip(const float* in, const int32_t* offsets, const float* weights, const Segment& segment,
+           float* out, int64_t apart, int64_t pixels) {
+  Vector sums[features][vectors] = {};
+  const float* row = weights + segment.from * features;
+  for (int64_t k = segment.from; k < segment.to; ++k, row += features) {
+    const float* from = in + offsets[k];
+    Vector seen[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) seen[v] = reinterpret_cast<const Vector*>(from)[v];
+#pragma GCC unroll 8
+    for (int f = 0; f < features; ++f)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[f][v] += row[f] * seen[v];
+  }
+  float lines[features][vectors * LANES];
+#pragma GCC unroll 8
+  for (int f = 0; f < features; ++f)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) reinterpret_cast<Vector*>(lines[f])[v] = sums[f][v];
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int f = 0; f < features; ++f) out[p * apart + f] = lines[f][p];
+}
+
+using AnyTile = void (*)(const float*, const int32_t*, const float*, const Segment*, int64_t,
+                         float*, int64_t, int64_t);
+
+constexpr int MostPixels(int vectors) { return std::min(PIXELS, SUMS / vectors); }
+
+template <int vectors, int... pixels>
+constexpr std::array<AnyTile, PIXELS + 1> AllTiles(std::integer_sequence<int, pixels...>) {
+  std::array<AnyTile, PIXELS + 1> tiles{};
+  ((tiles[pixels + 1] = Tile<pixels + 1, vectors>), ...);
+  return tiles;
+}
+
+// The tiles of so many vectors, by their pixels.
+inline const std::array<AnyTile, PIXELS + 1>& Tiles(int vectors) {
+  static constexpr auto four = AllTiles<4>(std::make_integer_sequence<int, MostPixels(4)>());
+  static constexpr auto two = AllTiles<2>(std::make_integer_sequence<int, MostPixels(2)>());
+  static constexpr auto one = AllTiles<1>(std::make_integer_sequence<int, MostPixels(1)>());
+  return vectors == 4 ? four : vectors == 2 ? two : one;
+}
+
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+inline Four Load(const float* from) { return *reinterpret_cast<const Four*>(from); }
+inline void Store(float* to, Four value) { *reinterpret_cast<Four*>(to) = value; }
+
+using AnyStrip = void (*)(const float*, const int32_t*, const float*, const Segment&, float*,
+                          int64_t, int64_t);
+
+template <int vectors, int... features>
+constexpr std::array<AnyStrip, FEW + 1> AllStrips(std::integer_sequence<int, features...>) {
+  return {nullptr, Strip<features + 1, vectors>...};
+}
+
+// The strips of so many vectors, by their features.
+inline const std::array<AnyStrip, FEW + 1>& Strips(int vectors) {
+  static constexpr auto two = AllStrips<2>(std::make_integer_sequence<int, FEW>());
+  static constexpr auto one = AllStrips<1>(std::make_integer_sequence<int, FEW>());
+  return vectors == 2 ? two : one;
+}
+
+// Rows of numbers to columns: [rows][columns], rows `from_apart`, to [columns][rows], `to_apart`.
+inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t to_apart,
+                      int64_t rows, int64_t columns) {
+  int64_t c = 0;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+  for (; c + 4 <= columns; c += 4) {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      const float* row = from + r * from_apart + c;
+      float* into = to + c * to_apart + r;
+      const Four one = Load(row), two = Load(row + from_apart), three = Load(row + 2 * from_apart),
+                 four = Load(row + 3 * from_apart);
+      const Four low = __builtin_shufflevector(one, two, 0, 4, 1, 5),
+                 high = __builtin_shufflevector(one, two, 2, 6, 3, 7),
+                 more_low = __builtin_shufflevector(three, four, 0, 4, 1, 5),
+                 more_high = __builtin_shufflevector(three, four, 2, 6, 3, 7);
+      Store(into, __builtin_shufflevector(low, more_low, 0, 1, 4, 5));
+      Store(into + to_apart, __builtin_shufflevector(low, more_low, 2, 3, 6, 7));
+      Store(into + 2 * to_apart, __builtin_shufflevector(high, more_high, 0, 1, 4, 5));
+      Store(into + 3 * to_apart, __builtin_shufflevector(high, more_high, 2, 3, 6, 7));
+    }
+    for (; r < rows; ++r)
+      for (int64_t n = 0; n < 4; ++n) to[(c + n) * to_apart + r] = from[r * from_apart + c + n];
+  }
+#endif
+#endif
+  for (; c < columns; ++c)
+    for (int64_t r = 0; r < rows; ++r) to[c * to_apart + r] = from[r * from_apart + c];
+}
+
+struct Sum {
+  const float* in;
+  float* out;
+  int64_t batch, channels, features;
+  Axis y, x;
+  std::vector<Block> blocks = {};
+  Floats weights = {};
+
+  const float* Weights(const Block& b) const { return weights.get() + b.weights; }
+
+  float* Out(const Block& b, int64_t n, int64_t t, int64_t s) const {
+    const int64_t row = n * y.whole + y.first + t * y.step;
+    return out + (row * x.whole + x.first + s * x.step) * features + b.feature;
+  }
+
+  // Blocks of at most so many vectors; 0: one of all features, not filled up.
+  void Cut(int widest) {
+    int64_t begin = 0;
+    for (int64_t f = 0; f < features;) {
+      int vectors = widest;
+      while (vectors > 1 && features - f <= vectors / 2 * LANES) vectors /= 2;
+      const int64_t taken = vectors ? std::min<int64_t>(features - f, vectors * LANES) : features;
+      blocks.push_back({f, taken, begin, vectors});
+      begin += y.window * x.window * channels * blocks.back().Width();
+      f += taken;
+    }
+    weights = NewFloats(begin);
+  }
+
+  // [k][the block's features], with zeros behind them.
+  void Pack(const Block& b, const float* kernel, const Strides& by) const {
+    const int64_t width = b.Width();
+    float* to = weights.get() + b.weights;
+    for (int64_t m = 0; m < y.window; ++m)
+      for (int64_t n = 0; n < x.window; ++n, to += channels * width) {
+        const float* from = kernel + (y.kernel_first + m * y.kernel_step) * by.row +
+                            (x.kernel_first + n * x.kernel_step) * by.place +
+                            b.feature * by.feature;
+        if (by.feature == 1)
+          for (int64_t c = 0; c < channels; ++c)
+            std::memcpy(to + c * width, from + c * by.channel, 4 * b.features);
+        else
+          Transpose(from, by.feature, to, width, b.features, channels);
+        for (int64_t c = 0; c < channels && b.features < width; ++c)
+          std::fill(to + c * width + b.features, to + (c + 1) * width, 0.0f);
+      }
+  }
+};
+
+// Tiles of neighbours in a row. A row is packed as [channel][phase][pixels], the pixels of a phase
+// being a stride apart: then a tile finds its pixels side by side at every place of the window.
+class AlongRows {
+ public:
+  AlongRows(const Sum& sum, int most, int64_t threads) : sum_(sum) {
+    const Axis &y = sum.y, &x = sum.x;
+    tiles_ = (x.count + most - 1) / most;
+    phase_ = Up(x.count + std::max<int64_t>(0, x.window - 1) / x.stride, 4);
+    row_ = sum.channels * x.stride * phase_;
+    const int64_t fit = std::max<int64_t>(1, (ROOM / row_ - y.window) / y.stride + 1);
+    const int64_t wanted = (2 * threads + sum.batch - 1) / sum.batch;
+    const int64_t bands = std::min(y.count, std::max((y.count + fit - 1) / fit, wanted));
+    height_ = (y.count + bands - 1) / bands;
+    bands_ = (y.count + height_ - 1) / height_;
+    for (int64_t i = 0; i < y.window; ++i)
+      for (int64_t j = 0; j < x.window; ++j)
+        for (int64_t c = 0; c < sum.channels; ++c)
+          offsets_.push_back(i * row_ + (c * x.stride + j % x.stride) * phase_ + j / x.stride);
+    offsets_.resize(offsets_.size() + AHEAD);
+  }
+
+  int64_t Tasks() const { return sum_.batch * bands_; }
+
+  // Some rows of an image.
+  void Run(int64_t task) const {
+    const Axis &y = sum_.y, &x = sum_.x;
+    const int64_t n = task / bands_, t = task % bands_ * height_;
+    const int64_t t_end = std::min(t + height_, y.count);
+    const int64_t low = t * y.stride - y.before, rows = (t_end - t - 1) * y.stride + y.window;
+    const Floats packed = NewFloats(rows * row_ + 2 * LANES);  // the last strip reads beyond
+    for (int64_t r = std::max<int64_t>(0, -low); r < std::min(rows, y.size - low); ++r)
+      PackRow(sum_.in + (n * y.size + low + r) * x.size * sum_.channels, packed.get() + r * row_);
+    const int64_t across = x.window * sum_.channels;
+    for (const Block& b : sum_.blocks)
+      for (int64_t s = t; s < t_end; ++s) {
+        const Segment seen{y.From(s) * across, y.To(s) * across};
+        const float* in = packed.get() + (s - t) * y.stride * row_;
+        for (int64_t i = 0; i < tiles_; ++i) {
+          const int64_t at = x.count * i / tiles_, pixels = x.count * (i + 1) / tiles_ - at;
+          float* out = sum_.Out(b, n, s, at);
+          const int64_t apart = x.step * sum_.features;
+          if (b.vectors == 0)
+            Strips(pixels > LANES ? 2 : 1)[b.features](in + at, offsets_.data(), sum_.Weights(b),
+                                                       seen, out, apart, pixels);
+          else
+            Tiles(b.vectors)[pixels](in + at, offsets_.data(), sum_.Weights(b), &seen, 1, out,
+                                       apart, b.features);
+        }
+      }
+  }
+
+ private:
+  void PackRow(const float* from, float* to) const {
+    const Axis& x = sum_.x;
+    const int64_t apart = x.stride * phase_;
+    for (int64_t q = 0; q < x.stride; ++q, to += phase_) {  // pixels q - before + n * stride
+      const int64_t first = q - x.before;
+      const int64_t skip = std::min(phase_, first < 0 ? (-first + x.stride - 1) / x.stride : 0);
+      const int64_t have = first < x.size ? (x.size - first + x.stride - 1) / x.stride : 0;
+      const int64_t end = std::clamp(have, skip, phase_);
+      for (int64_t c = 0; c < sum_.channels; ++c) {
+        std::fill(to + c * apart, to + c * apart + skip, 0.0f);
+        std::fill(to + c * apart + end, to + c * apart + phase_, 0.0f);
+      }
+      if (skip < end)
+        Transpose(from + (first + skip * x.stride) * sum_.channels, x.stride * sum_.channels,
+                  to + skip, apart, end - skip, sum_.channels);
+    }
+  }
+
+  const Sum& sum_;
+  int64_t tiles_, phase_, row_, height_, bands_;  // of a phase, of a row: floats; of a band: rows
+  std::vector<int32_t> offsets_;
+};
+
+// Tiles of the same pixel of some images, for small maps: no place of the window is padding.
+class AcrossImages {
+ public:
+  AcrossImages(const Sum& sum, int most, int64_t threads) : sum_(sum) {
+    groups_ = (sum.batch + most - 1) / most;
+    const int64_t blocks = sum.blocks.size();
+    parts_ = threads == 1 ? 1 : std::clamp<int64_t>(2 * threads / groups_, 1, blocks);
+    for (int64_t i = 0; i < sum.y.window; ++i)
+      for (int64_t j = 0; j < sum.x.window; ++j)
+        for (int64_t c = 0; c < sum.channels; ++c)
+          offsets_.push_back(((i * sum.x.size + j) * sum.channels + c) * GROUP);
+    offsets_.resize(offsets_.size() + AHEAD);
+  }
+
+  int64_t Tasks() const { return groups_ * parts_; }
+
+  // Some blocks of features of some images.
+  void Run(int64_t task) const {
+    const Axis &y = sum_.y, &x = sum_.x;
+    const int64_t group = task / parts_, part = task % parts_, blocks = sum_.blocks.size();
+    const int64_t n = sum_.batch * group / groups_, n_end = sum_.batch * (group + 1) / groups_;
+    const int64_t map = y.size * x.size * sum_.channels, apart = y.whole * x.whole * sum_.features;
+    const Floats packed = NewFloats(map * GROUP);
+    Transpose(sum_.in + n * map, map, packed.get(), GROUP, n_end - n, map);
+    std::vector<Segment> seen(y.window);
+    for (int64_t i = blocks * part / parts_; i < blocks * (part + 1) / parts_; ++i) {
+      const Block& b = sum_.blocks[i];
+      for (int64_t t = 0; t < y.count; ++t)
+        for (int64_t s = 0; s < x.count; ++s) {
+          int64_t count = 0;
+          for (int64_t m = y.From(t); m < y.To(t); ++m)
+            seen[count++] = {(m * x.window + x.From(s)) * sum_.channels,
+                             (m * x.window + x.To(s)) * sum_.channels};
+          const int64_t corner = (t * y.stride - y.before) * x.size + s * x.stride - x.before;
+          Tiles(b.vectors)[n_end - n](packed.get() + corner * sum_.channels * GROUP,
+                                      offsets_.data(), sum_.Weights(b), seen.data(), count,
+                                      sum_.Out(b, n, t, s), apart, b.features);
+        }
+    }
+  }
+
+ private:
+  const Sum& sum_;
+  int64_t groups_, parts_;
+  std::vector<int32_t> offsets_;
+};
+
+template <typename Way>
+void RunAll(const Way& way, const Threads& threads) {
+  threads.for_all(way.Tasks(), [&](int64_t task) { way.Run(task); });
+}
+
+inline void Add(Sum sum, const float* kernel, const Strides& by, const Threads& threads) {
+  if (sum.batch * sum.y.count * sum.x.count * sum.features <= 0) return;
+  const bool across = sum.x.count <= SMALL && sum.x.count <= sum.batch;
+  const bool strips = !across && sum.features <= FEW;
+  const int64_t side_by_side = across ? sum.batch : sum.x.count;
+  const int widest = strips ? 0 : side_by_side <= MostPixels(4) ? 4 : 2;
+  const int most = strips ? 2 * LANES : MostPixels(widest);
+  sum.Cut(widest);
+  threads.for_all(sum.blocks.size(), [&](int64_t i) { sum.Pack(sum.blocks[i], kernel, by); });
+  if (across)
+    RunAll(AcrossImages(sum, most, threads.count), threads);
+  else
+    RunAll(AlongRows(sum, most, threads.count), threads);
+}
+
+struct Convolution {
+  int64_t batch, height, width, channels;  // of the maps
+  int64_t down, across, features;          // of what comes out
+  int64_t window_y, window_x, stride_y, stride_x, top, left;
+
+  Strides ByChannel() const {
+    return {window_x * channels * features, channels * features, features, 1};
+  }
+  Strides ByFeature() const { return {ByChannel().row, ByChannel().place, 1, features}; }
+};
+
+inline void Forward(const Convolution& c, const float* in, const float* kernel, float* out,
+                    const Threads& threads) {
+  const Axis y{c.height, c.down, 0, 1, c.down, c.window_y, c.stride_y, c.top, 0, 1};
+  const Axis x{c.width, c.across, 0, 1, c.across, c.window_x, c.stride_x, c.left, 0, 1};
+  Add(Sum{in, out, c.batch, c.channels, c.features, y, x}, kernel, c.ByChannel(), threads);
+}
+
+// The input's pixels phase, phase + stride, ...: those places of the kernel reach them that are a
+// stride apart, and the last of them from the first pixel of the gradient.
+inline Axis Phase(int64_t size, int64_t gradient, int64_t window, int64_t stride, int64_t before,
+                  int64_t phase) {
+  const int64_t first = (phase + before) % stride;
+  const int64_t places = first < window ? (window - first + stride - 1) / stride : 0;
+  const int64_t count = phase < size ? (size - phase + stride - 1) / stride : 0;
+  const int64_t last = first + (places - 1) * stride;
+  return {gradient, count, phase, stride, size, places, 1, places - 1 - (phase + before) / stride,
+          last,     -stride};
+}
+
+inline void InputGradient(const Convolution& c, const float* gradient, const float* kernel,
+                          float* out, const Threads& threads) {
+  for (int64_t p = 0; p < c.stride_y; ++p)
+    for (int64_t q = 0; q < c.stride_x; ++q) {
+      const Axis y = Phase(c.height, c.down, c.window_y, c.stride_y, c.top, p);
+      const Axis x = Phase(c.width, c.across, c.window_x, c.stride_x, c.left, q);
+      Add(Sum{gradient, out, c.batch, c.features, c.channels, y, x}, kernel, c.ByFeature(),
+          threads);
+    }
+}
+
+}  // namespace cnn_jax

@@ -1,0 +1,274 @@
+// The gradient of a convolution by its kernel, [h, w, C, F]:
+//
+//   out[i, j, c, f] = sum over n, y, x of in[n, y * stride_y + i - top, x * stride_x + j - left, c]
+//                                         * gradient[n, y, x, f]
+//
+// For each place (i, j) this is a product of matrices over pairs of pixels. Some rows of both maps are
+// copied into the cache, a band of channels at a time, and serve all places from there; a block of
+// the product stays in registers over some hundred pairs. XLA brings both whole maps into another
+// layout first, which costs as much again as its product.
+// Where there are few channels, the numbers (j, c) of a window's row, which lie side by side, are
+// taken for channels, of a window one pixel wide.
+// Every number is summed in the order of the pixels, whatever the number of threads.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "common.h"
+#include "convolve.h"
+
+namespace cnn_jax {
+
+// A block of the product: channels times up to four vectors of features.
+constexpr int ROWS = 12;
+constexpr int MostRows(int vectors) { return std::min(ROWS, SUMS / 12 * 12 / vectors); }
+constexpr int64_t COLUMNS = 4 * LANES;  // features of a task
+constexpr int64_t BAND = 64;            // channels of a task, at most
+constexpr int64_t PAIRS = 256;  // of pixels, that stay in the cache while all places use them
+constexpr int64_t SHARES = 8;   // that the pixels are divided into where there are few channels
+
+struct Pair {  // where two pixels begin in what is packed
+  int32_t in, gradient;
+};
+
+// Adds `rows` x (`vectors` * LANES) sums over all pairs to those at `out`.
+template <int vectors, int rows>
+void AddBlock(const float* in, const float* gradient, const std::vector<Pair>& pairs, float* out,
+              int64_t features) {
+  Vector sums[rows][vectors] = {};
+  for (const Pair& pair : pairs) {
+    const float* from = in + pair.in;
+    const Vector* by = reinterpret_cast<const Vector*>(gradient + pair.gradient);
+    Vector seen[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) seen[v] = by[v];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[r][v] += from[r] * seen[v];
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v)
+      reinterpret_cast<Vector*>(out + r * features)[v] += sums[r][v];
+}
+
+using AnyBlock = void (*)(const float*, const float*, const std::vector<Pair>&, float*, int64_t);
+
+template <int vectors, int... rows>
+constexpr std::array<AnyBlock, ROWS + 1> AllBlocks(std::integer_sequence<int, rows...>) {
+  return {nullptr, AddBlock<vectors, rows + 1>...};
+}
+
+// The blocks of so many vectors, by their rows.
+inline const std::array<AnyBlock, ROWS + 1>& Blocks(int vectors) {
+  static constexpr auto four = AllBlocks<4>(std::make_integer_sequence<int, MostRows(4)>());
+  static constexpr auto two = AllBlocks<2>(std::make_integer_sequence<int, MostRows(2)>());
+  static constexpr auto one = AllBlocks<1>(std::make_integer_sequence<int, MostRows(1)>());
+  return vectors == 4 ? four : vectors == 2 ? two : one;
+}
+
+class KernelGradient {
+ public:
+  KernelGradient(const Convolution& c, const float* in, const float* gradient, float* out,
+                 int64_t threads)
+      : c_(c), in_(in), gradient_(gradient), out_(out) {
+    folded_ = c.channels < ROWS && c.window_x > 1;
+    rows_ = folded_ ? c.window_x * c.channels : c.channels;
+    places_ = c.window_y * (folded_ ? 1 : c.window_x);
+    width_ = folded_ ? (c.across - 1) * c.stride_x + c.window_x : c.width;
+    columns_ = (c.features + COLUMNS - 1) / COLUMNS;
+    const int64_t wanted = std::max<int64_t>(1, 2 * threads / columns_);
+    const int64_t most = std::max<int64_t>(1, rows_ / ROWS), least = (rows_ + BAND - 1) / BAND;
+    bands_ = std::max(least, std::min(most, wanted));
+    CutMaps();
+    // Not by the number of threads: it decides in which order numbers are summed.
+    shares_ = std::clamp<int64_t>(SHARES / (columns_ * most), 1, chunks_.size());
+    if (shares_ > 1) partial_ = NewFloats(shares_ * Size());
+  }
+
+  void RunAll(const Threads& threads) {
+    const int64_t parts = columns_ * bands_;
+    threads.for_all(shares_ * parts, [&](int64_t task) {
+      const int64_t part = task % parts, f = part % columns_ * COLUMNS, band = part / columns_;
+      Run(task / parts, rows_ * band / bands_, rows_ * (band + 1) / bands_, f,
+          std::min(c_.features, f + COLUMNS));
+    });
+    for (int64_t share = 0; share < shares_ && shares_ > 1; ++share)
+      for (int64_t i = 0; i < Size(); ++i)
+        out_[i] = (share ? out_[i] : 0.0f) + partial_[share * Size() + i];
+  }
+
+ private:
+  // Rows [y, y_end) of the gradient's maps [n, n_end), and the rows of the input that they see: of a
+  // folded one also those of the padding.
+  struct Chunk {
+    int64_t n, n_end, y, y_end, in_y, in_y_end;
+    int64_t InRows() const { return in_y_end - in_y; }
+  };
+
+  // A task's copies, and its sums, [place][channel][features]. The gradient's are [pixels][features].
+  // The input's are panels of `height` channels, [pixels][height], so that a block finds what it
+  // needs side by side; or the folded rows as they are.
+  struct Packed {
+    int64_t height, pitch, panel, features;  // floats between input pixels, panels, and gradients
+    Floats in = {}, gradient = {}, sums = {};
+    std::vector<Pair> pairs = {};
+  };
+
+  int64_t Size() const { return c_.window_y * c_.window_x * c_.channels * c_.features; }
+
+  // Whole maps together where they are small, some rows of one where it is large.
+  void CutMaps() {
+    const int64_t maps = std::max<int64_t>(1, PAIRS / (c_.down * c_.across));
+    const int64_t rows = std::clamp<int64_t>(PAIRS / c_.across, 1, c_.down);
+    for (int64_t n = 0; n < c_.batch; n += maps)
+      for (int64_t y = 0; y < c_.down; y += rows) {
+        const int64_t y_end = std::min(c_.down, y + rows);
+        int64_t low = y * c_.stride_y - c_.top, high = (y_end - 1) * c_.stride_y - c_.top + c_.window_y;
+        if (!folded_) {
+          low = std::clamp<int64_t>(low, 0, c_.height);
+          high = std::clamp<int64_t>(high, low, c_.height);
+        }
+        chunks_.push_back({n, std::min(c_.batch, n + maps), y, y_end, low, high});
+        const Chunk& chunk = chunks_.back();
+        in_pixels_ = std::max(in_pixels_, (chunk.n_end - n) * chunk.InRows() * width_);
+        pixels_ = std::max(pixels_, (chunk.n_end - n) * (y_end - y) * c_.across);
+      }
+  }
+
+  // The channels [k, k_end) and the features [f, f_end) of the result, by a share of the pixels.
+  void Run(int64_t share, int64_t k, int64_t k_end, int64_t f, int64_t f_end) const {
+    const int64_t rows = k_end - k, features = Up(f_end - f, LANES), count = chunks_.size();
+    const int64_t height = MostRows(Vectors(features)), panels = (rows + height - 1) / height;
+    Packed packed{height, folded_ ? c_.channels : height, folded_ ? height : in_pixels_ * height,
+                  features};
+    packed.in = NewFloats(in_pixels_ * (folded_ ? c_.channels : panels * height));
+    packed.gradient = NewFloats(pixels_ * features);
+    std::fill_n(packed.gradient.get(), pixels_ * features, 0.0f);
+    packed.sums = NewFloats(places_ * rows * features);
+    std::fill_n(packed.sums.get(), places_ * rows * features, 0.0f);
+    for (int64_t i = count * share / shares_; i < count * (share + 1) / shares_; ++i) {
+      Pack(chunks_[i], k, k_end, f, f_end, packed);
+      for (int64_t place = 0; place < places_; ++place) {
+        FindPairs(chunks_[i], place, packed);
+        AddPlace(packed.in.get() + (folded_ ? k + place * width_ * c_.channels : 0), rows,
+                 packed.sums.get() + place * rows * features, packed);
+      }
+    }
+    float* out = shares_ > 1 ? partial_.get() + share * Size() : out_;
+    for (int64_t place = 0; place < places_; ++place)
+      for (int64_t r = 0; r < rows; ++r)
+        std::memcpy(out + (place * rows_ + k + r) * c_.features + f,
+                    packed.sums.get() + (place * rows + r) * features, 4 * (f_end - f));
+  }
+
+  static int Vectors(int64_t features) {
+    return features >= 4 * LANES ? 4 : features >= 2 * LANES ? 2 : 1;
+  }
+
+  void Pack(const Chunk& chunk, int64_t k, int64_t k_end, int64_t f, int64_t f_end,
+            Packed& to) const {
+    float *in = to.in.get(), *gradient = to.gradient.get();
+    for (int64_t n = chunk.n; n < chunk.n_end; ++n) {
+      const float* map = in_ + n * c_.height * c_.width * c_.channels;
+      const float* from = map + chunk.in_y * c_.width * c_.channels + k;
+      const int64_t pixels = chunk.InRows() * c_.width;
+      if (folded_)
+        in = PackFolded(map, chunk.in_y, chunk.in_y_end, in);
+      else if (to.height == MostRows(4))
+        in = PackPanels<MostRows(4)>(from, pixels, k_end - k, in, to.panel);
+      else if (to.height == MostRows(2))
+        in = PackPanels<MostRows(2)>(from, pixels, k_end - k, in, to.panel);
+      else
+        in = PackPanels<MostRows(1)>(from, pixels, k_end - k, in, to.panel);
+      from = gradient_ + (n * c_.down + chunk.y) * c_.across * c_.features + f;
+      for (int64_t i = 0; i < (chunk.y_end - chunk.y) * c_.across; ++i) {
+        std::copy(from, from + f_end - f, gradient);  // what lies behind stays zero
+        gradient += to.features, from += c_.features;
+      }
+    }
+  }
+
+  // Rows with their padding.
+  float* PackFolded(const float* map, int64_t y, int64_t y_end, float* to) const {
+    const int64_t have = std::clamp<int64_t>(width_ - c_.left, 0, c_.width);
+    const int64_t before = std::min(c_.left, width_);
+    for (; y < y_end; ++y) {
+      if (y < 0 || y >= c_.height) {
+        to = std::fill_n(to, width_ * c_.channels, 0.0f);
+        continue;
+      }
+      const float* from = map + y * c_.width * c_.channels;
+      to = std::fill_n(to, before * c_.channels, 0.0f);
+      to = std::copy(from, from + have * c_.channels, to);
+      to = std::fill_n(to, (width_ - have - before) * c_.channels, 0.0f);
+    }
+    return to;
+  }
+
+  template <int height>
+  float* PackPanels(const float* from, int64_t pixels, int64_t rows, float* to,
+                    int64_t panel) const {
+    for (int64_t i = 0; i < pixels; ++i, from += c_.channels, to += height) {
+      float* into = to;
+      int64_t r = 0;
+      for (; r + height <= rows; r += height, into += panel)
+        std::memcpy(into, from + r, 4 * height);
+      std::copy(from + r, from + rows, into);
+    }
+    return to;
+  }
+
+  // The pairs of pixels at a place of the window; of a folded one they are the same at all places.
+  void FindPairs(const Chunk& chunk, int64_t place, Packed& packed) const {
+    const int64_t maps = chunk.n_end - chunk.n, down = chunk.y_end - chunk.y;
+    if (folded_ && static_cast<int64_t>(packed.pairs.size()) == maps * down * c_.across) return;
+    const int64_t i = folded_ ? 0 : place / c_.window_x;
+    const int64_t shift = folded_ ? 0 : place % c_.window_x - c_.left;
+    packed.pairs.clear();
+    int64_t of = 0;
+    for (int64_t n = 0; n < maps; ++n)
+      for (int64_t y = chunk.y; y < chunk.y_end; ++y, of += c_.across) {
+        const int64_t seen = y * c_.stride_y + i - c_.top;
+        if (seen < chunk.in_y || seen >= chunk.in_y_end) continue;
+        const int64_t row = (n * chunk.InRows() + seen - chunk.in_y) * width_;
+        for (int64_t x = 0; x < c_.across; ++x) {
+          const int64_t in_x = x * c_.stride_x + shift;
+          if (in_x < 0 || in_x >= width_) continue;
+          packed.pairs.push_back({static_cast<int32_t>((row + in_x) * packed.pitch),
+                                  static_cast<int32_t>((of + x) * packed.features)});
+        }
+      }
+  }
+
+  void AddPlace(const float* in, int64_t rows, float* sums, const Packed& packed) const {
+    for (int64_t f = 0; f < packed.features;) {
+      const int vectors = Vectors(packed.features - f);
+      const float* panel = in;
+      for (int64_t r = 0; r < rows; r += packed.height, panel += packed.panel)
+        Blocks(vectors)[std::min(packed.height, rows - r)](
+            panel, packed.gradient.get() + f, packed.pairs, sums + r * packed.features + f,
+            packed.features);
+      f += vectors * LANES;
+    }
+  }
+
+  const Convolution& c_;
+  const float *in_, *gradient_;
+  float* out_;
+  bool folded_;
+  int64_t rows_, places_, width_;      // channels and places of the product; pixels of a packed row
+  int64_t columns_, bands_, shares_;   // of features, of channels, of pixels
+  int64_t in_pixels_ = 0, pixels_ = 0;  // of the largest chunk
+  std::vector<Chunk> chunks_;
+  Floats partial_;
+};
+
+}  // namespace cnn_jax

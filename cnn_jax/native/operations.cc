@@ -1,0 +1,87 @@
+// The operations as XLA calls them.
+
+#include <atomic>
+#include <thread>
+
+#include "convolve.h"
+#include "kernel_gradient.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace {
+
+namespace ffi = xla::ffi;
+using Maps = ffi::Buffer<ffi::F32>;
+
+// On threads of the pool and on this one, which takes what no other has begun, so that it waits
+// only for those that run.
+void ForAll(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> task) {
+  struct Shared {
+    std::atomic<int64_t> next{0}, done{0};
+  };
+  auto shared = std::make_shared<Shared>();
+  auto work = [shared, count, task] {
+    for (int64_t i; (i = shared->next.fetch_add(1)) < count;) {
+      task(i);
+      shared->done.fetch_add(1, std::memory_order_release);
+    }
+  };
+  const int64_t helpers = std::min(pool.num_threads(), count) - 1;
+  for (int64_t i = 0; i < helpers; ++i) pool.Schedule([work] { work(); });
+  work();
+  while (shared->done.load(std::memory_order_acquire) < count) std::this_thread::yield();
+}
+
+cnn_jax::Threads Threads(ffi::ThreadPool& pool) {
+  return {pool.num_threads(), [&pool](int64_t count, std::function<void(int64_t)> task) {
+            ForAll(pool, count, std::move(task));
+          }};
+}
+
+// Of maps [N, H, W, C], a kernel [h, w, C, F] and what comes out, [N, H', W', F].
+cnn_jax::Convolution Describe(Maps in, Maps kernel, Maps out, int64_t stride_y, int64_t stride_x,
+                              int64_t top, int64_t left) {
+  const auto a = in.dimensions(), k = kernel.dimensions(), o = out.dimensions();
+  return {a[0], a[1], a[2], a[3], o[1], o[2], o[3], k[0], k[1], stride_y, stride_x, top, left};
+}
+
+ffi::Error Forward(ffi::ThreadPool pool, Maps in, Maps kernel, ffi::Result<Maps> out,
+                   int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto c = Describe(in, kernel, *out, stride_y, stride_x, top, left);
+  cnn_jax::Forward(c, in.typed_data(), kernel.typed_data(), out->typed_data(), Threads(pool));
+  return ffi::Error::Success();
+}
+
+ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::Result<Maps> out,
+                         int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto c = Describe(*out, kernel, gradient, stride_y, stride_x, top, left);
+  cnn_jax::InputGradient(c, gradient.typed_data(), kernel.typed_data(), out->typed_data(),
+                         Threads(pool));
+  return ffi::Error::Success();
+}
+
+ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Result<Maps> out,
+                          int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto c = Describe(in, *out, gradient, stride_y, stride_x, top, left);
+  cnn_jax::KernelGradient work(c, in.typed_data(), gradient.typed_data(), out->typed_data(),
+                               pool.num_threads());
+  work.RunAll(Threads(pool));
+  return ffi::Error::Success();
+}
+
+auto Bind() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .Arg<Maps>()
+      .Arg<Maps>()
+      .Ret<Maps>()
+      .Attr<int64_t>("stride_y")
+      .Attr<int64_t>("stride_x")
+      .Attr<int64_t>("top")
+      .Attr<int64_t>("left");
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_forward, Forward, Bind());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_input_gradient, InputGradient, Bind());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_kernel_gradient, KernelGradient, Bind());
