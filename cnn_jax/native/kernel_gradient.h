@@ -30,6 +30,7 @@ constexpr int MostRows(int vectors) { return std::min(ROWS, SUMS / 12 * 12 / vec
 constexpr int64_t COLUMNS = 4 * LANES;  // features of a task
 constexpr int64_t BAND = 64;            // channels of a task, at most
 constexpr int64_t PAIRS = 256;  // of pixels, that stay in the cache while all places use them
+constexpr int64_t SOON = 8;     // pixels that are fetched before they are copied
 constexpr int64_t SHARES = 8;   // that the pixels are divided into where there are few channels
 
 struct Pair {  // where two pixels begin in what is packed
@@ -190,10 +191,16 @@ class KernelGradient {
         in = PackPanels<MostRows(1)>(from, pixels, k_end - k, in, to.panel);
       from = gradient_ + (n * c_.down + chunk.y) * c_.across * c_.features + f;
       for (int64_t i = 0; i < (chunk.y_end - chunk.y) * c_.across; ++i) {
+        Fetch(from + SOON * c_.features, f_end - f);
         std::copy(from, from + f_end - f, gradient);  // what lies behind stays zero
         gradient += to.features, from += c_.features;
       }
     }
+  }
+
+  // The processor does not foresee steps from pixel to pixel that leave out channels.
+  static void Fetch(const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i);
   }
 
   // Rows with their padding.
@@ -217,6 +224,7 @@ class KernelGradient {
   float* PackPanels(const float* from, int64_t pixels, int64_t rows, float* to,
                     int64_t panel) const {
     for (int64_t i = 0; i < pixels; ++i, from += c_.channels, to += height) {
+      Fetch(from + SOON * c_.channels, rows);
       float* into = to;
       int64_t r = 0;
       for (; r + height <= rows; r += height, into += panel)
