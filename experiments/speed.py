@@ -1,7 +1,9 @@
 """Claim: on a processor this project trains and infers as fast as PyTorch in its best mode, nets
-with LRN faster, depthwise and grouped ones nearly so; its loop costs 3 % of the step at most.
+with LRN faster, depthwise and grouped ones nearly so; no operation takes twice as long; its loop
+costs 3 % of the step at most.
 
     python -m experiments.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
+    python -m experiments.speed --operations [--against=torch]
     python -m experiments.speed --against=xla [--model=NAMES]
 
 It measures training where no other is asked for. The goals are those of `speed_cases.py`. The
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
     if GROWTH.value:
         speed_growth.grow(DEEPEST.value, Path(OUT.value))
-    if GROWTH.value and not (INFERENCE.value or LOOP.value):
+    if GROWTH.value and not (INFERENCE.value or LOOP.value or OPERATIONS.value):
         return 0
     sections: dict[str, dict[str, Any]] = {}
     for sections in compare():
@@ -128,6 +130,9 @@ def make_plans(cases: Sequence[Case], others: dict[str, Side]) -> dict[str, Plan
         plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
     if INFERENCE.value:
         plans["inference"] = [(case, both("infer", others)) for case in inference_cases(cases)]
+    if OPERATIONS.value:
+        everything = speed_cases.OPERATIONS
+        plans["operations"] = [(case, both("operate", others)) for case in everything]
     if AGAINST.value == "xla":
         alone = our_side("train", environment={"CNN_JAX_NATIVE": "0"})
         plans["native"] = [(case, both("train", {"XLA alone": alone})) for case in cases]
@@ -156,7 +161,7 @@ def inference_cases(cases: Sequence[Case]) -> list[Case]:
 
 def goals_of(name: str, case: Case) -> dict[str, float]:
     """Those of a section: a case's own are of training."""
-    if name == "training":
+    if name in ("training", "operations"):
         return {"goal": case.goal, "rate": case.rate}
     goals = {"inference": speed_cases.INFERENCE_GOAL, "loop": speed_cases.LOOP_GOAL}
     return {"goal": goals.get(name, 0.0), "rate": 0.0}
@@ -192,6 +197,7 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch", "xla"], "What else takes turns.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
+    OPERATIONS = flags.DEFINE_bool("operations", False, "Each operation's value and gradients.")
     GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")
     DEEPEST = flags.DEFINE_bool("deepest", False, "--growth up to resnet1202_cifar.")
     ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=2)

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A net, its images and the batch.
+    """A net (or an operation), its images and the batch.
 
     `goal` is the speed against PyTorch's best, and `rate` one in images a second; 0: none.
     """
@@ -55,6 +55,53 @@ ON_GPU = (
     Case("resnet50", "resnet50_v1_5", 224, 256, 1.2, classes=1000, dtype=HALF, rate=6000),
     Case("googlenet_bn", "googlenet_torchvision", 224, 256, 1.2, classes=1000, dtype=HALF),
     Case("vgg16", "vgg16", 224, 128, 1.2, classes=1000, dtype=HALF),
+)
+
+OPERATION_GOAL = 0.5
+
+
+def operation(name: str, kind: str, size: int, batch: int, channels: int, **options: Any) -> Case:
+    """One operation on maps of `channels`: the value, and the gradients by all that it reads.
+
+    Of a `first` layer the images' gradient is not asked for.
+    """
+    return Case(name, kind, size, batch, OPERATION_GOAL, channels, options=options)
+
+
+def convolution(
+    name: str, size: int, batch: int, channels: int, features: int, window: int, **options: Any
+) -> Case:
+    given = {"features": features, "window": window, "stride": 1, "pad": window // 2, "groups": 1}
+    return operation(name, "convolution", size, batch, channels, **given | options)
+
+
+# As the nets above have them.
+OPERATIONS = (
+    convolution("3x3, ResNet conv2", 56, 8, 64, 64, 3),
+    convolution("3x3, ResNet conv4", 14, 8, 256, 256, 3),
+    convolution("3x3, ResNet conv5", 7, 8, 512, 512, 3),
+    convolution("3x3 stride 2, ResNet conv3", 56, 8, 128, 128, 3, stride=2),
+    convolution("1x1, wider", 56, 8, 64, 256, 1),
+    convolution("1x1, narrower", 14, 8, 1024, 256, 1),
+    convolution("1x1 stride 2", 56, 8, 256, 512, 1, stride=2),
+    convolution("5x5, Inception", 28, 8, 32, 96, 5),
+    convolution("7x7 stride 2, first", 224, 4, 3, 64, 7, stride=2, first=True),
+    convolution("11x11 stride 4, first", 227, 8, 3, 96, 11, stride=4, pad=0, first=True),
+    convolution("5x5 of one channel, first", 28, 256, 1, 6, 5, first=True),
+    convolution("5x5 of six channels", 14, 256, 6, 16, 5, pad=0),
+    convolution("depthwise 3x3", 56, 8, 144, 144, 3, groups=144),
+    convolution("depthwise 5x5 stride 2", 28, 8, 240, 240, 5, stride=2, groups=240),
+    convolution("32 groups of 3x3", 28, 8, 256, 256, 3, groups=32),
+    operation("max-pool 3x3 stride 2", "max_pool", 56, 16, 64, window=3, stride=2, pad=1),
+    operation("max-pool 3x3", "max_pool", 28, 16, 192, window=3, stride=1, pad=1),
+    operation("max-pool 2x2 stride 2", "max_pool", 28, 256, 6, window=2, stride=2, pad=0),
+    operation("mean-pool 2x2 stride 2", "mean_pool", 28, 256, 6, window=2, stride=2, pad=0),
+    operation("mean of the map", "global_mean", 7, 32, 2048),
+    operation("BatchNorm and ReLU", "batch_norm_relu", 28, 32, 128),
+    operation("local response normalisation", "response_norm", 28, 16, 192, window=5),
+    operation("ReLU", "relu", 56, 16, 64),
+    operation("tanh", "tanh", 28, 256, 6),
+    operation("dense, 4096 to 4096", "dense", 1, 32, 4096, features=4096),
 )
 
 INFERENCE_GOAL = 1.0

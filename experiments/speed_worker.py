@@ -26,6 +26,7 @@ from cnn_jax.data.memory import Given, Resident
 from cnn_jax.run import Run, make_run
 from cnn_jax.train import Training
 from configs.base import base
+from experiments import jax_operations
 from experiments.machine import machine
 from experiments.speed_cases import Case
 from experiments.worker import Times, Watch, peak_memory, serve
@@ -43,25 +44,20 @@ class Worker:
         """Initialises and compiles; `examples` are those of the set that the loop goes through."""
         case = Case(**case)
         watch = Watch()
-        config = config_of(case)
-        if task == "train":
-            config.steps_per_dispatch = 1  # one that is bare of everything
-        run = make_run(config, noise(case, max(examples, case.batch)))
-        make = {"train": train_steps, "infer": infer_steps, "loop": loop_steps}[task]
-        self.steps = make(run)
+        if task == "operate":
+            self.steps, net = operation_steps(case)
+        else:
+            self.steps, net = net_steps(case, task, examples)
         initialised = watch.read().seconds
         watch = Watch()
         self.steps(1)
         first, watch = watch.read().seconds, Watch()
         self.steps(1)
         second = watch.read().seconds
-        summary = summarize(run.recipe.model, run.dataset.train.image_shape)
         return {
             "init_seconds": initialised,
             "compile_seconds": max(0.0, first - second),
-            "parameters": summary.parameters,
-            "multiply_adds": summary.multiply_adds,
-            "activation_bytes": summary.memory,
+            **net,
         }
 
     def round(self, steps: int) -> Times:
@@ -90,6 +86,34 @@ class Worker:
             "flops": 2 * side**3 / fastest(lambda: product(matrix, matrix)),
             "bytes": 2 * bytes_ / fastest(copy),
         }
+
+
+def operation_steps(case: Case) -> tuple[Steps, dict[str, int]]:
+    """One operation's value and gradients, each waited for."""
+    run, facts = jax_operations.build(case)
+
+    def steps(count: int) -> Times:
+        watch = Watch()
+        for _ in range(count):
+            jax.block_until_ready(run())
+        return watch.read()
+
+    return steps, facts
+
+
+def net_steps(case: Case, task: str, examples: int) -> tuple[Steps, dict[str, int]]:
+    """Steps of a net, and what it is made of."""
+    config = config_of(case)
+    if task == "train":
+        config.steps_per_dispatch = 1  # one that is bare of everything
+    run = make_run(config, noise(case, max(examples, case.batch)))
+    make = {"train": train_steps, "infer": infer_steps, "loop": loop_steps}[task]
+    summary = summarize(run.recipe.model, run.dataset.train.image_shape)
+    return make(run), {
+        "parameters": summary.parameters,
+        "multiply_adds": summary.multiply_adds,
+        "activation_bytes": summary.memory,
+    }
 
 
 def fastest(call: Callable[[], jax.Array], times: int = 10) -> float:

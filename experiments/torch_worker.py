@@ -17,12 +17,13 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments import torch_nets
+from experiments import torch_nets, torch_operations
 from experiments.speed_cases import Case
 from experiments.worker import Times, Watch, cores, peak_memory, serve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HEAD_WEIGHT = 0.3
+VERSION = {"version": torch.__version__}
 
 
 class Worker:
@@ -35,6 +36,8 @@ class Worker:
     ) -> dict[str, Any]:
         """Builds the net and its step, and makes the first, which compiles where asked for."""
         case = Case(**case)
+        if task == "operate":
+            return self.prepare_operation(case, compiled, channels_last)
         watch = Watch()
         net = torch_nets.build(case)
         multiply_adds = count_multiply_adds(net, case)
@@ -54,8 +57,14 @@ class Worker:
             "compile_seconds": max(0.0, first - self.round(1).seconds),
             "parameters": sum(p.numel() for p in net.parameters()),
             "multiply_adds": multiply_adds,
-            "version": torch.__version__,
-        }
+        } | VERSION
+
+    def prepare_operation(self, case: Case, compiled: bool, channels_last: bool) -> dict[str, Any]:
+        watch = Watch()
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.step = torch_operations.build(case, compiled, layout, DEVICE)
+        self.round(1)
+        return {"init_seconds": 0.0, "compile_seconds": watch.read().seconds} | VERSION
 
     def round(self, steps: int) -> Times:
         watch = Watch()

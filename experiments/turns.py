@@ -30,7 +30,7 @@ class Side:
         return Worker(*self.start, python=self.python, environment=self.environment)
 
     def at(self, task: str) -> Side:
-        """The same at "train", "infer" or, of this project only, "loop"."""
+        """The same at "train", "infer", "operate" or, of this project only, "loop"."""
         return dataclasses.replace(self, arguments=self.arguments | {"task": task})
 
 

@@ -2,10 +2,11 @@
 
 A convolution of few channels takes XLA up to eight times as long as it needs, and before a gradient
 it brings whole maps into another layout. `convolve.h` and `kernel_gradient.h` copy a few rows at a
-time instead; their sums do not depend on the number of threads. A library would do as well, but
-none with convolutions of its own (oneDNN) is packaged so that it shares XLA's threads. They are
-compiled once, in some seconds, for this very processor, and kept. CNN_JAX_NATIVE=0 leaves them
-out, and so does a machine without a compiler: nets then compute the same by XLA alone.
+time instead. `max_pool.h` goes over its maps once. No sum depends on the number of threads. A
+library would do as well, but none with convolutions of its own (oneDNN) is packaged so that it
+shares XLA's threads. They are compiled once, in some seconds, for this very processor, and kept.
+CNN_JAX_NATIVE=0 leaves them out, and so does a machine without a compiler: nets then compute the
+same by XLA alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jaxlib
@@ -28,7 +31,8 @@ from cnn_jax.compiled import processor_kind
 
 FOLDER = "~/.cache/cnn_jax/native"
 SOURCES = Path(__file__).parent
-TARGETS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
+CONVOLUTIONS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
+POOLS = ("cnn_jax_max_pool", "cnn_jax_max_pool_gradient")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 
 Sides = tuple[int, int]
@@ -41,30 +45,53 @@ def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: 
     Here and below float32, and only where `library()` is not None; `corner` is the padding above
     and on the left.
     """
-    return call("cnn_jax_forward", x, kernel, out, stride, corner)
+    shape = jax.ShapeDtypeStruct(out, x.dtype)
+    return call("cnn_jax_forward", shape, stride, corner)(x, kernel)
 
 
 def input_gradient(
     gradient: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides
 ) -> jax.Array:
     """Its gradient by the maps, of shape `out`, from `gradient` [N, H', W', F]."""
-    return call("cnn_jax_input_gradient", gradient, kernel, out, stride, corner)
+    shape = jax.ShapeDtypeStruct(out, gradient.dtype)
+    return call("cnn_jax_input_gradient", shape, stride, corner)(gradient, kernel)
 
 
 def kernel_gradient(
     x: jax.Array, gradient: jax.Array, out: Shape, stride: Sides, corner: Sides
 ) -> jax.Array:
     """Its gradient by the kernel, of shape `out`, from the maps and `gradient` [N, H', W', F]."""
-    return call("cnn_jax_kernel_gradient", x, gradient, out, stride, corner)
+    shape = jax.ShapeDtypeStruct(out, x.dtype)
+    return call("cnn_jax_kernel_gradient", shape, stride, corner)(x, gradient)
+
+
+def max_pool(
+    x: jax.Array, window: Sides, out: Shape, stride: Sides, corner: Sides
+) -> tuple[jax.Array, jax.Array]:
+    """The maximum over windows, of shape `out`, and its place in the window, row by row, int8."""
+    shapes = (jax.ShapeDtypeStruct(out, x.dtype), jax.ShapeDtypeStruct(out, np.int8))
+    best, place = call("cnn_jax_max_pool", shapes, stride, corner, window)(x)
+    return best, place
+
+
+def max_pool_gradient(
+    place: jax.Array, gradient: jax.Array, window: Sides, out: Shape, stride: Sides, corner: Sides
+) -> jax.Array:
+    """Its gradient by the maps, of shape `out`."""
+    shape = jax.ShapeDtypeStruct(out, gradient.dtype)
+    call_it = call("cnn_jax_max_pool_gradient", shape, stride, corner, window)
+    return call_it(place, gradient)
 
 
 def call(
-    target: str, first: jax.Array, second: jax.Array, out: Shape, stride: Sides, corner: Sides
-) -> jax.Array:
-    shape = jax.ShapeDtypeStruct(out, first.dtype)
+    target: str, out: Any, stride: Sides, corner: Sides, window: Sides | None = None
+) -> Callable[..., Any]:
+    """What calls the compiled operation, with its numbers."""
     numbers = {"stride_y": stride[0], "stride_x": stride[1], "top": corner[0], "left": corner[1]}
+    if window:
+        numbers |= {"window_y": window[0], "window_x": window[1]}
     numbers = {key: np.int64(value) for key, value in numbers.items()}
-    return jax.ffi.ffi_call(target, shape, vmap_method="sequential")(first, second, **numbers)
+    return functools.partial(jax.ffi.ffi_call(target, out, vmap_method="sequential"), **numbers)
 
 
 @functools.cache
@@ -78,7 +105,7 @@ def library() -> ctypes.CDLL | None:
         said = getattr(error, "stderr", None) or str(error)
         logging.info("no native operations: %s", said.strip().splitlines()[0])
         return None
-    for target in TARGETS:
+    for target in (*CONVOLUTIONS, *POOLS):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(found[target]), platform="cpu")
     return found
 

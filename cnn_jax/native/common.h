@@ -26,8 +26,24 @@ constexpr int LANES = 4, SUMS = 12;
 // They need not lie on a multiple of their size, and are slower where they don't.
 typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-// The first numbers of a vector.
+// The first numbers of a vector, zeros behind them.
+inline Vector LoadPart(const float* from, int64_t count) {
+  if (count >= LANES) return *reinterpret_cast<const Vector*>(from);
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vector>(
+      _mm512_maskz_loadu_ps(static_cast<__mmask16>((1 << count) - 1), from));
+#else
+  Vector to = {};
+  std::memcpy(&to, from, 4 * count);
+  return to;
+#endif
+}
+
 inline void StorePart(float* to, const Vector& from, int64_t count) {
+  if (count >= LANES) {
+    *reinterpret_cast<Vector*>(to) = from;
+    return;
+  }
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1 << count) - 1), reinterpret_cast<__m512>(from));
 #else

@@ -77,12 +77,8 @@ void Tile(const float* in, const int32_t* offsets, const float* weights, const S
   for (int p = 0; p < pixels; ++p)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      float* to = out + p * apart + v * LANES;
       const int64_t left = features - v * LANES;
-      if (left >= LANES)
-        *reinterpret_cast<Vector*>(to) = sums[p][v];
-      else if (left > 0)
-        StorePart(to, sums[p][v], left);
+      if (left > 0) StorePart(out + p * apart + v * LANES, sums[p][v], left);
     }
 }
 

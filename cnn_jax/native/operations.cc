@@ -5,12 +5,14 @@
 
 #include "convolve.h"
 #include "kernel_gradient.h"
+#include "max_pool.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace {
 
 namespace ffi = xla::ffi;
 using Maps = ffi::Buffer<ffi::F32>;
+using Places = ffi::Buffer<ffi::S8>;
 
 // On threads of the pool and on this one, which takes what no other has begun, so that it waits
 // only for those that run.
@@ -68,6 +70,32 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Res
   return ffi::Error::Success();
 }
 
+template <typename In, typename Out>
+cnn_jax::Convolution DescribePool(In in, Out out, int64_t window_y, int64_t window_x,
+                                  int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto a = in.dimensions(), o = out.dimensions();
+  return {a[0], a[1], a[2], a[3], o[1], o[2], o[3], window_y, window_x, stride_y, stride_x, top,
+          left};
+}
+
+ffi::Error MaxPool(ffi::ThreadPool pool, Maps in, ffi::Result<Maps> out,
+                   ffi::Result<Places> places, int64_t window_y, int64_t window_x,
+                   int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto c = DescribePool(in, *out, window_y, window_x, stride_y, stride_x, top, left);
+  cnn_jax::MaxPool(c).Forward(in.typed_data(), out->typed_data(), places->typed_data(),
+                              Threads(pool));
+  return ffi::Error::Success();
+}
+
+ffi::Error MaxPoolGradient(ffi::ThreadPool pool, Places places, Maps gradient,
+                           ffi::Result<Maps> out, int64_t window_y, int64_t window_x,
+                           int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+  const auto c = DescribePool(*out, gradient, window_y, window_x, stride_y, stride_x, top, left);
+  cnn_jax::MaxPool(c).Gradient(places.typed_data(), gradient.typed_data(), out->typed_data(),
+                               Threads(pool));
+  return ffi::Error::Success();
+}
+
 auto Bind() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -80,8 +108,25 @@ auto Bind() {
       .Attr<int64_t>("left");
 }
 
+template <typename Binding>
+auto Windowed(Binding binding) {
+  return std::move(binding)
+      .template Attr<int64_t>("window_y")
+      .template Attr<int64_t>("window_x")
+      .template Attr<int64_t>("stride_y")
+      .template Attr<int64_t>("stride_x")
+      .template Attr<int64_t>("top")
+      .template Attr<int64_t>("left");
+}
+
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_forward, Forward, Bind());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_input_gradient, InputGradient, Bind());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_kernel_gradient, KernelGradient, Bind());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    cnn_jax_max_pool, MaxPool,
+    Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Maps>().Ret<Maps>().Ret<Places>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    cnn_jax_max_pool_gradient, MaxPoolGradient,
+    Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));

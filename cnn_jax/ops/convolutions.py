@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from cnn_jax import native
-from cnn_jax.ops.form import fast_on_cpu, wants_space_to_depth
+from cnn_jax.ops.form import fast_on_cpu, takes_native, wants_space_to_depth
 from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -155,15 +155,6 @@ def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.
     if takes_native(x, kernel):
         return with_native(x, kernel, stride, pads)
     return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
-
-
-def takes_native(x: jax.Array, kernel: jax.Array) -> bool:
-    """Whether this convolution is one for `cnn_jax.native`, and there is such.
-
-    A program over several devices cannot divide a call that XLA does not know.
-    """
-    single = x.dtype == kernel.dtype == jnp.float32 and jax.device_count() == 1
-    return single and fast_on_cpu() and native.library() is not None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -7,6 +7,9 @@ import contextvars
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
+
+from cnn_jax import native
 
 _plain = contextvars.ContextVar("plain", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
@@ -34,6 +37,15 @@ def held(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
 def fast_on_cpu() -> bool:
     """Whether to trace the form for the CPU."""
     return jax.default_backend() == "cpu" and not _plain.get()
+
+
+def takes_native(*arrays: jax.Array) -> bool:
+    """Whether `cnn_jax.native` can have these, and is there.
+
+    A program over several devices cannot divide a call that XLA does not know.
+    """
+    single = all(a.dtype == jnp.float32 for a in arrays) and jax.device_count() == 1
+    return single and fast_on_cpu() and native.library() is not None
 
 
 def wants_space_to_depth() -> bool:

@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from cnn_jax import models
-from experiments import speed_cases, speed_growth, speed_plot, speed_table
+from experiments import jax_operations, speed_cases, speed_growth, speed_plot, speed_table
 from experiments.speed_cases import Case
 from experiments.turns import Pace, measure, our_side
 from experiments.worker import Worker, WorkerError
@@ -102,6 +103,51 @@ def test_a_worker_says_what_went_wrong():
             worker.call("prepare", case=wrong, task="train")
         worker.call("prepare", case=dataclasses.asdict(TINY), task="infer")
         assert min(worker.call("round", steps=2)) > 0
+
+
+def tiny(case):
+    """An operation as it is, on maps as small as its window allows."""
+    size = case.options.get("window", 1) + 2 if case.size > 1 else 1
+    return dataclasses.replace(case, size=size, batch=2)
+
+
+@pytest.mark.parametrize("case", speed_cases.OPERATIONS, ids=lambda case: case.name)
+def test_an_operation_gives_its_gradients_and_says_what_it_costs(case):
+    if case.channels > 64 and case.model in ("convolution", "dense"):
+        channels = case.options.get("groups", 1) if case.options.get("groups", 1) > 1 else 16
+        features = channels if case.options.get("groups", 1) > 1 else 24
+        wanted = case.options | {"features": features}
+        case = dataclasses.replace(case, channels=channels, options=wanted)
+    call, facts = jax_operations.build(tiny(case))
+    value, gradients = call()
+    weights = {"convolution": 1, "dense": 1, "batch_norm_relu": 2}.get(case.model, 0)
+    assert len(gradients) == weights + (not case.options.get("first", False))
+    assert all(float(abs(g).max()) > 0 for g in gradients)
+    assert facts["activation_bytes"] == 4 * value[0].size
+    assert facts["parameters"] == sum(g.size for g in gradients[len(gradients) - weights :])
+    products = facts["multiply_adds"] / value[0].size
+    expected = {"convolution": facts["parameters"] / case.options.get("features", 1)}
+    assert products == {"dense": case.channels, **expected}.get(case.model, 0)
+
+
+@pytest.mark.parametrize("case", speed_cases.OPERATIONS, ids=lambda case: case.name)
+def test_an_operation_is_the_same_in_torch(case):
+    torch = pytest.importorskip("torch", reason="PyTorch is the extra 'torch'")
+    from experiments import torch_operations
+
+    case = tiny(case)
+    function, shapes = jax_operations.FORMS[case.model](case, **case.options)
+    numbers = np.random.RandomState(0)
+    x = numbers.randn(case.batch, case.size, case.size, case.channels).astype(np.float32)
+    weights = [numbers.randn(*shape).astype(np.float32) for shape in shapes]
+    turned = [np.transpose(w, {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[w.ndim]) for w in weights]
+    theirs = torch_operations.FORMS[case.model](case)(
+        torch.tensor(x.transpose(0, 3, 1, 2)), *(torch.tensor(w.copy()) for w in turned)
+    )
+    assert [w.shape for w in torch_operations.make_weights(case)] == [w.shape for w in turned]
+    ours = np.asarray(function(x, *weights))
+    theirs = theirs.permute(0, 2, 3, 1) if theirs.ndim == 4 else theirs
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(abs(ours).max()))
 
 
 @pytest.mark.parametrize(("model", "count"), [("googlenet", 13_378_280), ("alexnet", 60_965_224)])

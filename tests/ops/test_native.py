@@ -11,6 +11,7 @@ import pytest
 
 from cnn_jax import native, ops
 from cnn_jax.ops import convolutions as forms
+from cnn_jax.ops.form import takes_native
 
 compiled = pytest.mark.skipif(
     jax.default_backend() != "cpu" or native.library() is None,
@@ -66,6 +67,42 @@ def test_values_and_gradients_are_numpys(case):
 
 
 @compiled
+@pytest.mark.parametrize("channels", [1, 6, 16, 37])
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "pads"),
+    [
+        ((8, 8), (2, 2), (2, 2), ((0, 0), (0, 0))),
+        ((6, 5), (3, 3), (1, 1), ((1, 1), (1, 1))),
+        ((7, 8), (2, 3), (3, 2), ((1, 0), (0, 2))),
+    ],
+)
+def test_the_maximum_is_the_first_of_a_window(size, window, stride, pads, channels):
+    numbers = np.random.RandomState(0)
+    x = np.round(numbers.randn(3, *size, channels)).astype(np.float32)  # most windows have ties
+    x[0, 1, 1, 0] = np.nan
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
+    out = [(n - k) // s + 1 for n, k, s in zip(padded.shape[1:3], window, stride, strict=True)]
+    gradient = numbers.randn(3, *out, channels).astype(np.float32)
+    by_x = np.zeros(padded.shape)
+    value, place = np.zeros(gradient.shape), np.zeros(gradient.shape, int)
+    for at in np.ndindex(*gradient.shape):
+        n, y, x_, c = at
+        top, left = y * stride[0], x_ * stride[1]
+        seen = padded[n, top : top + window[0], left : left + window[1], c].ravel()
+        place[at] = np.argmax(np.where(np.isnan(seen), np.inf, seen))
+        value[at] = seen[place[at]]
+        i, j = divmod(place[at], window[1])
+        by_x[n, top + i, left + j, c] += gradient[at]
+    corner = pads[0][0], pads[1][0]
+    best, found = native.max_pool(x, window, gradient.shape, stride, corner)
+    np.testing.assert_array_equal(best, value)
+    np.testing.assert_array_equal(found, place)
+    found = native.max_pool_gradient(found, gradient, window, x.shape, stride, corner)
+    inner = by_x[:, pads[0][0] :, pads[1][0] :][:, : size[0], : size[1]]
+    np.testing.assert_allclose(found, inner, rtol=1e-6, atol=1e-6)
+
+
+@compiled
 def test_a_kept_file_that_is_no_library_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(native, "FOLDER", str(tmp_path))
     kept = native.build()
@@ -96,13 +133,13 @@ def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
     value, gradients = plain(x, kernel)
     monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
     ours = everything()
-    assert all(name in ours.lower(x, kernel).as_text() for name in native.TARGETS)
+    assert all(name in ours.lower(x, kernel).as_text() for name in native.CONVOLUTIONS)
     same, found = ours(x, kernel)
     np.testing.assert_allclose(same, value, rtol=1e-4)
     for a, b in zip(found, gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
     half = jnp.ones((3, 3, 16, 16), jnp.bfloat16)
-    assert not forms.takes_native(x.astype(jnp.bfloat16), half)
+    assert not takes_native(x.astype(jnp.bfloat16), half)
 
 
 @pytest.mark.parametrize(
