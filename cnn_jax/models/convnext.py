@@ -22,6 +22,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
+from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Output,
@@ -71,7 +72,7 @@ class Block(nn.Module):
             y = y * self.param("layer_scale", constant, (channels,)).astype(y.dtype)
         # One draw for each example: its whole branch survives, scaled up, or is left out.
         y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
-        return x + y
+        return ops.computed_once(x + y)
 
 
 class ConvNeXt(nn.Module):

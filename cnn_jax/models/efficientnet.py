@@ -31,6 +31,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
+from cnn_jax import ops
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
@@ -95,7 +96,7 @@ class MBConv(nn.Module):
             return y
         # One draw for each example: its whole branch survives, scaled up, or is left out.
         y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
-        return x + y
+        return ops.computed_once(x + y)
 
 
 class EfficientNet(nn.Module):

@@ -25,6 +25,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Norm,
@@ -72,7 +73,7 @@ class Bottleneck(nn.Module):
         y = self.unit(y, self.features, 1, name="project")
         if not self.linear_bottleneck:
             y = activate(self.activation, y)
-        return x + y if self.shortcut and x.shape == y.shape else y
+        return ops.computed_once(x + y) if self.shortcut and x.shape == y.shape else y
 
 
 class MobileNetV2(nn.Module):

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
+from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Norm,
@@ -96,7 +97,7 @@ class Bneck(nn.Module):
                 divisible(wide / 4), gate="hard_sigmoid", dtype=self.dtype, name="attention"
             )(y)
         y = self.unit(y, self.features, 1, name="project")
-        return x + y if x.shape == y.shape else y
+        return ops.computed_once(x + y) if x.shape == y.shape else y
 
 
 class MobileNetV3(nn.Module):

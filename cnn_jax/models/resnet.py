@@ -43,6 +43,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax import ops
 from cnn_jax.errors import UserError
 from cnn_jax.models.cbam import CBAM
 from cnn_jax.models.layers import (
@@ -115,7 +116,7 @@ class BasicBlock(nn.Module):
         y = self.attend(y)
         if self.shortcut != "none":
             y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return activate(self.activation, y)
+        return ops.computed_once(activate(self.activation, y))
 
 
 class Bottleneck(nn.Module):
@@ -142,7 +143,7 @@ class Bottleneck(nn.Module):
         y = self.attend(y)
         if self.shortcut != "none":
             y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return activate(self.activation, y)
+        return ops.computed_once(activate(self.activation, y))
 
 
 class ResNet(nn.Module):

@@ -26,6 +26,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from cnn_jax import ops
 from cnn_jax.models.layers import (
     CENTRING_NORMS,
     HE_NORMAL,
@@ -67,7 +68,7 @@ class PreActivationBottleneck(nn.Module):
         y = self.conv(self.features // 4, 3, second, padding=1, name="conv2")(y)
         y = self.pre_activate(y, name="norm3")
         y = self.conv(self.features, 1, name="conv3")(y)
-        return x + self.attend(y)
+        return ops.computed_once(x + self.attend(y))
 
 
 class ResNetV2(nn.Module):

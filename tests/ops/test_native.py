@@ -1,6 +1,7 @@
 """The convolutions that this machine's compiler made, against NumPy's and XLA's."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax import native, ops
+from cnn_jax import native, ops, parallel
 from cnn_jax.ops import convolutions as forms
 from cnn_jax.ops.form import takes_native
 
@@ -179,3 +180,25 @@ np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in found]))
         subprocess.run([sys.executable, "-c", pin + program, str(path)], check=True)
         found.append(np.load(path))
     np.testing.assert_array_equal(*found)
+
+
+@compiled
+def test_what_many_read_is_computed_once(monkeypatch):
+    x, weights = jnp.linspace(-2, 2, 48 * 16).reshape(48, 16), jnp.eye(16) / 2
+
+    def units(x):
+        for _ in range(4):
+            x = ops.computed_once(jax.nn.relu(x + jnp.sin(x @ weights)))
+        return x @ weights
+
+    def sines(program):
+        return len(re.findall(r" sine\(", program.as_text()))
+
+    plain = parallel.jit(units).lower(x).compile()
+    monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
+    program = parallel.jit(lambda x: units(x)).lower(x).compile()
+    assert (sines(program), sines(plain)) == (4, 4 + 3 + 2 + 1)
+    np.testing.assert_allclose(program(x), plain(x), rtol=1e-6, atol=1e-6)
+    gradients = jax.vjp(lambda x: units(x), x)[1](jnp.ones(x.shape))
+    monkeypatch.undo()
+    np.testing.assert_allclose(gradients[0], jax.vjp(units, x)[1](jnp.ones(x.shape))[0], rtol=1e-5)
