@@ -48,6 +48,7 @@ from experiments.worker import cores
 
 LOOP_CASES = ("lenet5", "resnet50")
 LOOP_BATCHES = 64  # an epoch
+LOOP_SECONDS = 3.0  # of a turn, at least
 
 
 def main(argv: Sequence[str]) -> int:
@@ -86,7 +87,7 @@ def compare() -> Iterator[dict[str, dict[str, Any]]]:
         with tqdm(todo, unit="net", disable=None) as bar:
             for name, case, sides in bar:
                 bar.set_description(f"{name}: {case.label}")
-                row = measure(case, sides, pace(), bar.set_postfix_str)
+                row = measure(case, sides, pace(name), bar.set_postfix_str)
                 rows[name].append(row | goals_of(name, case))
                 now, best = gauge.call("limits", dtype=case.dtype), limits.get(case.dtype, {})
                 limits[case.dtype] = {key: max(now[key], best.get(key, 0.0)) for key in now}
@@ -139,8 +140,10 @@ def make_plans(cases: Sequence[Case], others: dict[str, Side]) -> dict[str, Plan
     return plans or {"training": [(case, both("train", others)) for case in cases]}
 
 
-def pace() -> Pace:
-    return Pace(ROUNDS.value, SECONDS.value)
+def pace(section: str = "") -> Pace:
+    """Of the loop long enough for a log row to be as rare as in training."""
+    seconds = max(SECONDS.value, LOOP_SECONDS) if section == "loop" else SECONDS.value
+    return Pace(ROUNDS.value, seconds)
 
 
 def choose(cases: Sequence[Case]) -> list[Case]:
