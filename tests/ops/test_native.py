@@ -106,6 +106,8 @@ def test_the_maximum_is_the_first_of_a_window(size, window, stride, pads, channe
 @compiled
 def test_a_kept_file_that_is_no_library_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(native, "FOLDER", str(tmp_path))
+    quick = [flag if flag != "-O3" else "-O0" for flag in native.FLAGS]
+    monkeypatch.setattr(native, "FLAGS", tuple(quick))
     kept = native.build()
     whole = kept.read_bytes()
     kept.write_bytes(whole[:100])
