@@ -1,12 +1,12 @@
 """What this machine's own C++ compiler makes for it, where it has one: `jax.ffi` calls on the CPU.
 
 A convolution of few channels takes XLA up to eight times as long as it needs, and before a gradient
-it brings whole maps into another layout. `convolve.h` and `kernel_gradient.h` copy a few rows at a
-time instead. `max_pool.h` goes over its maps once. No sum depends on the number of threads. A
-library would do as well, but none with convolutions of its own (oneDNN) is packaged so that it
-shares XLA's threads. They are compiled once, in some seconds, for this very processor, and kept.
-CNN_JAX_NATIVE=0 leaves them out, and so does a machine without a compiler: nets then compute the
-same by XLA alone.
+it brings whole maps into another layout. `convolve.h` and the kernel's gradients copy a few rows at
+a time instead, and compute all groups within one call. `max_pool.h` goes over its maps once. No sum
+depends on the number of threads. A library would do as well, but none with convolutions of its own
+(oneDNN) is packaged so that it shares XLA's threads. They are compiled once, in some seconds, for
+this very processor, and kept. CNN_JAX_NATIVE=0 leaves them out, and so does a machine without a
+compiler: nets then compute the same by XLA alone.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Shape = tuple[int, ...]
 
 
 def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides) -> jax.Array:
-    """The convolution of maps x [N, H, W, C] with a kernel [h, w, C, F], of shape `out`.
+    """The convolution of maps x [N, H, W, C] with a kernel [h, w, C / groups, F], of shape `out`.
 
     Here and below float32, and only where `library()` is not None; `corner` is the padding above
-    and on the left.
+    and on the left. Shapes that do not fit raise `jax.errors.JaxRuntimeError` when it runs.
     """
     shape = jax.ShapeDtypeStruct(out, x.dtype)
     return call("cnn_jax_forward", shape, stride, corner)(x, kernel)
@@ -109,9 +109,12 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         found = load(build())
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        logging.info("no native operations: %s", said.strip().splitlines()[0])
+    except OSError as error:
+        logging.info("no native operations: %s", error)
+        return None
+    except subprocess.CalledProcessError as error:
+        told = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
+        logging.warning("slower than it could be, for convolutions do not compile: %s", told[0])
         return None
     for target in (*CONVOLUTIONS, *POOLS, ONCE):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(found[target]), platform="cpu")
@@ -145,6 +148,7 @@ def build() -> Path:
     kept = folder / f"{name}.so"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        logging.info("compiling convolutions for this processor, once: %s", kept)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             fresh = Path(scratch) / kept.name
             subprocess.run([*command, "-o", str(fresh)], check=True, capture_output=True, text=True)

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -45,10 +45,59 @@ inline void StorePart(float* to, const Vector& from, int64_t count) {
     return;
   }
 #if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1 << count) - 1), reinterpret_cast<__m512>(from));
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1 << count) - 1),
+                        reinterpret_cast<__m512>(from));
 #else
   std::memcpy(to, &from, 4 * count);
 #endif
+}
+
+// Adds a column of numbers times a row of vectors to a block of sums, which stays in registers.
+template <int rows, int vectors>
+inline __attribute__((always_inline)) void AddProduct(Vector (&sums)[rows][vectors],
+                                                      const float* column, const float* row) {
+  Vector by[vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) by[v] = reinterpret_cast<const Vector*>(row)[v];
+#pragma GCC unroll 14
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sums[r][v] += column[r] * by[v];
+}
+
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+inline Four Load(const float* from) { return *reinterpret_cast<const Four*>(from); }
+inline void Store(float* to, Four value) { *reinterpret_cast<Four*>(to) = value; }
+
+// Rows of numbers to columns: [rows][columns], rows `from_apart`, to [columns][rows], `to_apart`.
+inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t to_apart,
+                      int64_t rows, int64_t columns) {
+  int64_t c = 0;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+  for (; c + 4 <= columns; c += 4) {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      const float* row = from + r * from_apart + c;
+      float* into = to + c * to_apart + r;
+      const Four one = Load(row), two = Load(row + from_apart), three = Load(row + 2 * from_apart),
+                 four = Load(row + 3 * from_apart);
+      const Four low = __builtin_shufflevector(one, two, 0, 4, 1, 5),
+                 high = __builtin_shufflevector(one, two, 2, 6, 3, 7),
+                 more_low = __builtin_shufflevector(three, four, 0, 4, 1, 5),
+                 more_high = __builtin_shufflevector(three, four, 2, 6, 3, 7);
+      Store(into, __builtin_shufflevector(low, more_low, 0, 1, 4, 5));
+      Store(into + to_apart, __builtin_shufflevector(low, more_low, 2, 3, 6, 7));
+      Store(into + 2 * to_apart, __builtin_shufflevector(high, more_high, 0, 1, 4, 5));
+      Store(into + 3 * to_apart, __builtin_shufflevector(high, more_high, 2, 3, 6, 7));
+    }
+    for (; r < rows; ++r)
+      for (int64_t n = 0; n < 4; ++n) to[(c + n) * to_apart + r] = from[r * from_apart + c + n];
+  }
+#endif
+#endif
+  for (; c < columns; ++c)
+    for (int64_t r = 0; r < rows; ++r) to[c * to_apart + r] = from[r * from_apart + c];
 }
 
 struct Free {

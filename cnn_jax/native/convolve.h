@@ -1,4 +1,5 @@
-// The convolution of maps [N, H, W, C] with a kernel [h, w, C, F], and its gradient by the maps.
+// The convolution of maps [N, H, W, C] with a kernel [h, w, C, F], and its gradient by the maps. In
+// groups, features see the channels of their own group only: the kernel is [h, w, C / groups, F].
 //
 // Either is a sum over the places of a window: an output pixel is the sum, over k = (i, j, c), of a
 // number of the input times a row of the kernel, [F]. The sums of a tile, some pixels times some
@@ -18,12 +19,13 @@
 
 namespace cnn_jax {
 
-constexpr int PIXELS = 14;           // of a tile, at most
-constexpr int GROUP = 16;            // floats between two pixels that lie across images
-constexpr int SMALL = 8;             // maps so narrow take tiles across images
+constexpr int PIXELS = 14;              // of a tile, at most
+constexpr int ACROSS = 16;             // floats between two pixels that lie across images
+constexpr int SMALL = 8;                // maps so narrow take tiles across images
+constexpr int64_t LARGE = 4 << 20;      // floats that these copy at once, at most
 constexpr int FEW = SUMS < 16 ? 6 : 8;  // features, at most, of tiles whose vectors are of pixels
-constexpr int AHEAD = 6;             // k's that the input is fetched before its use
-constexpr int64_t ROOM = 64 << 10;   // floats of packed rows that stay in the cache
+constexpr int AHEAD = 6;                // k's that the input is fetched before its use
+constexpr int64_t ROOM = 64 << 10;      // floats of packed rows that stay in the cache
 
 // Down or across: outputs t = 0 .. count - 1 see the `window` inputs from t * stride - before on.
 // They lie at first + t * step among `whole`; the window's m-th place is the kernel's at
@@ -42,12 +44,12 @@ struct Segment {  // of k
   int64_t from, to;
 };
 
-struct Strides {  // of a kernel: floats between its rows, places, and numbers
-  int64_t row, place, channel, feature;
+struct Strides {  // of a kernel: floats between its rows, places, groups, and numbers
+  int64_t row, place, group, channel, feature;
 };
 
-struct Block {  // features that a tile takes, and where their packed weights begin
-  int64_t feature, features, weights;
+struct Block {  // features of a group that a tile takes, and where their packed weights begin
+  int64_t group, feature, features, weights;
   int vectors;  // 0: of pixels, in strips
   int64_t Width() const { return vectors ? vectors * LANES : features; }
 };
@@ -61,15 +63,8 @@ void Tile(const float* in, const int32_t* offsets, const float* weights, const S
   for (int64_t s = 0; s < count; ++s) {
     const float* row = weights + segments[s].from * vectors * LANES;
     for (int64_t k = segments[s].from; k < segments[s].to; ++k, row += vectors * LANES) {
-      const float* from = in + offsets[k];
       __builtin_prefetch(in + offsets[k + AHEAD]);
-      Vector by[vectors];
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) by[v] = reinterpret_cast<const Vector*>(row)[v];
-#pragma GCC unroll 14
-      for (int p = 0; p < pixels; ++p)
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[p][v] += from[p] * by[v];
+      AddProduct(sums, in + offsets[k], row);
     }
   }
   // All loops over sums are unrolled, or they would not stay in registers.
@@ -88,23 +83,14 @@ void Strip(const float* in, const int32_t* offsets, const float* weights, const 
            float* out, int64_t apart, int64_t pixels) {
   Vector sums[features][vectors] = {};
   const float* row = weights + segment.from * features;
-  for (int64_t k = segment.from; k < segment.to; ++k, row += features) {
-    const float* from = in + offsets[k];
-    Vector seen[vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) seen[v] = reinterpret_cast<const Vector*>(from)[v];
-#pragma GCC unroll 8
-    for (int f = 0; f < features; ++f)
-#pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) sums[f][v] += row[f] * seen[v];
-  }
+  for (int64_t k = segment.from; k < segment.to; ++k, row += features)
+    AddProduct(sums, row, in + offsets[k]);
   float lines[features][vectors * LANES];
 #pragma GCC unroll 8
   for (int f = 0; f < features; ++f)
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) reinterpret_cast<Vector*>(lines[f])[v] = sums[f][v];
-  for (int64_t p = 0; p < pixels; ++p)
-    for (int f = 0; f < features; ++f) out[p * apart + f] = lines[f][p];
+  Transpose(lines[0], vectors * LANES, out, apart, features, pixels);
 }
 
 using AnyTile = void (*)(const float*, const int32_t*, const float*, const Segment*, int64_t,
@@ -127,10 +113,6 @@ inline const std::array<AnyTile, PIXELS + 1>& Tiles(int vectors) {
   return vectors == 4 ? four : vectors == 2 ? two : one;
 }
 
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-inline Four Load(const float* from) { return *reinterpret_cast<const Four*>(from); }
-inline void Store(float* to, Four value) { *reinterpret_cast<Four*>(to) = value; }
-
 using AnyStrip = void (*)(const float*, const int32_t*, const float*, const Segment&, float*,
                           int64_t, int64_t);
 
@@ -146,63 +128,36 @@ inline const std::array<AnyStrip, FEW + 1>& Strips(int vectors) {
   return vectors == 2 ? two : one;
 }
 
-// Rows of numbers to columns: [rows][columns], rows `from_apart`, to [columns][rows], `to_apart`.
-inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t to_apart,
-                      int64_t rows, int64_t columns) {
-  int64_t c = 0;
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-  for (; c + 4 <= columns; c += 4) {
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      const float* row = from + r * from_apart + c;
-      float* into = to + c * to_apart + r;
-      const Four one = Load(row), two = Load(row + from_apart), three = Load(row + 2 * from_apart),
-                 four = Load(row + 3 * from_apart);
-      const Four low = __builtin_shufflevector(one, two, 0, 4, 1, 5),
-                 high = __builtin_shufflevector(one, two, 2, 6, 3, 7),
-                 more_low = __builtin_shufflevector(three, four, 0, 4, 1, 5),
-                 more_high = __builtin_shufflevector(three, four, 2, 6, 3, 7);
-      Store(into, __builtin_shufflevector(low, more_low, 0, 1, 4, 5));
-      Store(into + to_apart, __builtin_shufflevector(low, more_low, 2, 3, 6, 7));
-      Store(into + 2 * to_apart, __builtin_shufflevector(high, more_high, 0, 1, 4, 5));
-      Store(into + 3 * to_apart, __builtin_shufflevector(high, more_high, 2, 3, 6, 7));
-    }
-    for (; r < rows; ++r)
-      for (int64_t n = 0; n < 4; ++n) to[(c + n) * to_apart + r] = from[r * from_apart + c + n];
-  }
-#endif
-#endif
-  for (; c < columns; ++c)
-    for (int64_t r = 0; r < rows; ++r) to[c * to_apart + r] = from[r * from_apart + c];
-}
-
 struct Sum {
   const float* in;
   float* out;
-  int64_t batch, channels, features;
+  int64_t batch, groups, channels, features;  // the last two of a group
   Axis y, x;
   std::vector<Block> blocks = {};
   Floats weights = {};
 
+  int64_t Channels() const { return groups * channels; }
+  int64_t Features() const { return groups * features; }
   const float* Weights(const Block& b) const { return weights.get() + b.weights; }
 
   float* Out(const Block& b, int64_t n, int64_t t, int64_t s) const {
     const int64_t row = n * y.whole + y.first + t * y.step;
-    return out + (row * x.whole + x.first + s * x.step) * features + b.feature;
+    const int64_t pixel = row * x.whole + x.first + s * x.step;
+    return out + pixel * Features() + b.group * features + b.feature;
   }
 
   // Blocks of at most so many vectors; 0: one of all features, not filled up.
   void Cut(int widest) {
     int64_t begin = 0;
-    for (int64_t f = 0; f < features;) {
-      int vectors = widest;
-      while (vectors > 1 && features - f <= vectors / 2 * LANES) vectors /= 2;
-      const int64_t taken = vectors ? std::min<int64_t>(features - f, vectors * LANES) : features;
-      blocks.push_back({f, taken, begin, vectors});
-      begin += y.window * x.window * channels * blocks.back().Width();
-      f += taken;
-    }
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t f = 0; f < features;) {
+        int vectors = widest;
+        while (vectors > 1 && features - f <= vectors / 2 * LANES) vectors /= 2;
+        const int64_t taken = vectors ? std::min<int64_t>(features - f, vectors * LANES) : features;
+        blocks.push_back({group, f, taken, begin, vectors});
+        begin += y.window * x.window * channels * blocks.back().Width();
+        f += taken;
+      }
     weights = NewFloats(begin);
   }
 
@@ -214,7 +169,7 @@ struct Sum {
       for (int64_t n = 0; n < x.window; ++n, to += channels * width) {
         const float* from = kernel + (y.kernel_first + m * y.kernel_step) * by.row +
                             (x.kernel_first + n * x.kernel_step) * by.place +
-                            b.feature * by.feature;
+                            b.group * by.group + b.feature * by.feature;
         if (by.feature == 1)
           for (int64_t c = 0; c < channels; ++c)
             std::memcpy(to + c * width, from + c * by.channel, 4 * b.features);
@@ -234,7 +189,7 @@ class AlongRows {
     const Axis &y = sum.y, &x = sum.x;
     tiles_ = (x.count + most - 1) / most;
     phase_ = Up(x.count + std::max<int64_t>(0, x.window - 1) / x.stride, 4);
-    row_ = sum.channels * x.stride * phase_;
+    row_ = sum.Channels() * x.stride * phase_;
     const int64_t fit = std::max<int64_t>(1, (ROOM / row_ - y.window) / y.stride + 1);
     const int64_t wanted = (2 * threads + sum.batch - 1) / sum.batch;
     const int64_t bands = std::min(y.count, std::max((y.count + fit - 1) / fit, wanted));
@@ -257,16 +212,16 @@ class AlongRows {
     const int64_t low = t * y.stride - y.before, rows = (t_end - t - 1) * y.stride + y.window;
     const Floats packed = NewFloats(rows * row_ + 2 * LANES);  // the last strip reads beyond
     for (int64_t r = std::max<int64_t>(0, -low); r < std::min(rows, y.size - low); ++r)
-      PackRow(sum_.in + (n * y.size + low + r) * x.size * sum_.channels, packed.get() + r * row_);
+      PackRow(sum_.in + (n * y.size + low + r) * x.size * sum_.Channels(), packed.get() + r * row_);
     const int64_t across = x.window * sum_.channels;
     for (const Block& b : sum_.blocks)
       for (int64_t s = t; s < t_end; ++s) {
         const Segment seen{y.From(s) * across, y.To(s) * across};
-        const float* in = packed.get() + (s - t) * y.stride * row_;
+        const float* in = packed.get() + (s - t) * y.stride * row_ + b.group * row_ / sum_.groups;
         for (int64_t i = 0; i < tiles_; ++i) {
           const int64_t at = x.count * i / tiles_, pixels = x.count * (i + 1) / tiles_ - at;
           float* out = sum_.Out(b, n, s, at);
-          const int64_t apart = x.step * sum_.features;
+          const int64_t apart = x.step * sum_.Features();
           if (b.vectors == 0)
             Strips(pixels > LANES ? 2 : 1)[b.features](in + at, offsets_.data(), sum_.Weights(b),
                                                        seen, out, apart, pixels);
@@ -286,13 +241,13 @@ class AlongRows {
       const int64_t skip = std::min(phase_, first < 0 ? (-first + x.stride - 1) / x.stride : 0);
       const int64_t have = first < x.size ? (x.size - first + x.stride - 1) / x.stride : 0;
       const int64_t end = std::clamp(have, skip, phase_);
-      for (int64_t c = 0; c < sum_.channels; ++c) {
+      for (int64_t c = 0; c < sum_.Channels(); ++c) {
         std::fill(to + c * apart, to + c * apart + skip, 0.0f);
         std::fill(to + c * apart + end, to + c * apart + phase_, 0.0f);
       }
       if (skip < end)
-        Transpose(from + (first + skip * x.stride) * sum_.channels, x.stride * sum_.channels,
-                  to + skip, apart, end - skip, sum_.channels);
+        Transpose(from + (first + skip * x.stride) * sum_.Channels(), x.stride * sum_.Channels(),
+                  to + skip, apart, end - skip, sum_.Channels());
     }
   }
 
@@ -311,7 +266,7 @@ class AcrossImages {
     for (int64_t i = 0; i < sum.y.window; ++i)
       for (int64_t j = 0; j < sum.x.window; ++j)
         for (int64_t c = 0; c < sum.channels; ++c)
-          offsets_.push_back(((i * sum.x.size + j) * sum.channels + c) * GROUP);
+          offsets_.push_back(((i * sum.x.size + j) * sum.Channels() + c) * ACROSS);
     offsets_.resize(offsets_.size() + AHEAD);
   }
 
@@ -322,9 +277,10 @@ class AcrossImages {
     const Axis &y = sum_.y, &x = sum_.x;
     const int64_t group = task / parts_, part = task % parts_, blocks = sum_.blocks.size();
     const int64_t n = sum_.batch * group / groups_, n_end = sum_.batch * (group + 1) / groups_;
-    const int64_t map = y.size * x.size * sum_.channels, apart = y.whole * x.whole * sum_.features;
-    const Floats packed = NewFloats(map * GROUP);
-    Transpose(sum_.in + n * map, map, packed.get(), GROUP, n_end - n, map);
+    const int64_t channels = sum_.Channels(), map = y.size * x.size * channels;
+    const int64_t apart = y.whole * x.whole * sum_.Features();
+    const Floats packed = NewFloats(map * ACROSS);
+    Transpose(sum_.in + n * map, map, packed.get(), ACROSS, n_end - n, map);
     std::vector<Segment> seen(y.window);
     for (int64_t i = blocks * part / parts_; i < blocks * (part + 1) / parts_; ++i) {
       const Block& b = sum_.blocks[i];
@@ -335,9 +291,10 @@ class AcrossImages {
             seen[count++] = {(m * x.window + x.From(s)) * sum_.channels,
                              (m * x.window + x.To(s)) * sum_.channels};
           const int64_t corner = (t * y.stride - y.before) * x.size + s * x.stride - x.before;
-          Tiles(b.vectors)[n_end - n](packed.get() + corner * sum_.channels * GROUP,
-                                      offsets_.data(), sum_.Weights(b), seen.data(), count,
-                                      sum_.Out(b, n, t, s), apart, b.features);
+          const int64_t from = corner * channels + b.group * sum_.channels;
+          Tiles(b.vectors)[n_end - n](packed.get() + from * ACROSS, offsets_.data(),
+                                      sum_.Weights(b), seen.data(), count, sum_.Out(b, n, t, s),
+                                      apart, b.features);
         }
     }
   }
@@ -354,8 +311,9 @@ void RunAll(const Way& way, const Threads& threads) {
 }
 
 inline void Add(Sum sum, const float* kernel, const Strides& by, const Threads& threads) {
-  if (sum.batch * sum.y.count * sum.x.count * sum.features <= 0) return;
-  const bool across = sum.x.count <= SMALL && sum.x.count <= sum.batch;
+  if (sum.batch * sum.y.count * sum.x.count * sum.Features() <= 0) return;
+  const bool small = sum.y.size * sum.x.size * sum.Channels() * ACROSS <= LARGE;
+  const bool across = small && sum.x.count <= SMALL && sum.x.count <= sum.batch;
   const bool strips = !across && sum.features <= FEW;
   const int64_t side_by_side = across ? sum.batch : sum.x.count;
   const int widest = strips ? 0 : side_by_side <= MostPixels(4) ? 4 : 2;
@@ -372,18 +330,25 @@ struct Convolution {
   int64_t batch, height, width, channels;  // of the maps
   int64_t down, across, features;          // of what comes out
   int64_t window_y, window_x, stride_y, stride_x, top, left;
+  int64_t groups = 1;
 
+  int64_t Depth() const { return channels / groups; }  // of a group
+  int64_t Width() const { return features / groups; }
   Strides ByChannel() const {
-    return {window_x * channels * features, channels * features, features, 1};
+    const int64_t place = Depth() * features;
+    return {window_x * place, place, Width(), features, 1};
   }
-  Strides ByFeature() const { return {ByChannel().row, ByChannel().place, 1, features}; }
+  Strides ByFeature() const {
+    const Strides by = ByChannel();
+    return {by.row, by.place, by.group, by.feature, by.channel};
+  }
 };
 
 inline void Forward(const Convolution& c, const float* in, const float* kernel, float* out,
                     const Threads& threads) {
   const Axis y{c.height, c.down, 0, 1, c.down, c.window_y, c.stride_y, c.top, 0, 1};
   const Axis x{c.width, c.across, 0, 1, c.across, c.window_x, c.stride_x, c.left, 0, 1};
-  Add(Sum{in, out, c.batch, c.channels, c.features, y, x}, kernel, c.ByChannel(), threads);
+  Add(Sum{in, out, c.batch, c.groups, c.Depth(), c.Width(), y, x}, kernel, c.ByChannel(), threads);
 }
 
 // The input's pixels phase, phase + stride, ...: those places of the kernel reach them that are a
@@ -404,8 +369,8 @@ inline void InputGradient(const Convolution& c, const float* gradient, const flo
     for (int64_t q = 0; q < c.stride_x; ++q) {
       const Axis y = Phase(c.height, c.down, c.window_y, c.stride_y, c.top, p);
       const Axis x = Phase(c.width, c.across, c.window_x, c.stride_x, c.left, q);
-      Add(Sum{gradient, out, c.batch, c.features, c.channels, y, x}, kernel, c.ByFeature(),
-          threads);
+      Add(Sum{gradient, out, c.batch, c.groups, c.Width(), c.Depth(), y, x}, kernel,
+          c.ByFeature(), threads);
     }
 }
 

@@ -1,12 +1,13 @@
-// The gradient of a convolution by its kernel, [h, w, C, F]:
+// The gradient of a convolution by its kernel, [h, w, C / groups, F]:
 //
 //   out[i, j, c, f] = sum over n, y, x of in[n, y * stride_y + i - top, x * stride_x + j - left, c]
 //                                         * gradient[n, y, x, f]
 //
-// For each place (i, j) this is a product of matrices over pairs of pixels. Some rows of both maps are
-// copied into the cache, a band of channels at a time, and serve all places from there; a block of
-// the product stays in registers over some hundred pairs. XLA brings both whole maps into another
-// layout first, which costs as much again as its product.
+// where c counts the channels of the group of f. For each place (i, j) and group this is a product
+// of matrices over pairs of pixels. Some rows of both maps are copied into the cache, a band of
+// channels at a time, and serve all places from there; a block of the product stays in registers
+// over some hundred pairs. XLA brings both whole maps into another layout first, which costs as
+// much again as its product.
 // Where there are few channels, the numbers (j, c) of a window's row, which lie side by side, are
 // taken for channels, of a window one pixel wide.
 // Every number is summed in the order of the pixels, whatever the number of threads.
@@ -42,17 +43,7 @@ template <int vectors, int rows>
 void AddBlock(const float* in, const float* gradient, const std::vector<Pair>& pairs, float* out,
               int64_t features) {
   Vector sums[rows][vectors] = {};
-  for (const Pair& pair : pairs) {
-    const float* from = in + pair.in;
-    const Vector* by = reinterpret_cast<const Vector*>(gradient + pair.gradient);
-    Vector seen[vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) seen[v] = by[v];
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sums[r][v] += from[r] * seen[v];
-  }
+  for (const Pair& pair : pairs) AddProduct(sums, in + pair.in, gradient + pair.gradient);
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
@@ -80,26 +71,27 @@ class KernelGradient {
   KernelGradient(const Convolution& c, const float* in, const float* gradient, float* out,
                  int64_t threads)
       : c_(c), in_(in), gradient_(gradient), out_(out) {
-    folded_ = c.channels < ROWS && c.window_x > 1;
-    rows_ = folded_ ? c.window_x * c.channels : c.channels;
+    folded_ = c.groups == 1 && c.channels < ROWS && c.window_x > 1;
+    rows_ = folded_ ? c.window_x * c.channels : c.Depth();
     places_ = c.window_y * (folded_ ? 1 : c.window_x);
     width_ = folded_ ? (c.across - 1) * c.stride_x + c.window_x : c.width;
-    columns_ = (c.features + COLUMNS - 1) / COLUMNS;
-    const int64_t wanted = std::max<int64_t>(1, 2 * threads / columns_);
+    columns_ = (c.Width() + COLUMNS - 1) / COLUMNS;
+    const int64_t wanted = std::max<int64_t>(1, 2 * threads / (c.groups * columns_));
     const int64_t most = std::max<int64_t>(1, rows_ / ROWS), least = (rows_ + BAND - 1) / BAND;
     bands_ = std::max(least, std::min(most, wanted));
     CutMaps();
     // Not by the number of threads: it decides in which order numbers are summed.
-    shares_ = std::clamp<int64_t>(SHARES / (columns_ * most), 1, chunks_.size());
+    shares_ = std::clamp<int64_t>(SHARES / (c.groups * columns_ * most), 1, chunks_.size());
     if (shares_ > 1) partial_ = NewFloats(shares_ * Size());
   }
 
   void RunAll(const Threads& threads) {
-    const int64_t parts = columns_ * bands_;
+    const int64_t parts = columns_ * bands_ * c_.groups;
     threads.for_all(shares_ * parts, [&](int64_t task) {
-      const int64_t part = task % parts, f = part % columns_ * COLUMNS, band = part / columns_;
-      Run(task / parts, rows_ * band / bands_, rows_ * (band + 1) / bands_, f,
-          std::min(c_.features, f + COLUMNS));
+      const int64_t part = task % parts, group = part / (columns_ * bands_);
+      const int64_t f = part % columns_ * COLUMNS, band = part / columns_ % bands_;
+      Run(task / parts, group, rows_ * band / bands_, rows_ * (band + 1) / bands_, f,
+          std::min(c_.Width(), f + COLUMNS));
     });
     for (int64_t share = 0; share < shares_ && shares_ > 1; ++share)
       for (int64_t i = 0; i < Size(); ++i)
@@ -107,23 +99,23 @@ class KernelGradient {
   }
 
  private:
-  // Rows [y, y_end) of the gradient's maps [n, n_end), and the rows of the input that they see: of a
-  // folded one also those of the padding.
+  // Rows [y, y_end) of the gradient's maps [n, n_end), and the rows of the input that they see: of
+  // a folded one also those of the padding.
   struct Chunk {
     int64_t n, n_end, y, y_end, in_y, in_y_end;
     int64_t InRows() const { return in_y_end - in_y; }
   };
 
-  // A task's copies, and its sums, [place][channel][features]. The gradient's are [pixels][features].
-  // The input's are panels of `height` channels, [pixels][height], so that a block finds what it
-  // needs side by side; or the folded rows as they are.
+  // A task's copies, and its sums, [place][channel][features]. The gradient's are
+  // [pixels][features]. The input's are panels of `height` channels, [pixels][height], so that a
+  // block finds what it needs side by side; or the folded rows as they are.
   struct Packed {
     int64_t height, pitch, panel, features;  // floats between input pixels, panels, and gradients
     Floats in = {}, gradient = {}, sums = {};
     std::vector<Pair> pairs = {};
   };
 
-  int64_t Size() const { return c_.window_y * c_.window_x * c_.channels * c_.features; }
+  int64_t Size() const { return c_.window_y * c_.window_x * c_.Depth() * c_.features; }
 
   // Whole maps together where they are small, some rows of one where it is large.
   void CutMaps() {
@@ -132,7 +124,8 @@ class KernelGradient {
     for (int64_t n = 0; n < c_.batch; n += maps)
       for (int64_t y = 0; y < c_.down; y += rows) {
         const int64_t y_end = std::min(c_.down, y + rows);
-        int64_t low = y * c_.stride_y - c_.top, high = (y_end - 1) * c_.stride_y - c_.top + c_.window_y;
+        int64_t low = y * c_.stride_y - c_.top;
+        int64_t high = (y_end - 1) * c_.stride_y - c_.top + c_.window_y;
         if (!folded_) {
           low = std::clamp<int64_t>(low, 0, c_.height);
           high = std::clamp<int64_t>(high, low, c_.height);
@@ -144,8 +137,9 @@ class KernelGradient {
       }
   }
 
-  // The channels [k, k_end) and the features [f, f_end) of the result, by a share of the pixels.
-  void Run(int64_t share, int64_t k, int64_t k_end, int64_t f, int64_t f_end) const {
+  // A group's channels [k, k_end) and features [f, f_end), by a share of the pixels.
+  void Run(int64_t share, int64_t group, int64_t k, int64_t k_end, int64_t f,
+           int64_t f_end) const {
     const int64_t rows = k_end - k, features = Up(f_end - f, LANES), count = chunks_.size();
     const int64_t height = MostRows(Vectors(features)), panels = (rows + height - 1) / height;
     Packed packed{height, folded_ ? c_.channels : height, folded_ ? height : in_pixels_ * height,
@@ -156,7 +150,7 @@ class KernelGradient {
     packed.sums = NewFloats(places_ * rows * features);
     std::fill_n(packed.sums.get(), places_ * rows * features, 0.0f);
     for (int64_t i = count * share / shares_; i < count * (share + 1) / shares_; ++i) {
-      Pack(chunks_[i], k, k_end, f, f_end, packed);
+      Pack(chunks_[i], group * c_.Depth() + k, group * c_.Width() + f, rows, f_end - f, packed);
       for (int64_t place = 0; place < places_; ++place) {
         FindPairs(chunks_[i], place, packed);
         AddPlace(packed.in.get() + (folded_ ? k + place * width_ * c_.channels : 0), rows,
@@ -166,7 +160,7 @@ class KernelGradient {
     float* out = shares_ > 1 ? partial_.get() + share * Size() : out_;
     for (int64_t place = 0; place < places_; ++place)
       for (int64_t r = 0; r < rows; ++r)
-        std::memcpy(out + (place * rows_ + k + r) * c_.features + f,
+        std::memcpy(out + (place * rows_ + k + r) * c_.features + group * c_.Width() + f,
                     packed.sums.get() + (place * rows + r) * features, 4 * (f_end - f));
   }
 
@@ -174,7 +168,8 @@ class KernelGradient {
     return features >= 4 * LANES ? 4 : features >= 2 * LANES ? 2 : 1;
   }
 
-  void Pack(const Chunk& chunk, int64_t k, int64_t k_end, int64_t f, int64_t f_end,
+  // `rows` channels from the k-th of the maps on, and `features` from the f-th of the gradient's.
+  void Pack(const Chunk& chunk, int64_t k, int64_t f, int64_t rows, int64_t features,
             Packed& to) const {
     float *in = to.in.get(), *gradient = to.gradient.get();
     for (int64_t n = chunk.n; n < chunk.n_end; ++n) {
@@ -184,15 +179,15 @@ class KernelGradient {
       if (folded_)
         in = PackFolded(map, chunk.in_y, chunk.in_y_end, in);
       else if (to.height == MostRows(4))
-        in = PackPanels<MostRows(4)>(from, pixels, k_end - k, in, to.panel);
+        in = PackPanels<MostRows(4)>(from, pixels, rows, in, to.panel);
       else if (to.height == MostRows(2))
-        in = PackPanels<MostRows(2)>(from, pixels, k_end - k, in, to.panel);
+        in = PackPanels<MostRows(2)>(from, pixels, rows, in, to.panel);
       else
-        in = PackPanels<MostRows(1)>(from, pixels, k_end - k, in, to.panel);
+        in = PackPanels<MostRows(1)>(from, pixels, rows, in, to.panel);
       from = gradient_ + (n * c_.down + chunk.y) * c_.across * c_.features + f;
       for (int64_t i = 0; i < (chunk.y_end - chunk.y) * c_.across; ++i) {
-        Fetch(from + SOON * c_.features, f_end - f);
-        std::copy(from, from + f_end - f, gradient);  // what lies behind stays zero
+        Fetch(from + SOON * c_.features, features);
+        std::copy(from, from + features, gradient);  // what lies behind stays zero
         gradient += to.features, from += c_.features;
       }
     }

@@ -1,7 +1,7 @@
 // The maximum over windows of maps [N, H, W, C], and the gradient by them.
 //
-// The place of each maximum in its window is kept in a byte: the first of equal numbers, row by row.
-// What is not a number wins. Padding never does.
+// The place of each maximum in its window, counted row by row, is kept in a byte: the first of equal
+// numbers. What is not a number wins. Padding never does.
 
 #pragma once
 
@@ -85,7 +85,8 @@ class MaxPool {
       for (int64_t x = 0; x < c_.across; ++x, at += c_.channels) {
         const int64_t top = y * c_.stride_y - c_.top, left = x * c_.stride_x - c_.left;
         taps.clear();
-        for (int64_t i = std::max<int64_t>(0, -top); i < std::min(c_.window_y, c_.height - top); ++i)
+        const int64_t bottom = std::min(c_.window_y, c_.height - top);
+        for (int64_t i = std::max<int64_t>(0, -top); i < bottom; ++i)
           for (int64_t j = std::max<int64_t>(0, -left); j < std::min(c_.window_x, c_.width - left);
                ++j) {
             const int64_t pixel = (n * c_.height + top + i) * c_.width + left + j;

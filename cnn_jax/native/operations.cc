@@ -1,9 +1,11 @@
 // The operations as XLA calls them.
 
 #include <atomic>
+#include <sstream>
 #include <thread>
 
 #include "convolve.h"
+#include "grouped_kernel_gradient.h"
 #include "kernel_gradient.h"
 #include "max_pool.h"
 #include "xla/ffi/api/ffi.h"
@@ -39,24 +41,43 @@ cnn_jax::Threads Threads(ffi::ThreadPool& pool) {
           }};
 }
 
-// Of maps [N, H, W, C], a kernel [h, w, C, F] and what comes out, [N, H', W', F].
-cnn_jax::Convolution Describe(Maps in, Maps kernel, Maps out, int64_t stride_y, int64_t stride_x,
-                              int64_t top, int64_t left) {
-  const auto a = in.dimensions(), k = kernel.dimensions(), o = out.dimensions();
-  return {a[0], a[1], a[2], a[3], o[1], o[2], o[3], k[0], k[1], stride_y, stride_x, top, left};
+using Shape = ffi::Span<const int64_t>;
+
+// Beyond shapes that do not fit there would be memory of others.
+ffi::ErrorOr<cnn_jax::Convolution> Unfit(Shape in, Shape other, Shape out) {
+  std::ostringstream message;
+  for (const Shape& shape : {in, other, out}) {
+    message << (message.tellp() ? ", [" : "shapes that do not fit: [");
+    for (size_t i = 0; i < shape.size(); ++i) message << (i ? ", " : "") << shape[i];
+    message << "]";
+  }
+  return ffi::Unexpected(ffi::Error::InvalidArgument(message.str()));
+}
+
+// Of maps [N, H, W, C], a kernel [h, w, C / groups, F] and what comes out, [N, H', W', F].
+ffi::ErrorOr<cnn_jax::Convolution> Describe(Maps in, Maps kernel, Maps out, int64_t stride_y,
+                                            int64_t stride_x, int64_t top, int64_t left) {
+  const Shape a = in.dimensions(), k = kernel.dimensions(), o = out.dimensions();
+  if (a.size() != 4 || k.size() != 4 || o.size() != 4 || a[0] != o[0] || k[3] != o[3] ||
+      k[2] < 1 || a[3] < 1 || a[3] % k[2] || o[3] % (a[3] / k[2]))
+    return Unfit(a, k, o);
+  return cnn_jax::Convolution{a[0], a[1], a[2],     a[3],     o[1], o[2], o[3],
+                              k[0], k[1], stride_y, stride_x, top,  left, a[3] / k[2]};
 }
 
 ffi::Error Forward(ffi::ThreadPool pool, Maps in, Maps kernel, ffi::Result<Maps> out,
                    int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const auto c = Describe(in, kernel, *out, stride_y, stride_x, top, left);
-  cnn_jax::Forward(c, in.typed_data(), kernel.typed_data(), out->typed_data(), Threads(pool));
+  if (!c) return c.error();
+  cnn_jax::Forward(*c, in.typed_data(), kernel.typed_data(), out->typed_data(), Threads(pool));
   return ffi::Error::Success();
 }
 
 ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::Result<Maps> out,
                          int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const auto c = Describe(*out, kernel, gradient, stride_y, stride_x, top, left);
-  cnn_jax::InputGradient(c, gradient.typed_data(), kernel.typed_data(), out->typed_data(),
+  if (!c) return c.error();
+  cnn_jax::InputGradient(*c, gradient.typed_data(), kernel.typed_data(), out->typed_data(),
                          Threads(pool));
   return ffi::Error::Success();
 }
@@ -64,9 +85,13 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::
 ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Result<Maps> out,
                           int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const auto c = Describe(in, *out, gradient, stride_y, stride_x, top, left);
-  cnn_jax::KernelGradient work(c, in.typed_data(), gradient.typed_data(), out->typed_data(),
-                               pool.num_threads());
-  work.RunAll(Threads(pool));
+  if (!c) return c.error();
+  const float *maps = in.typed_data(), *by = gradient.typed_data();
+  if (cnn_jax::GroupedKernelGradient::Fits(*c))
+    cnn_jax::GroupedKernelGradient(*c, maps, by, out->typed_data()).RunAll(Threads(pool));
+  else
+    cnn_jax::KernelGradient(*c, maps, by, out->typed_data(), pool.num_threads())
+        .RunAll(Threads(pool));
   return ffi::Error::Success();
 }
 
@@ -77,29 +102,36 @@ ffi::Error ComputedOnce(Maps in, ffi::Result<Maps> out) {
   return ffi::Error::Success();
 }
 
-template <typename In, typename Out>
-cnn_jax::Convolution DescribePool(In in, Out out, int64_t window_y, int64_t window_x,
-                                  int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto a = in.dimensions(), o = out.dimensions();
-  return {a[0], a[1], a[2], a[3], o[1], o[2], o[3], window_y, window_x, stride_y, stride_x, top,
-          left};
+// Of maps [N, H, W, C], and the values and places that come out, [N, H', W', C].
+ffi::ErrorOr<cnn_jax::Convolution> DescribePool(Maps in, Maps out, Places places, int64_t window_y,
+                                                int64_t window_x, int64_t stride_y,
+                                                int64_t stride_x, int64_t top, int64_t left) {
+  const Shape a = in.dimensions(), o = out.dimensions(), p = places.dimensions();
+  const bool same = std::equal(o.begin(), o.end(), p.begin(), p.end());
+  if (a.size() != 4 || o.size() != 4 || a[0] != o[0] || a[3] != o[3] || !same)
+    return Unfit(a, p, o);
+  return cnn_jax::Convolution{a[0],     a[1],     a[2],     a[3],     o[1], o[2], o[3],
+                              window_y, window_x, stride_y, stride_x, top,  left};
 }
 
 ffi::Error MaxPool(ffi::ThreadPool pool, Maps in, ffi::Result<Maps> out,
                    ffi::Result<Places> places, int64_t window_y, int64_t window_x,
                    int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto c = DescribePool(in, *out, window_y, window_x, stride_y, stride_x, top, left);
-  cnn_jax::MaxPool(c).Forward(in.typed_data(), out->typed_data(), places->typed_data(),
-                              Threads(pool));
+  const auto c = DescribePool(in, *out, *places, window_y, window_x, stride_y, stride_x, top, left);
+  if (!c) return c.error();
+  cnn_jax::MaxPool(*c).Forward(in.typed_data(), out->typed_data(), places->typed_data(),
+                               Threads(pool));
   return ffi::Error::Success();
 }
 
 ffi::Error MaxPoolGradient(ffi::ThreadPool pool, Places places, Maps gradient,
                            ffi::Result<Maps> out, int64_t window_y, int64_t window_x,
                            int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto c = DescribePool(*out, gradient, window_y, window_x, stride_y, stride_x, top, left);
-  cnn_jax::MaxPool(c).Gradient(places.typed_data(), gradient.typed_data(), out->typed_data(),
-                               Threads(pool));
+  const auto c =
+      DescribePool(*out, gradient, places, window_y, window_x, stride_y, stride_x, top, left);
+  if (!c) return c.error();
+  cnn_jax::MaxPool(*c).Gradient(places.typed_data(), gradient.typed_data(), out->typed_data(),
+                                Threads(pool));
   return ffi::Error::Success();
 }
 

@@ -61,6 +61,8 @@ def convolution(
     channels, features = x.shape[-1], kernel.shape[-1]
     if feature_group_count == channels == features:
         return depthwise(x, kernel, stride, pads)
+    if feature_group_count > 1 and takes_native(x, kernel):
+        return with_native(x, kernel, stride, pads)
     if feature_group_count > 1:
         return grouped(x, kernel, stride, pads, feature_group_count)
     if kernel.shape[:2] == (1, 1):
@@ -159,11 +161,19 @@ def ordinary(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def with_native(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> jax.Array:
-    """From `WIDE` channels on XLA's forward pass is as fast; of the gradients either is not."""
+    """From `WIDE` channels on XLA's forward pass is as fast; of the gradients either is not.
+
+    Groups are as many as the kernel's channels go into those of the maps.
+    """
+    groups = x.shape[-1] // kernel.shape[2]
     convolve = functools.partial(
-        lax.conv_general_dilated, window_strides=stride, padding=pads, dimension_numbers=LAYOUT
+        lax.conv_general_dilated,
+        window_strides=stride,
+        padding=pads,
+        dimension_numbers=LAYOUT,
+        feature_group_count=groups,
     )
-    if x.shape[-1] >= WIDE:
+    if groups == 1 and x.shape[-1] >= WIDE:
         return convolve(x, kernel)
     shape = jax.eval_shape(convolve, x, kernel).shape
     return native.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))

@@ -18,7 +18,7 @@ compiled = pytest.mark.skipif(
     jax.default_backend() != "cpu" or native.library() is None,
     reason="no C++ compiler, or no CPU",
 )
-# maps, window, features, stride, padding
+# maps, window, features, stride, padding, and groups where there are several
 CASES = {
     "one pixel, one channel": ((1, 1, 1, 1), (1, 1), 1, (1, 1), ((0, 0), (0, 0))),
     "every width of a block": ((2, 5, 6, 7), (3, 3), 125, (1, 1), ((1, 1), (1, 1))),
@@ -33,16 +33,37 @@ CASES = {
     "one-sided": ((2, 9, 8, 6), (2, 4), 20, (1, 1), ((0, 1), (3, 0))),
     "rows that see padding alone": ((1, 2, 2, 3), (3, 3), 4, (1, 1), ((3, 3), (3, 3))),
     "a map that no window fills": ((1, 6, 6, 3), (2, 2), 4, (4, 4), ((0, 0), (0, 0))),
+    "narrow groups": ((2, 9, 20, 24), (3, 3), 24, (1, 1), ((1, 1), (1, 1)), 6),
+    "wider groups": ((2, 7, 15, 32), (3, 3), 32, (2, 2), ((1, 1), (1, 1)), 4),
+    "groups of few channels, of many features": (
+        (3, 6, 5, 6),
+        (3, 2),
+        80,
+        (1, 1),
+        ((1, 1), (0, 1)),
+        2,
+    ),
+    "groups of many channels, of few features": (
+        (3, 6, 5, 80),
+        (2, 3),
+        8,
+        (1, 2),
+        ((0, 1), (1, 1)),
+        2,
+    ),
+    "groups that fill no vector": ((2, 6, 12, 15), (3, 3), 9, (1, 1), ((1, 1), (1, 1)), 3),
+    "groups of small maps": ((20, 4, 4, 36), (3, 3), 36, (1, 1), ((1, 1), (1, 1)), 2),
+    "each channel alone": ((2, 8, 8, 19), (5, 5), 19, (2, 2), ((2, 2), (2, 2)), 19),
 }
 
 
 @compiled
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients_are_numpys(case):
-    shape, window, features, stride, pads = CASES[case]
-    numbers = np.random.RandomState(0)
+    shape, window, features, stride, pads, *several = CASES[case]
+    groups, numbers = sum(several) or 1, np.random.RandomState(0)
     x = numbers.randn(*shape).astype(np.float32)
-    kernel = numbers.randn(*window, shape[-1], features).astype(np.float32)
+    kernel = numbers.randn(*window, shape[-1] // groups, features).astype(np.float32)
     padded = np.pad(x.astype(np.float64), ((0, 0), *pads, (0, 0)))
     down, across = (
         (n - k) // s + 1 for n, k, s in zip(padded.shape[1:3], window, stride, strict=True)
@@ -52,9 +73,12 @@ def test_values_and_gradients_are_numpys(case):
     for i, j in np.ndindex(*window):
         rows = slice(i, i + (down - 1) * stride[0] + 1, stride[0])
         columns = slice(j, j + (across - 1) * stride[1] + 1, stride[1])
-        value += padded[:, rows, columns] @ kernel[i, j]
-        by_x[:, rows, columns] += gradient @ kernel[i, j].T
-        by_kernel[i, j] = np.einsum("nyxc,nyxf->cf", padded[:, rows, columns], gradient)
+        for g in range(groups):
+            c, f = (slice(g * n // groups, (g + 1) * n // groups) for n in (shape[-1], features))
+            seen, weights = padded[:, rows, columns, c], kernel[i, j, :, f]
+            value[..., f] += seen @ weights
+            by_x[:, rows, columns, c] += gradient[..., f] @ weights.T
+            by_kernel[i, j, :, f] = np.einsum("nyxc,nyxf->cf", seen, gradient[..., f])
     inner = (slice(low, n - high) for n, (low, high) in zip(padded.shape[1:3], pads, strict=True))
     by_x = by_x[:, *inner]
     corner = pads[0][0], pads[1][0]
@@ -65,6 +89,27 @@ def test_values_and_gradients_are_numpys(case):
     np.testing.assert_allclose(found, by_x, **close)
     found = native.kernel_gradient(x, gradient, kernel.shape, stride, corner)
     np.testing.assert_allclose(found, by_kernel, **close)
+
+
+@compiled
+def test_shapes_that_do_not_fit_are_an_error():
+    def maps(*shape):
+        return np.zeros(shape, np.float32)
+
+    x, side, places = maps(2, 8, 8, 6), (1, 1), np.zeros((2, 4, 4, 5), np.int8)
+    calls = (
+        lambda: native.forward(x, maps(3, 3, 4, 8), (2, 8, 8, 8), side, side),
+        lambda: native.forward(x, maps(3, 3, 2, 8), (2, 8, 8, 8), side, side),
+        lambda: native.forward(x, maps(3, 3, 6, 8), (3, 8, 8, 8), side, side),
+        lambda: native.forward(x, maps(3, 3, 6, 8), (2, 8, 8, 9), side, side),
+        lambda: native.input_gradient(maps(2, 8, 8, 9), maps(3, 3, 6, 8), x.shape, side, side),
+        lambda: native.kernel_gradient(x, maps(2, 8, 8, 8), (3, 3, 5, 8), side, side),
+        lambda: native.max_pool(x, (2, 2), (2, 4, 4, 7), (2, 2), (0, 0)),
+        lambda: native.max_pool_gradient(places, maps(2, 4, 4, 5), (2, 2), x.shape, (2, 2), (0, 0)),
+    )
+    for call in calls:
+        with pytest.raises(jax.errors.JaxRuntimeError, match=r"do not fit: .*\[2, "):
+            jax.block_until_ready(call())
 
 
 @compiled
@@ -172,6 +217,9 @@ found = (
     native.kernel_gradient(x, g, kernel.shape, side, side),
     native.kernel_gradient(few, few, (3, 3, 5, 5), side, side),
     native.forward(few, kernel[:, :, :5], (20, 6, 6, 64), side, side),
+    native.forward(x, kernel[:, :, :6], g.shape, side, side),
+    native.kernel_gradient(x, g, (3, 3, 6, 64), side, side),
+    native.kernel_gradient(x, x, (3, 3, 24, 48), side, side),
 )
 np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in found]))
 """

@@ -1,0 +1,136 @@
+// The gradient of a convolution by its kernel where a group has fewer features than a vector lanes
+// (`kernel_gradient.h` says what is summed).
+//
+// A vector holds the features of several groups. A row of the input is spread for it, so that lane
+// by lane a vector has the c-th channel of that feature's group. Then the product of a group is one
+// of vectors, lane by lane, and no lane is idle.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "common.h"
+#include "convolve.h"
+#include "kernel_gradient.h"
+
+namespace cnn_jax {
+
+constexpr int NUMBERS = 12;  // (j, c) of a window's row whose sums stay in registers
+
+// Adds, over a row of pixels, vectors of the input times the gradient's to `numbers` sums.
+template <int numbers>
+void AddLanes(const float* in, int64_t in_apart, const float* gradient, int64_t apart,
+              int64_t pixels, int64_t features, float* out) {
+  Vector sums[numbers];
+#pragma GCC unroll 12
+  for (int i = 0; i < numbers; ++i) sums[i] = reinterpret_cast<const Vector*>(out)[i];
+  for (int64_t p = 0; p < pixels; ++p, in += in_apart, gradient += apart) {
+    __builtin_prefetch(gradient + SOON * apart);
+    const Vector by = LoadPart(gradient, features);
+#pragma GCC unroll 12
+    for (int i = 0; i < numbers; ++i) sums[i] += reinterpret_cast<const Vector*>(in)[i] * by;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < numbers; ++i) reinterpret_cast<Vector*>(out)[i] = sums[i];
+}
+
+using AnyLanes = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
+
+template <int... numbers>
+constexpr std::array<AnyLanes, NUMBERS + 1> AllLanes(std::integer_sequence<int, numbers...>) {
+  return {nullptr, AddLanes<numbers + 1>...};
+}
+
+class GroupedKernelGradient {
+ public:
+  static bool Fits(const Convolution& c) {
+    return c.groups > 1 && c.Width() < LANES && LANES % c.Width() == 0;
+  }
+
+  GroupedKernelGradient(const Convolution& c, const float* in, const float* gradient, float* out)
+      : c_(c), in_(in), gradient_(gradient), out_(out) {
+    width_ = (c.across - 1) * c.stride_x + c.window_x;
+    numbers_ = c.window_x * c.Depth();
+  }
+
+  void RunAll(const Threads& threads) {
+    threads.for_all((c_.features + LANES - 1) / LANES, [&](int64_t i) { Run(i * LANES); });
+  }
+
+ private:
+  // The features [f, f + LANES), as far as there are.
+  void Run(int64_t f) const {
+    static constexpr auto add = AllLanes(std::make_integer_sequence<int, NUMBERS>());
+    const int64_t features = std::min<int64_t>(LANES, c_.features - f);
+    const int64_t row = width_ * c_.Depth() * LANES, sums_row = numbers_ * LANES;
+    const Floats rows = NewFloats(c_.window_y * row), sums = NewFloats(c_.window_y * sums_row);
+    std::fill_n(sums.get(), c_.window_y * sums_row, 0.0f);
+    for (int64_t n = 0; n < c_.batch; ++n) {
+      std::vector<int64_t> held(c_.window_y, -1);  // the input's rows that are spread
+      for (int64_t y = 0; y < c_.down; ++y)
+        for (int64_t i = 0; i < c_.window_y; ++i) {
+          const int64_t seen = y * c_.stride_y + i - c_.top, slot = (seen + c_.top) % c_.window_y;
+          if (seen < 0 || seen >= c_.height) continue;
+          float* spread = rows.get() + slot * row;
+          if (held[slot] != seen) Spread(n, seen, f, features, spread);
+          held[slot] = seen;
+          const float* by = gradient_ + (n * c_.down + y) * c_.across * c_.features + f;
+          for (int64_t k = 0; k < numbers_; k += NUMBERS)
+            add[std::min<int64_t>(NUMBERS, numbers_ - k)](
+                spread + k * LANES, c_.stride_x * c_.Depth() * LANES, by, c_.features, c_.across,
+                features, sums.get() + i * sums_row + k * LANES);
+        }
+    }
+    for (int64_t k = 0; k < c_.window_y * numbers_; ++k)
+      std::memcpy(out_ + k * c_.features + f, sums.get() + k * LANES, 4 * features);
+  }
+
+  // A row with its padding, [pixels][channels of a group][LANES].
+  void Spread(int64_t n, int64_t y, int64_t f, int64_t features, float* to) const {
+    const int64_t depth = c_.Depth(), first = f / c_.Width() * depth;
+    const int64_t have = features / c_.Width() * depth;
+    const float* from = in_ + (n * c_.height + y) * c_.width * c_.channels + first;
+    int32_t lanes[LANES] = {};  // channels that these have, behind c
+    for (int64_t l = 0; l < features; ++l) lanes[l] = l / c_.Width() * depth;
+    for (int64_t x = -c_.left; x < width_ - c_.left; ++x, to += depth * LANES) {
+      __builtin_prefetch(from + (x + SOON) * c_.channels);
+      if (x < 0 || x >= c_.width)
+        std::fill_n(to, depth * LANES, 0.0f);
+      else if (have <= LANES)
+        SpreadVector(LoadPart(from + x * c_.channels, have), lanes, depth, to);
+      else
+        for (int64_t c = 0; c < depth; ++c)
+          for (int64_t l = 0; l < LANES; ++l)
+            to[c * LANES + l] = from[x * c_.channels + c + lanes[l]];
+    }
+  }
+
+  // All channels of the groups are in one vector.
+  static void SpreadVector(const Vector& from, const int32_t* lanes, int64_t depth, float* to) {
+#if defined(__AVX512F__)
+    __m512i places = _mm512_loadu_si512(lanes);
+    for (int64_t c = 0; c < depth; ++c, places = _mm512_add_epi32(places, _mm512_set1_epi32(1)))
+      _mm512_storeu_ps(to + c * LANES,
+                       _mm512_permutexvar_ps(places, reinterpret_cast<__m512>(from)));
+#elif defined(__AVX2__)
+    __m256i places = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes));
+    for (int64_t c = 0; c < depth; ++c, places = _mm256_add_epi32(places, _mm256_set1_epi32(1)))
+      _mm256_storeu_ps(to + c * LANES,
+                       _mm256_permutevar8x32_ps(reinterpret_cast<__m256>(from), places));
+#else
+    for (int64_t c = 0; c < depth; ++c)
+      for (int64_t l = 0; l < LANES; ++l) to[c * LANES + l] = from[(c + lanes[l]) % LANES];
+#endif
+  }
+
+  const Convolution& c_;
+  const float *in_, *gradient_;
+  float* out_;
+  int64_t width_, numbers_;  // pixels of a spread row; (j, c) of a window's row
+};
+
+}  // namespace cnn_jax
