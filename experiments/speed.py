@@ -20,8 +20,9 @@ start of the process to the end of its imports, "compile" the first step without
 second (PyTorch's with its cache as it is), "memory" the peak of the process, "limit" the share of
 the speed of a matrix product and a copy measured here: see `speed_table.bound`.
 
-Writes results.json, table.md and speed.png to --out; --growth (`speed_growth.py`) writes
-growth.json and growth.png. Ends with status 1 where a goal is missed.
+Writes results.json, table.md and speed.png to --out, where a row takes the place of the same one of
+the same device; --growth (`speed_growth.py`) writes growth.json and growth.png. Ends with status 1
+where a goal is missed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ from cnn_jax import cli
 from cnn_jax.analysis import tables
 from cnn_jax.errors import UserError, unknown
 from experiments import speed_cases, speed_growth, speed_plot, speed_table
-from experiments.machine import in_words
 from experiments.speed_cases import Case
 from experiments.torch_sides import CPU_MODES, GPU_MODES, MODES, torch_modes, torch_side
 from experiments.turns import Pace, Side, measure, our_side
@@ -61,57 +61,38 @@ def main(argv: Sequence[str]) -> int:
         speed_growth.grow(DEEPEST.value, Path(OUT.value))
     if GROWTH.value and not (INFERENCE.value or LOOP.value or OPERATIONS.value):
         return 0
-    sections: dict[str, dict[str, Any]] = {}
-    for sections in compare():
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for name, row in compare():
+        sections.setdefault(name, []).append(row)
         write(sections, Path(OUT.value))  # after each row: a run that is stopped keeps those
-    for name, section in sections.items():
-        print(f"\n{name}: {heading(section)}")
-        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in section["rows"]])
-    held = [row["held"] for section in sections.values() for row in section["rows"]]
+    for name, rows in sections.items():
+        print(f"\n{name}: {'; '.join(speed_table.measured_on(rows))}")
+        tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in rows])
+    held = [row["held"] for rows in sections.values() for row in rows]
     missed = held.count(False)
     if missed + held.count(True):
         print(f"\nthe claim {'fails' if missed else 'holds'}: {missed} goals missed")
     return 1 if missed else 0
 
 
-def compare() -> Iterator[dict[str, dict[str, Any]]]:
-    """The sections of the results that the flags ask for, after each row."""
+def compare() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The judged rows that the flags ask for, each with its section of the results."""
     with our_side("train").worker() as gauge:
         machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
-        cases = choose(speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU)
+        clocks = ("wall", "cpu") if on_cpu else ("wall",)  # only a processor's threads have one
+        cases = speed_cases.ON_CPU if on_cpu else speed_cases.ON_GPU
         plans = make_plans(cases, theirs(on_cpu) if AGAINST.value == "torch" else {})
-        rows: dict[str, list] = {name: [] for name in plans}
         limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
         todo = [(name, case, sides) for name, plan in plans.items() for case, sides in plan]
         with tqdm(todo, unit="net", disable=None) as bar:
             for name, case, sides in bar:
                 bar.set_description(f"{name}: {case.label}")
                 row = measure(case, sides, pace(name), bar.set_postfix_str)
-                rows[name].append(row | goals_of(name, case))
                 now, best = gauge.call("limits", dtype=case.dtype), limits.get(case.dtype, {})
                 limits[case.dtype] = {key: max(now[key], best.get(key, 0.0)) for key in now}
-                yield {n: section(machine, limits, found) for n, found in rows.items() if found}
-
-
-def section(
-    machine: dict[str, Any], limits: dict[str, dict[str, float]], rows: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Judged rows under what they were measured on. Only a processor's threads have a clock."""
-    clocks = ("wall", "cpu") if machine["backend"] == "cpu" else ("wall",)
-    judged = [speed_table.judge(row, limits[row["case"]["dtype"]], clocks) for row in rows]
-    return {"machine": machine, "limits": limits, "rows": judged}
-
-
-def heading(section: dict[str, Any]) -> str:
-    """The machine and what it can do."""
-    found = [f"{in_words(section['machine'])}; {section['machine']['cores_used']} used"]
-    for kind, limit in section["limits"].items():
-        product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
-        found.append(f"{kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s")
-    sides = [side for row in section["rows"] for side in row["sides"].values()]
-    found += sorted({f"PyTorch {side['version']}" for side in sides if "version" in side})
-    return "; ".join(found)
+                row |= goals_of(name, case) | {"machine": machine, "limits": limits[case.dtype]}
+                yield name, speed_table.judge(row, clocks)
 
 
 Plan = list[tuple[Case, dict[str, Side]]]
@@ -125,19 +106,20 @@ def theirs(on_cpu: bool) -> dict[str, Side]:
 
 def make_plans(cases: Sequence[Case], others: dict[str, Side]) -> dict[str, Plan]:
     """Section of the results -> what takes turns in each of its rows."""
+    nets = [] if OPERATIONS.value and not (INFERENCE.value or LOOP.value) else choose(cases)
     plans: dict[str, Plan] = {}
     if LOOP.value:
         wanted = MODEL.value or LOOP_CASES
-        plans["loop"] = [(case, loop_sides(case)) for case in cases if case.name in wanted]
+        plans["loop"] = [(case, loop_sides(case)) for case in nets if case.name in wanted]
     if INFERENCE.value:
-        plans["inference"] = [(case, both("infer", others)) for case in inference_cases(cases)]
+        plans["inference"] = [(case, both("infer", others)) for case in inference_cases(nets)]
     if OPERATIONS.value:
-        everything = speed_cases.OPERATIONS
-        plans["operations"] = [(case, both("operate", others)) for case in everything]
+        chosen = choose(speed_cases.OPERATIONS)
+        plans["operations"] = [(case, both("operate", others)) for case in chosen]
     if AGAINST.value == "xla":
         alone = our_side("train", environment={"CNN_JAX_NATIVE": "0"})
-        plans["native"] = [(case, both("train", {"XLA alone": alone})) for case in cases]
-    return plans or {"training": [(case, both("train", others)) for case in cases]}
+        plans["native"] = [(case, both("train", {"XLA alone": alone})) for case in nets]
+    return plans or {"training": [(case, both("train", others)) for case in nets]}
 
 
 def pace(section: str = "") -> Pace:
@@ -180,23 +162,27 @@ def both(task: str, others: dict[str, Side]) -> dict[str, Side]:
     return {"cnn_jax": our_side(task)} | {n: side.at(task) for n, side in others.items()}
 
 
-def write(sections: dict[str, Any], out: Path) -> None:
-    """Sections take the place of older ones of their name; table and picture are of all."""
+def write(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
+    """Table and picture are of these rows and of all that lay there before."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "results.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    sections = before | sections
-    path.write_text(json.dumps(sections, indent=1) + "\n")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    for name, rows in sections.items():
+        kept[name] = speed_table.merge(kept.get(name, []), rows)
+    path.write_text(json.dumps(kept, indent=1) + "\n")
     text = ""
-    for name, section in sections.items():
-        table = speed_table.markdown([speed_table.cells(row) for row in section["rows"]])
-        text += f"## {name}\n\n{heading(section)}\n\n{table}\n"
+    for name, rows in kept.items():
+        table = speed_table.markdown([speed_table.cells(row) for row in rows])
+        on = "\n".join(f"- {line}" for line in speed_table.measured_on(rows))
+        text += f"## {name}\n\n{on}\n\n{table}\n"
     (out / "table.md").write_text(text)
-    speed_plot.draw_ratios(sections, out / "speed.png")
+    speed_plot.draw_ratios(kept, out / "speed.png")
 
 
 if __name__ == "__main__":  # flags only here, so that experiments can be imported
-    MODEL = flags.DEFINE_list("model", [], "Names of speed_cases.py; none: all that have a goal.")
+    MODEL = flags.DEFINE_list(
+        "model", [], "Nets (or operations) of speed_cases.py; none: all with a goal."
+    )
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch", "xla"], "What else takes turns.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")

@@ -77,17 +77,17 @@ def convolution(
 
 # As the nets above have them.
 OPERATIONS = (
-    convolution("3x3, ResNet conv2", 56, 8, 64, 64, 3),
-    convolution("3x3, ResNet conv4", 14, 8, 256, 256, 3),
-    convolution("3x3, ResNet conv5", 7, 8, 512, 512, 3),
-    convolution("3x3 stride 2, ResNet conv3", 56, 8, 128, 128, 3, stride=2),
-    convolution("1x1, wider", 56, 8, 64, 256, 1),
-    convolution("1x1, narrower", 14, 8, 1024, 256, 1),
+    convolution("3x3 of ResNet conv2", 56, 8, 64, 64, 3),
+    convolution("3x3 of ResNet conv4", 14, 8, 256, 256, 3),
+    convolution("3x3 of ResNet conv5", 7, 8, 512, 512, 3),
+    convolution("3x3 stride 2 of ResNet conv3", 56, 8, 128, 128, 3, stride=2),
+    convolution("1x1 to more", 56, 8, 64, 256, 1),
+    convolution("1x1 to fewer", 14, 8, 1024, 256, 1),
     convolution("1x1 stride 2", 56, 8, 256, 512, 1, stride=2),
-    convolution("5x5, Inception", 28, 8, 32, 96, 5),
-    convolution("7x7 stride 2, first", 224, 4, 3, 64, 7, stride=2, first=True),
-    convolution("11x11 stride 4, first", 227, 8, 3, 96, 11, stride=4, pad=0, first=True),
-    convolution("5x5 of one channel, first", 28, 256, 1, 6, 5, first=True),
+    convolution("5x5 of Inception", 28, 8, 32, 96, 5),
+    convolution("7x7 stride 2 of images", 224, 4, 3, 64, 7, stride=2, first=True),
+    convolution("11x11 stride 4 of images", 227, 8, 3, 96, 11, stride=4, pad=0, first=True),
+    convolution("5x5 of grey images", 28, 256, 1, 6, 5, first=True),
     convolution("5x5 of six channels", 14, 256, 6, 16, 5, pad=0),
     convolution("depthwise 3x3", 56, 8, 144, 144, 3, groups=144),
     convolution("depthwise 5x5 stride 2", 28, 8, 240, 240, 5, stride=2, groups=240),
@@ -101,7 +101,7 @@ OPERATIONS = (
     operation("local response normalisation", "response_norm", 28, 16, 192, window=5),
     operation("ReLU", "relu", 56, 16, 64),
     operation("tanh", "tanh", 28, 256, 6),
-    operation("dense, 4096 to 4096", "dense", 1, 32, 4096, features=4096),
+    operation("dense 4096 to 4096", "dense", 1, 32, 4096, features=4096),
 )
 
 INFERENCE_GOAL = 1.0

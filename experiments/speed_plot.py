@@ -16,14 +16,14 @@ MEASURES = {  # of growth: title -> scale, and which figure is drawn by which cl
 }
 
 
-def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
+def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
     """A panel a section: how many times as fast as the other side every case is, and its goal."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    judged = {name: [row for row in s["rows"] if row["ratio"]] for name, s in sections.items()}
+    judged = {name: [row for row in rows if row["ratio"]] for name, rows in sections.items()}
     judged = {name: rows for name, rows in judged.items() if rows}
     if not judged:
         return
@@ -53,7 +53,7 @@ def draw_ratios(sections: dict[str, dict[str, Any]], out: Path) -> None:
             f"{r['case']['name']}, {r['case']['size']} px x {r['case']['batch']}" for r in rows
         ]
         axes.set_yticks(range(len(rows)), labels)
-        axes.invert_yaxis()
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
         tidy(axes, f"{name}: speed against {AGAINST.get(name, 'PyTorch')}")
     panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)

@@ -3,6 +3,7 @@
 A row is one case of one task. Its first side is ours, the others are what it is held against:
 
     {"case": {...}, "task": "train", "goal": 1.0, "parameters": n, "multiply_adds": n, ...,
+     "machine": {...}, "limits": {"flops": a second, "bytes": a second},
      "sides": {name: {"steps": n, "rounds": [[seconds, cpu_seconds], ...], "peak_bytes": n, ...}}}
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import statistics
 from typing import Any
+
+from experiments.machine import in_words
 
 CLOCKS = {"cpu": 1, "wall": 0}  # by CPU second, by the wall -> the place in a round
 COLUMNS = (
@@ -25,14 +28,14 @@ ACTIVATIONS = {"train": 5, "loop": 5, "operate": 5, "infer": 2}
 PARAMETERS = {"train": 10, "loop": 10, "operate": 3, "infer": 1}
 
 
-def judge(row: dict[str, Any], limits: dict[str, float], clocks: tuple[str, ...]) -> dict[str, Any]:
+def judge(row: dict[str, Any], clocks: tuple[str, ...]) -> dict[str, Any]:
     """The row with what its rounds say; `held` is None where it has nothing to hold."""
     (_, ours), *others = row["sides"].items()
     others = {name: side for name, side in others if "rounds" in side}
     case = row["case"]
     found = {
         "images_per_second": {c: speed(ours, case["batch"], c) for c in clocks},
-        "limit_share": bound(row, limits) / seconds(ours, "wall"),
+        "limit_share": bound(row) / seconds(ours, "wall"),
         "ratio": {c: best(ours, others, case["batch"], c) for c in clocks if others},
     }
     checks = []
@@ -70,17 +73,51 @@ def speed(side: dict[str, Any], batch: int, clock: str) -> float:
     return batch / seconds(side, clock)
 
 
-def bound(row: dict[str, Any], limits: dict[str, float]) -> float:
+def bound(row: dict[str, Any]) -> float:
     """Seconds that a step needs at least: computing like a matrix product, or moving like a copy.
 
     Multiply-adds and activations are those of the logits; auxiliary heads are left out.
     """
-    task, case = row["task"], row["case"]
+    task, case, limits = row["task"], row["case"], row["limits"]
     flops = 2 * ARITHMETIC[task] * row["multiply_adds"] * case["batch"]
     width = 0.5 if case["dtype"] == "bfloat16" else 1.0  # of activations, against float32
     moved = ACTIVATIONS[task] * width * row["activation_bytes"] * case["batch"]
     moved += 4 * PARAMETERS[task] * row["parameters"]
     return max(flops / limits["flops"], moved / limits["bytes"])
+
+
+def merge(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All rows, of which later ones take the places of the same before them."""
+    return list({identity(row): row for row in (*before, *rows)}.values())
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row measured, and on what device."""
+    case, machine = row["case"], row["machine"]
+    of_case = (case[key] for key in ("name", "size", "batch", "dtype"))
+    return (machine["device"], machine["cores_used"], *of_case)
+
+
+def measured_on(rows: list[dict[str, Any]]) -> list[str]:
+    """In words, each machine with what it can do and its rows, where there are several."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        versions = {side["version"] for side in row["sides"].values() if "version" in side}
+        torch = "".join(f"; PyTorch {version}" for version in sorted(versions))
+        words = f"{in_words(row['machine'])}; {row['machine']['cores_used']} used{torch}"
+        found.setdefault(words, []).append(row)
+    lines = []
+    for words, measured in found.items():
+        names = dict.fromkeys(row["case"]["name"] for row in measured)
+        best: dict[str, dict[str, float]] = {}
+        for row in measured:
+            kind = best.setdefault(row["case"]["dtype"], dict.fromkeys(row["limits"], 0.0))
+            kind |= {key: max(kind[key], value) for key, value in row["limits"].items()}
+        for kind, limit in best.items():
+            product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
+            words += f"; {kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s"
+        lines.append(f"{', '.join(names)}: {words}" if len(found) > 1 else words)
+    return lines
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -13,6 +13,15 @@ from experiments.worker import Worker, WorkerError
 
 TINY = Case("tiny", "mlp", 8, 16, channels=1, options={"hidden": (16,)})
 LIMITS = {"flops": 1e9, "bytes": 1e9}
+MACHINE = {
+    "device": "a processor",
+    "devices": 1,
+    "cpus": 2,
+    "cores_used": 1,
+    "versions": {"jax": "1", "flax": "2"},
+    "commit": "0123456789abcdef",
+    "date": "2026-01-31",
+}
 
 
 def row(goal=1.0, **theirs):
@@ -20,7 +29,8 @@ def row(goal=1.0, **theirs):
     sides = {"cnn_jax": side([(1, 2), (2, 4), (3, 6)], steps=2), **theirs}
     case = dataclasses.asdict(Case("made_up", "mlp", 8, 10))
     net = {"parameters": 100, "multiply_adds": 10**6, "activation_bytes": 4000}
-    return {"case": case, "task": "train", "goal": goal, "rate": 0.0, **net, "sides": sides}
+    on = {"machine": MACHINE, "limits": LIMITS}
+    return {"case": case, "task": "train", "goal": goal, "rate": 0.0, **net, **on, "sides": sides}
 
 
 def side(rounds, steps=1):
@@ -31,7 +41,7 @@ def side(rounds, steps=1):
 def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
     slow, fast = side([(2, 2), (2, 2), (3, 3)]), side([(1, 4), (1, 4), (1, 4)])
     modes = {"slow": slow, "fast": fast, "broken": {"failed": "no compiler"}}
-    judged = speed_table.judge(row(**modes), LIMITS, ("wall", "cpu"))
+    judged = speed_table.judge(row(**modes), ("wall", "cpu"))
     # Ours takes 0.5, 1, 1.5 seconds a step, and twice that of all threads.
     wall, cpu = judged["ratio"]["wall"], judged["ratio"]["cpu"]
     assert (wall["of"], wall["median"]) == ("fast", 1.0)
@@ -44,33 +54,47 @@ def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
 @pytest.mark.parametrize(("goal", "held"), [(0.9, True), (1.1, False), (0.0, None)])
 def test_a_goal_must_be_held_by_every_clock(goal, held):
     theirs = side([(1, 4)] * 3)  # ratios of the medians: 1 by the wall, 2 by CPU second
-    judged = speed_table.judge(row(goal, torch=theirs), LIMITS, ("wall", "cpu"))
+    judged = speed_table.judge(row(goal, torch=theirs), ("wall", "cpu"))
     assert judged["held"] is held
 
 
 def test_alone_there_is_nothing_to_hold_but_a_rate():
     alone = row()
-    assert speed_table.judge(alone, LIMITS, ("wall",))["held"] is None
-    assert speed_table.judge(alone | {"rate": 9.0}, LIMITS, ("wall",))["held"] is True
-    assert speed_table.judge(alone | {"rate": 11.0}, LIMITS, ("wall",))["held"] is False
+    assert speed_table.judge(alone, ("wall",))["held"] is None
+    assert speed_table.judge(alone | {"rate": 9.0}, ("wall",))["held"] is True
+    assert speed_table.judge(alone | {"rate": 11.0}, ("wall",))["held"] is False
 
 
 def test_the_limit_is_the_longer_of_computing_and_moving():
     computing = 2 * 3 * 10**6 * 10 / 1e9
     moving = (5 * 4000 * 10 + 4 * 10 * 100) / 1e9
-    assert speed_table.bound(row(), LIMITS) == pytest.approx(computing)
-    assert speed_table.bound(row(), {"flops": 1e15, "bytes": 1e9}) == pytest.approx(moving)
+    assert speed_table.bound(row()) == pytest.approx(computing)
+    faster = row() | {"limits": {"flops": 1e15, "bytes": 1e9}}
+    assert speed_table.bound(faster) == pytest.approx(moving)
+
+
+def test_a_row_takes_the_place_of_the_same_of_its_device():
+    here, again = row(), row() | {"goal": 0.5}
+    elsewhere = row() | {"machine": MACHINE | {"device": "another"}}
+    larger = row() | {"case": here["case"] | {"batch": 20, "name": "larger"}}
+    kept = speed_table.merge([here, elsewhere], [larger, again])
+    assert kept == [again, elsewhere, larger]
+    (line,) = speed_table.measured_on([here, larger])
+    assert line.startswith("a processor, 1 device(s), 2 cores") and "1 GFLOP/s" in line
+    lines = speed_table.measured_on(kept)
+    assert [text.partition(":")[0] for text in lines] == ["made_up, larger", "made_up"]
+    assert "another" in lines[1]
 
 
 def test_tables_have_a_cell_a_column(tmp_path):
     rows = [row(), row(torch=side([(1, 4)] * 3))]
-    judged = [speed_table.judge(r, LIMITS, ("wall", "cpu")) for r in rows]
+    judged = [speed_table.judge(r, ("wall", "cpu")) for r in rows]
     for found in judged:
         assert len(speed_table.cells(found)) == len(speed_table.COLUMNS)
     lines = speed_table.markdown([speed_table.cells(found) for found in judged]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert "1.00 (" in lines[-1]
-    speed_plot.draw_ratios({"training": {"rows": judged}}, tmp_path / "speed.png")
+    speed_plot.draw_ratios({"training": judged}, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").stat().st_size > 0
 
 
