@@ -2,11 +2,11 @@
 
 A convolution of few channels takes XLA up to eight times as long as it needs, and before a gradient
 it brings whole maps into another layout. `convolve.h` and the kernel's gradients copy a few rows at
-a time instead, and compute all groups within one call. `max_pool.h` goes over its maps once. No sum
-depends on the number of threads. A library would do as well, but none with convolutions of its own
-(oneDNN) is packaged so that it shares XLA's threads. They are compiled once, in some seconds, for
-this very processor, and kept. CNN_JAX_NATIVE=0 leaves them out, and so does a machine without a
-compiler: nets then compute the same by XLA alone.
+a time instead, and compute all groups within one call. `depthwise.h` and `max_pool.h` go over their
+maps once. No sum depends on the number of threads. A library would do as well, but none with
+convolutions of its own (oneDNN) is packaged so that it shares XLA's threads. They are compiled
+once, in some seconds, for this very processor, and kept. CNN_JAX_NATIVE=0 leaves them out, and so
+does a machine without a compiler: nets then compute the same by XLA alone.
 """
 
 from __future__ import annotations

@@ -334,6 +334,8 @@ struct Convolution {
 
   int64_t Depth() const { return channels / groups; }  // of a group
   int64_t Width() const { return features / groups; }
+  Axis Down() const { return {height, down, 0, 1, down, window_y, stride_y, top, 0, 1}; }
+  Axis Across() const { return {width, across, 0, 1, across, window_x, stride_x, left, 0, 1}; }
   Strides ByChannel() const {
     const int64_t place = Depth() * features;
     return {window_x * place, place, Width(), features, 1};
@@ -343,13 +345,6 @@ struct Convolution {
     return {by.row, by.place, by.group, by.feature, by.channel};
   }
 };
-
-inline void Forward(const Convolution& c, const float* in, const float* kernel, float* out,
-                    const Threads& threads) {
-  const Axis y{c.height, c.down, 0, 1, c.down, c.window_y, c.stride_y, c.top, 0, 1};
-  const Axis x{c.width, c.across, 0, 1, c.across, c.window_x, c.stride_x, c.left, 0, 1};
-  Add(Sum{in, out, c.batch, c.groups, c.Depth(), c.Width(), y, x}, kernel, c.ByChannel(), threads);
-}
 
 // The input's pixels phase, phase + stride, ...: those places of the kernel reach them that are a
 // stride apart, and the last of them from the first pixel of the gradient.
@@ -363,15 +358,28 @@ inline Axis Phase(int64_t size, int64_t gradient, int64_t window, int64_t stride
           last,     -stride};
 }
 
+// Calls phase(down, across) for the parts of the gradient by the maps that are sums as the
+// convolution itself is.
+template <typename Call>
+void ForPhases(const Convolution& c, Call phase) {
+  for (int64_t p = 0; p < c.stride_y; ++p)
+    for (int64_t q = 0; q < c.stride_x; ++q)
+      phase(Phase(c.height, c.down, c.window_y, c.stride_y, c.top, p),
+            Phase(c.width, c.across, c.window_x, c.stride_x, c.left, q));
+}
+
+inline void Forward(const Convolution& c, const float* in, const float* kernel, float* out,
+                    const Threads& threads) {
+  Add(Sum{in, out, c.batch, c.groups, c.Depth(), c.Width(), c.Down(), c.Across()}, kernel,
+      c.ByChannel(), threads);
+}
+
 inline void InputGradient(const Convolution& c, const float* gradient, const float* kernel,
                           float* out, const Threads& threads) {
-  for (int64_t p = 0; p < c.stride_y; ++p)
-    for (int64_t q = 0; q < c.stride_x; ++q) {
-      const Axis y = Phase(c.height, c.down, c.window_y, c.stride_y, c.top, p);
-      const Axis x = Phase(c.width, c.across, c.window_x, c.stride_x, c.left, q);
-      Add(Sum{gradient, out, c.batch, c.groups, c.Width(), c.Depth(), y, x}, kernel,
-          c.ByFeature(), threads);
-    }
+  ForPhases(c, [&](const Axis& y, const Axis& x) {
+    Add(Sum{gradient, out, c.batch, c.groups, c.Width(), c.Depth(), y, x}, kernel, c.ByFeature(),
+        threads);
+  });
 }
 
 }  // namespace cnn_jax

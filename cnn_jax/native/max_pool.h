@@ -1,7 +1,7 @@
 // The maximum over windows of maps [N, H, W, C], and the gradient by them.
 //
-// The place of each maximum in its window, counted row by row, is kept in a byte: the first of equal
-// numbers. What is not a number wins. Padding never does.
+// The place of each maximum in its window, counted row by row, is kept in a byte: the first of
+// equal numbers. What is not a number wins. Padding never does.
 
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "convolve.h"
+#include "depthwise.h"
 #include "grouped_kernel_gradient.h"
 #include "kernel_gradient.h"
 #include "max_pool.h"
@@ -69,7 +70,11 @@ ffi::Error Forward(ffi::ThreadPool pool, Maps in, Maps kernel, ffi::Result<Maps>
                    int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const auto c = Describe(in, kernel, *out, stride_y, stride_x, top, left);
   if (!c) return c.error();
-  cnn_jax::Forward(*c, in.typed_data(), kernel.typed_data(), out->typed_data(), Threads(pool));
+  const float *maps = in.typed_data(), *by = kernel.typed_data();
+  if (cnn_jax::Depthwise::Fits(*c))
+    cnn_jax::Depthwise(*c).Forward(maps, by, out->typed_data(), Threads(pool));
+  else
+    cnn_jax::Forward(*c, maps, by, out->typed_data(), Threads(pool));
   return ffi::Error::Success();
 }
 
@@ -77,8 +82,11 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::
                          int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const auto c = Describe(*out, kernel, gradient, stride_y, stride_x, top, left);
   if (!c) return c.error();
-  cnn_jax::InputGradient(*c, gradient.typed_data(), kernel.typed_data(), out->typed_data(),
-                         Threads(pool));
+  const float *maps = gradient.typed_data(), *by = kernel.typed_data();
+  if (cnn_jax::Depthwise::Fits(*c))
+    cnn_jax::Depthwise(*c).InputGradient(maps, by, out->typed_data(), Threads(pool));
+  else
+    cnn_jax::InputGradient(*c, maps, by, out->typed_data(), Threads(pool));
   return ffi::Error::Success();
 }
 
@@ -87,7 +95,9 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Res
   const auto c = Describe(in, *out, gradient, stride_y, stride_x, top, left);
   if (!c) return c.error();
   const float *maps = in.typed_data(), *by = gradient.typed_data();
-  if (cnn_jax::GroupedKernelGradient::Fits(*c))
+  if (cnn_jax::Depthwise::Fits(*c))
+    cnn_jax::Depthwise(*c).KernelGradient(maps, by, out->typed_data(), Threads(pool));
+  else if (cnn_jax::GroupedKernelGradient::Fits(*c))
     cnn_jax::GroupedKernelGradient(*c, maps, by, out->typed_data()).RunAll(Threads(pool));
   else
     cnn_jax::KernelGradient(*c, maps, by, out->typed_data(), pool.num_threads())

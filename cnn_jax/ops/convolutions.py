@@ -59,10 +59,10 @@ def convolution(
     stride = tuple(stride)
     kernel, pads = trim(kernel, x.shape[1:3], stride, pairs(x, kernel, stride, padding))
     channels, features = x.shape[-1], kernel.shape[-1]
-    if feature_group_count == channels == features:
-        return depthwise(x, kernel, stride, pads)
     if feature_group_count > 1 and takes_native(x, kernel):
         return with_native(x, kernel, stride, pads)
+    if feature_group_count == channels == features:
+        return depthwise(x, kernel, stride, pads)
     if feature_group_count > 1:
         return grouped(x, kernel, stride, pads, feature_group_count)
     if kernel.shape[:2] == (1, 1):

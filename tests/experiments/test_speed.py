@@ -80,7 +80,8 @@ def test_a_row_takes_the_place_of_the_same_of_its_device():
     kept = speed_table.merge([here, elsewhere], [larger, again])
     assert kept == [again, elsewhere, larger]
     (line,) = speed_table.measured_on([here, larger])
-    assert line.startswith("a processor, 1 device(s), 2 cores") and "1 GFLOP/s" in line
+    assert line.startswith("a processor, 1 device(s), 2 cores")
+    assert "1 GFLOP/s" in line
     lines = speed_table.measured_on(kept)
     assert [text.partition(":")[0] for text in lines] == ["made_up, larger", "made_up"]
     assert "another" in lines[1]

@@ -53,7 +53,9 @@ CASES = {
     ),
     "groups that fill no vector": ((2, 6, 12, 15), (3, 3), 9, (1, 1), ((1, 1), (1, 1)), 3),
     "groups of small maps": ((20, 4, 4, 36), (3, 3), 36, (1, 1), ((1, 1), (1, 1)), 2),
-    "each channel alone": ((2, 8, 8, 19), (5, 5), 19, (2, 2), ((2, 2), (2, 2)), 19),
+    "each channel alone": ((9, 4, 14, 40), (3, 3), 40, (1, 1), ((1, 1), (1, 1)), 40),
+    "each channel alone, strides": ((2, 8, 9, 19), (5, 3), 19, (2, 3), ((2, 2), (1, 0)), 19),
+    "each channel alone, gaps": ((1, 7, 7, 3), (1, 2), 3, (2, 3), ((0, 0), (0, 0)), 3),
 }
 
 
@@ -220,6 +222,9 @@ found = (
     native.forward(x, kernel[:, :, :6], g.shape, side, side),
     native.kernel_gradient(x, g, (3, 3, 6, 64), side, side),
     native.kernel_gradient(x, x, (3, 3, 24, 48), side, side),
+    native.forward(x, kernel[:, :, :1, :48], x.shape, side, side),
+    native.input_gradient(x, kernel[:, :, :1, :48], x.shape, side, side),
+    native.kernel_gradient(x, x, (3, 3, 1, 48), side, side),
 )
 np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in found]))
 """
