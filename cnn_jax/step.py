@@ -20,6 +20,7 @@ from cnn_jax.data.constants import Constants
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.memory import Batch
 from cnn_jax.models.layers import Output
+from cnn_jax.ops import pieces
 from cnn_jax.state import TrainState, Tree, init_variables, merge, named_key
 from cnn_jax.transfer.freezing import NOTHING_HELD, TRAIN_ALL, Phase, Plan
 
@@ -48,6 +49,15 @@ class Recipe:
         with ops.space_to_depth(self.space_to_depth):
             return self.model.apply(variables, images, **options)
 
+    @property
+    def one_piece(self) -> Callable[[Tree], tuple[Callable[[Tree], Tree], ...]]:
+        """How the update takes a tree: thousands of parameters as one array.
+
+        A net whose blocks are one loop would otherwise compile for minutes, one by one.
+        """
+        deep = getattr(self.model, "scan", False) and self.plan is TRAIN_ALL
+        return pieces.one_piece if deep else lambda tree: (as_it_is, as_it_is)
+
     def of_views(self) -> Recipe:
         """The recipe for views."""
         return dataclasses.replace(self, model=self.view_model or self.model)
@@ -55,6 +65,10 @@ class Recipe:
     @property
     def normalise(self) -> Callable[[jax.Array], jax.Array]:
         return self.constants.normalise
+
+
+def as_it_is(tree: Tree) -> Tree:
+    return tree
 
 
 def make_recipe(
@@ -94,11 +108,12 @@ def init_state(
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
     average = {"params": params, "batch_stats": stats} if recipe.average_decay else None
+    pack, unpack = recipe.one_piece(params)
     return TrainState(
         step=jnp.int32(0),
         params=params,
         batch_stats=stats,
-        opt_state=recipe.optimizer.init(params),
+        opt_state=unpack(recipe.optimizer.init(pack(params))),
         average=jax.tree.map(jnp.copy, average),
         plateau=None if plateau is None else plateau.init(params),
         frozen=frozen if jax.tree.leaves(frozen) else None,
@@ -192,17 +207,20 @@ def train_step(
     if jax.tree.leaves(still):
         grads = merge(grads, jax.tree.map(jnp.zeros_like, still["params"]))
         stats = merge(stats, still["batch_stats"])
-    updates, opt_state = recipe.optimizer.update(grads, state.opt_state, state.params)
+    pack, unpack = recipe.one_piece(state.params)
+    grads, params, opt_state = (pack(t) for t in (grads, state.params, state.opt_state))
+    updates, opt_state = recipe.optimizer.update(grads, opt_state, params)
     if state.plateau is not None:
         updates = jax.tree.map(lambda u: u * state.plateau.scale, updates)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state = unpack(optax.apply_updates(params, updates)), unpack(opt_state)
     params = keep_held(phase, {"params": params}, {"params": state.params})["params"]
     average = state.average
     if average is not None:
         new = {"params": params, "batch_stats": stats}
         # The decay rises to its value, so that the first weights are soon forgotten.
         decay = jnp.minimum(recipe.average_decay, (1 + state.step) / (10 + state.step))
-        moved = optax.incremental_update(new, average, 1 - decay)
+        pack, unpack = recipe.one_piece(new)
+        moved = unpack(optax.incremental_update(pack(new), pack(average), 1 - decay))
         average = keep_held(phase, moved, average)
     figures |= {"step": state.step + 1, "gradient_norm": optax.tree.norm(grads)}
     running = running.merge(running.single_from_model_output(**figures))

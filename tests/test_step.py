@@ -7,10 +7,13 @@ import optax
 import pytest
 
 from cnn_jax import metrics
+from cnn_jax import step as training
 from cnn_jax.data import order
 from cnn_jax.errors import UserError
+from cnn_jax.ops.pieces import one_piece
 from cnn_jax.parallel import Devices
 from cnn_jax.run import make_run
+from configs.base import base
 
 
 def train(config, steps):
@@ -218,3 +221,22 @@ def test_a_batch_must_divide_over_the_devices():
         Devices.take("jit", 9)
     with pytest.raises(UserError, match=r"parallel='pmpa' is unknown \(did you mean 'pmap'"):
         Devices.take("pmpa")
+
+
+@pytest.mark.slow
+def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypatch):
+    config = base("looped", "digits", image_size=8)
+    config.update({"batch_size": 64, "devices": 1, "average_decay": 0.9, "clip_norm": 1.0})
+    config.model.update({"name": "resnet32_cifar", "scan": True})
+    config.optimizer.update({"name": "momentum", "weight_decay": 1e-3})
+    packed = []
+    monkeypatch.setattr(training.pieces, "one_piece", lambda t: packed.append(t) or one_piece(t))
+    losses, together = train(config, 3)
+    assert packed
+    monkeypatch.setattr(
+        training.Recipe, "one_piece", lambda *_: (training.as_it_is, training.as_it_is)
+    )
+    same, alone = train(config, 3)
+    np.testing.assert_allclose(losses, same, rtol=1e-5)
+    assert jax.tree.structure(together) == jax.tree.structure(alone)
+    assert_close(together, alone, atol=1e-5)

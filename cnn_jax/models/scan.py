@@ -7,7 +7,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+
+from cnn_jax.ops import pieces
 
 
 def in_a_row(
@@ -19,10 +20,10 @@ def in_a_row(
 ) -> jax.Array:
     """`x` through the submodules `block(name=name)` of `net`, one after the other.
 
-    With `scan` the program holds one block, whatever their number: it compiles in the time of one,
-    and on the CPU runs slower. The blocks must have the same shapes, keep them, and draw no random
-    numbers. At `init` their variables are drawn together: other numbers than of blocks one by one,
-    of the same distribution. They are run one by one where `intermediates` are wanted.
+    With `scan` the program holds one block, whatever their number, and compiles the sooner; on the
+    CPU it runs some tenths slower. The blocks must have the same shapes, keep them, and draw no
+    random numbers. At `init` their variables are drawn together: other numbers than of blocks one
+    by one, of the same distribution. They are run one by one where `intermediates` are wanted.
     """
     looked_into = net.is_mutable_collection("intermediates")
     if not scan or looked_into or len(names) < 2:
@@ -36,7 +37,7 @@ def in_a_row(
         return x  # whose values nobody asks for here
     trains = net.is_mutable_collection("batch_stats")
     variables = {
-        kind: jax.tree.map(lambda *leaves: jnp.stack(leaves), *(tree[name] for name in names))
+        kind: jax.tree.map(lambda *leaves: pieces.stack(leaves), *(tree[name] for name in names))
         for kind, tree in net.variables.items()
         if names[0] in tree
     }
@@ -53,5 +54,8 @@ def in_a_row(
 def put(net: nn.Module, names: Sequence[str], stacked: Mapping[str, Any]) -> None:
     """Each block's share of what is stacked, by kind of variable, becomes its own in the net."""
     for kind, tree in stacked.items():
+        leaves, structure = jax.tree.flatten(tree)
+        shares = [pieces.unstack(leaf) for leaf in leaves]
         for i, name in enumerate(names):
-            net.put_variable(kind, name, jax.tree.map(lambda leaf, i=i: leaf[i], tree))
+            own = jax.tree.unflatten(structure, [share[i] for share in shares])
+            net.put_variable(kind, name, own)

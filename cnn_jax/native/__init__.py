@@ -18,7 +18,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ FOLDER = "~/.cache/cnn_jax/native"
 SOURCES = Path(__file__).parent
 CONVOLUTIONS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
 POOLS = ("cnn_jax_max_pool", "cnn_jax_max_pool_gradient")
+PIECES = ("cnn_jax_join", "cnn_jax_split")
 ONCE = "cnn_jax_computed_once"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 
@@ -91,6 +92,20 @@ def computed_once(x: jax.Array) -> jax.Array:
     return jax.ffi.ffi_call(ONCE, shape, **keeping)(x)
 
 
+def join(arrays: Sequence[jax.Array]) -> jax.Array:
+    """The numbers of all arrays, [n], one array behind the other."""
+    shape = jax.ShapeDtypeStruct((sum(a.size for a in arrays),), np.float32)
+    return jax.ffi.ffi_call("cnn_jax_join", shape, vmap_method="sequential")(*arrays)
+
+
+def split(x: jax.Array, shapes: Sequence[Shape]) -> list[jax.Array]:
+    """Arrays of these shapes, of the numbers of `x` one behind the other."""
+    out = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
+    # Two calls must not become one: their results would be copied, in a program for each.
+    alone = {"has_side_effect": True, "vmap_method": "sequential"}
+    return jax.ffi.ffi_call("cnn_jax_split", out, **alone)(x)
+
+
 def call(
     target: str, out: Any, stride: Sides, corner: Sides, window: Sides | None = None
 ) -> Callable[..., Any]:
@@ -116,7 +131,7 @@ def library() -> ctypes.CDLL | None:
         told = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
         logging.warning("slower than it could be, for convolutions do not compile: %s", told[0])
         return None
-    for target in (*CONVOLUTIONS, *POOLS, ONCE):
+    for target in (*CONVOLUTIONS, *POOLS, *PIECES, ONCE):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(found[target]), platform="cpu")
     return found
 

@@ -112,6 +112,35 @@ ffi::Error ComputedOnce(Maps in, ffi::Result<Maps> out) {
   return ffi::Error::Success();
 }
 
+// Thousands of slices would be compiled one by one.
+ffi::Error Join(ffi::RemainingArgs parts, ffi::Result<Maps> out) {
+  float *to = out->typed_data(), *const end = to + out->element_count();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto part = parts.get<Maps>(i);
+    if (!part) return part.error();
+    if (static_cast<int64_t>(part->element_count()) > end - to)
+      return ffi::Error::InvalidArgument("the parts are larger than the whole");
+    to = std::copy_n(part->typed_data(), part->element_count(), to);
+  }
+  return to == end ? ffi::Error::Success()
+                   : ffi::Error::InvalidArgument("the parts are smaller than the whole");
+}
+
+ffi::Error Split(Maps in, ffi::RemainingRets parts) {
+  const float *from = in.typed_data(), *const end = from + in.element_count();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    auto part = parts.get<Maps>(i);
+    if (!part) return part.error();
+    const int64_t size = (*part)->element_count();
+    if (size > end - from)
+      return ffi::Error::InvalidArgument("the parts are larger than the whole");
+    std::copy_n(from, size, (*part)->typed_data());
+    from += size;
+  }
+  return from == end ? ffi::Error::Success()
+                     : ffi::Error::InvalidArgument("the parts are smaller than the whole");
+}
+
 // Of maps [N, H, W, C], and the values and places that come out, [N, H', W', C].
 ffi::ErrorOr<cnn_jax::Convolution> DescribePool(Maps in, Maps out, Places places, int64_t window_y,
                                                 int64_t window_x, int64_t stride_y,
@@ -181,3 +210,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
     Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_computed_once, ComputedOnce,
                               ffi::Ffi::Bind().Arg<Maps>().Ret<Maps>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split, ffi::Ffi::Bind().Arg<Maps>().RemainingRets());

@@ -40,12 +40,18 @@ def fast_on_cpu() -> bool:
 
 
 def takes_native(*arrays: jax.Array) -> bool:
+    """Whether an operation on these is to be `cnn_jax.native`'s."""
+    return not _plain.get() and can_be_native(*arrays)
+
+
+def can_be_native(*arrays: jax.Array) -> bool:
     """Whether `cnn_jax.native` can have these, and is there.
 
     A program over several devices cannot divide a call that XLA does not know.
     """
-    single = all(a.dtype == jnp.float32 for a in arrays) and jax.device_count() == 1
-    return single and fast_on_cpu() and native.library() is not None
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return False
+    return all(a.dtype == jnp.float32 for a in arrays) and native.library() is not None
 
 
 def wants_space_to_depth() -> bool:
