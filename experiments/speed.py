@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
             raise UserError(f"--cores={CORES.value}: this system pins no process; leave it out")
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
     if GROWTH.value:
-        speed_growth.grow(DEEPEST.value, Path(OUT.value))
+        speed_growth.grow(Path(OUT.value))
     if GROWTH.value and not (INFERENCE.value or LOOP.value or OPERATIONS.value):
         return 0
     sections: dict[str, list[dict[str, Any]]] = {}
@@ -188,7 +188,6 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
     OPERATIONS = flags.DEFINE_bool("operations", False, "Each operation's value and gradients.")
     GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")
-    DEEPEST = flags.DEFINE_bool("deepest", False, "--growth up to resnet1202_cifar.")
     ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=2)
     SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)
     CORES = flags.DEFINE_integer("cores", 0, "How many to use; 0: all.", lower_bound=0)

@@ -23,6 +23,7 @@ from experiments.turns import Pace, Side, measure, our_side
 
 PACE = Pace(rounds=3, seconds=0.7)
 DEPTHS = (20, 32, 44, 56, 110)
+LOOPED = (20, 56, 110, 1202)
 WIDTHS = {0.25: "_025", 0.5: "_050", 0.75: "_075", 1.0: ""}
 BATCHES = (8, 16, 32, 64, 128)
 SIZES = (64, 96, 128, 160, 224)
@@ -31,18 +32,20 @@ COLUMNS = ("axis", "value", "ms an image", "CPU ms an image", "memory MB", "comp
 Point = tuple[float, Case, Side]
 
 
-def axes(deepest: bool) -> dict[str, list[Point]]:
+def axes() -> dict[str, list[Point]]:
     """Axis -> its points: the value, the case, and how it is run."""
     train, small = our_side("train"), Case("resnet18_32", "resnet18", 32, 64)
-    depths = (*DEPTHS, 1202) if deepest else DEPTHS
     lenet = Case("lenet5", "lenet5", 28, 256, channels=1)
     cifar = dataclasses.replace(small, options={"stem": "3x3"})
 
-    def net(name: str, size: int, batch: int) -> Case:
-        return Case(name, name, size, batch)
+    def net(name: str, size: int, batch: int, **options: Any) -> Case:
+        return Case(name, name, size, batch, options=options)
 
     return {
-        "depth, resnet*_cifar": [(d, net(f"resnet{d}_cifar", 32, 32), train) for d in depths],
+        "depth, resnet*_cifar": [(d, net(f"resnet{d}_cifar", 32, 32), train) for d in DEPTHS],
+        "depth, blocks in a loop": [
+            (d, net(f"resnet{d}_cifar", 32, 32, scan=True), train) for d in LOOPED
+        ],
         "width, mobilenet_v1, 96 px": [
             (width, net(f"mobilenet_v1{end}", 96, 16), train) for width, end in WIDTHS.items()
         ],
@@ -54,12 +57,12 @@ def axes(deepest: bool) -> dict[str, list[Point]]:
     }
 
 
-def grow(deepest: bool, out: Path) -> None:
+def grow(out: Path) -> None:
     """Measures all points, prints them, and writes growth.json and growth.png."""
     with our_side("train").worker() as worker:
         machine = worker.call("machine")
     found: dict[str, list[dict[str, Any]]] = {}
-    todo = [(axis, *point) for axis, points in axes(deepest).items() for point in points]
+    todo = [(axis, *point) for axis, points in axes().items() for point in points]
     with tqdm(todo, unit="point", disable=None) as bar:
         for axis, value, case, side in bar:
             bar.set_description(f"{axis}: {value:g}")

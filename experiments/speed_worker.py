@@ -33,6 +33,7 @@ from experiments.worker import Times, Watch, peak_memory, serve
 
 Steps = Callable[[int], Times]  # makes so many steps and says how long they took
 WARM_STEPS = 3  # of the loop, before its watch runs
+QUEUE = 16  # calls that an accelerator may have before it
 
 
 class Worker:
@@ -89,16 +90,26 @@ class Worker:
 
 
 def operation_steps(case: Case) -> tuple[Steps, dict[str, int]]:
-    """One operation's value and gradients, each waited for."""
+    """One operation's value and gradients."""
     run, facts = jax_operations.build(case)
+    return repeated(run), facts
+
+
+def repeated(call: Callable[[], Any]) -> Steps:
+    """Calls that do not depend on each other: on a processor each is waited for, as PyTorch does;
+    the queue of an accelerator is kept filled.
+    """
+    ahead = 0 if jax.default_backend() == "cpu" else QUEUE
 
     def steps(count: int) -> Times:
-        watch = Watch()
+        watch, under_way = Watch(), parallel.UnderWay(ahead)
         for _ in range(count):
-            jax.block_until_ready(run())
+            result = call()
+            under_way.add(result)
+        jax.block_until_ready(result)
         return watch.read()
 
-    return steps, facts
+    return steps
 
 
 def net_steps(case: Case, task: str, examples: int) -> tuple[Steps, dict[str, int]]:
@@ -164,7 +175,7 @@ def train_steps(run: Run) -> Steps:
 
 
 def infer_steps(run: Run) -> Steps:
-    """Logits of one batch in float32, each waited for."""
+    """Logits of one batch in float32."""
     variables = jax.block_until_ready(run.steps.init()[0].variables)
     shape = run.config.batch_size, *run.dataset.train.image_shape
     images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
@@ -173,13 +184,7 @@ def infer_steps(run: Run) -> Steps:
     def logits(variables: Any, images: jax.Array) -> jax.Array:
         return run.recipe.model.apply(variables, images, train=False).logits
 
-    def steps(count: int) -> Times:
-        watch = Watch()
-        for _ in range(count):
-            logits(variables, images).block_until_ready()
-        return watch.read()
-
-    return steps
+    return repeated(lambda: logits(variables, images))
 
 
 class Measured(BaseException):

@@ -6,11 +6,14 @@
 #include <immintrin.h>
 #endif
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace cnn_jax {
 
@@ -98,6 +101,17 @@ inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t 
 #endif
   for (; c < columns; ++c)
     for (int64_t r = 0; r < rows; ++r) to[c * to_apart + r] = from[r * from_apart + c];
+}
+
+// The functions make(1) to make(most), at their numbers: of a template, one for each number.
+template <typename Function, int most, typename Make, int... numbers>
+constexpr std::array<Function, most + 1> Table(Make make, std::integer_sequence<int, numbers...>) {
+  return {nullptr, make(std::integral_constant<int, numbers + 1>{})...};
+}
+
+template <typename Function, int most, typename Make>
+constexpr std::array<Function, most + 1> Table(Make make) {
+  return Table<Function, most>(make, std::make_integer_sequence<int, most>());
 }
 
 struct Free {

@@ -10,9 +10,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <utility>
 #include <vector>
 
 #include "common.h"
@@ -98,34 +96,27 @@ using AnyTile = void (*)(const float*, const int32_t*, const float*, const Segme
 
 constexpr int MostPixels(int vectors) { return std::min(PIXELS, SUMS / vectors); }
 
-template <int vectors, int... pixels>
-constexpr std::array<AnyTile, PIXELS + 1> AllTiles(std::integer_sequence<int, pixels...>) {
-  std::array<AnyTile, PIXELS + 1> tiles{};
-  ((tiles[pixels + 1] = Tile<pixels + 1, vectors>), ...);
-  return tiles;
+template <int vectors>
+constexpr auto AllTiles() {
+  return Table<AnyTile, MostPixels(vectors)>([](auto n) { return &Tile<n.value, vectors>; });
 }
 
-// The tiles of so many vectors, by their pixels.
-inline const std::array<AnyTile, PIXELS + 1>& Tiles(int vectors) {
-  static constexpr auto four = AllTiles<4>(std::make_integer_sequence<int, MostPixels(4)>());
-  static constexpr auto two = AllTiles<2>(std::make_integer_sequence<int, MostPixels(2)>());
-  static constexpr auto one = AllTiles<1>(std::make_integer_sequence<int, MostPixels(1)>());
-  return vectors == 4 ? four : vectors == 2 ? two : one;
+// The tile of so many vectors and pixels.
+inline AnyTile ATile(int vectors, int64_t pixels) {
+  static constexpr auto four = AllTiles<4>();
+  static constexpr auto two = AllTiles<2>();
+  static constexpr auto one = AllTiles<1>();
+  return vectors == 4 ? four[pixels] : vectors == 2 ? two[pixels] : one[pixels];
 }
 
 using AnyStrip = void (*)(const float*, const int32_t*, const float*, const Segment&, float*,
                           int64_t, int64_t);
 
-template <int vectors, int... features>
-constexpr std::array<AnyStrip, FEW + 1> AllStrips(std::integer_sequence<int, features...>) {
-  return {nullptr, Strip<features + 1, vectors>...};
-}
-
-// The strips of so many vectors, by their features.
-inline const std::array<AnyStrip, FEW + 1>& Strips(int vectors) {
-  static constexpr auto two = AllStrips<2>(std::make_integer_sequence<int, FEW>());
-  static constexpr auto one = AllStrips<1>(std::make_integer_sequence<int, FEW>());
-  return vectors == 2 ? two : one;
+// The strip of so many vectors and features.
+inline AnyStrip AStrip(int vectors, int64_t features) {
+  static constexpr auto two = Table<AnyStrip, FEW>([](auto n) { return &Strip<n.value, 2>; });
+  static constexpr auto one = Table<AnyStrip, FEW>([](auto n) { return &Strip<n.value, 1>; });
+  return vectors == 2 ? two[features] : one[features];
 }
 
 struct Sum {
@@ -223,11 +214,11 @@ class AlongRows {
           float* out = sum_.Out(b, n, s, at);
           const int64_t apart = x.step * sum_.Features();
           if (b.vectors == 0)
-            Strips(pixels > LANES ? 2 : 1)[b.features](in + at, offsets_.data(), sum_.Weights(b),
+            AStrip(pixels > LANES ? 2 : 1, b.features)(in + at, offsets_.data(), sum_.Weights(b),
                                                        seen, out, apart, pixels);
           else
-            Tiles(b.vectors)[pixels](in + at, offsets_.data(), sum_.Weights(b), &seen, 1, out,
-                                       apart, b.features);
+            ATile(b.vectors, pixels)(in + at, offsets_.data(), sum_.Weights(b), &seen, 1, out,
+                                     apart, b.features);
         }
       }
   }
@@ -292,7 +283,7 @@ class AcrossImages {
                              (m * x.window + x.To(s)) * sum_.channels};
           const int64_t corner = (t * y.stride - y.before) * x.size + s * x.stride - x.before;
           const int64_t from = corner * channels + b.group * sum_.channels;
-          Tiles(b.vectors)[n_end - n](packed.get() + from * ACROSS, offsets_.data(),
+          ATile(b.vectors, n_end - n)(packed.get() + from * ACROSS, offsets_.data(),
                                       sum_.Weights(b), seen.data(), count, sum_.Out(b, n, t, s),
                                       apart, b.features);
         }

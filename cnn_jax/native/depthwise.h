@@ -7,8 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <utility>
 #include <vector>
 
 #include "common.h"
@@ -72,16 +70,6 @@ void AddPlaces(const float* in, const float* gradient, const Places& at, int64_t
 using AnySum = void (*)(const float*, const float*, const Places&, int64_t, int64_t, float*,
                         int64_t);
 
-template <int... pixels>
-constexpr std::array<AnySum, RUN + 1> AllSums(std::integer_sequence<int, pixels...>) {
-  return {nullptr, SumPlaces<pixels + 1>...};
-}
-
-template <int... pixels>
-constexpr std::array<AnySum, RUN + 1> AllAdditions(std::integer_sequence<int, pixels...>) {
-  return {nullptr, AddPlaces<pixels + 1>...};
-}
-
 // Calls run(the first pixel, how many) for runs that see the same places: those that see all of
 // them together, those at the edges alone.
 template <typename Run>
@@ -114,7 +102,7 @@ class Depthwise {
 
   void KernelGradient(const float* in, const float* gradient, float* out,
                       const Threads& threads) const {
-    static constexpr auto add = AllAdditions(std::make_integer_sequence<int, RUN>());
+    static constexpr auto add = Table<AnySum, RUN>([](auto n) { return &AddPlaces<n.value>; });
     const int64_t size = c_.window_y * c_.window_x * c_.channels;
     // Not by the number of threads: it decides in which order numbers are summed.
     const int64_t parts = std::clamp<int64_t>(c_.batch, 1, PARTS);
@@ -139,7 +127,7 @@ class Depthwise {
  private:
   void Sum(const float* in, const float* kernel, float* out, const Axis& y, const Axis& x,
            const Threads& threads) const {
-    static constexpr auto sum = AllSums(std::make_integer_sequence<int, RUN>());
+    static constexpr auto sum = Table<AnySum, RUN>([](auto n) { return &SumPlaces<n.value>; });
     const int64_t wanted = (2 * threads.count + c_.batch - 1) / std::max<int64_t>(1, c_.batch);
     const int64_t bands = std::max<int64_t>(1, std::min(wanted, y.count));
     threads.for_all(c_.batch * bands, [&](int64_t task) {

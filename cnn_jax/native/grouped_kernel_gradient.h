@@ -8,9 +8,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <utility>
 #include <vector>
 
 #include "common.h"
@@ -40,11 +38,6 @@ void AddLanes(const float* in, int64_t in_apart, const float* gradient, int64_t 
 
 using AnyLanes = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
 
-template <int... numbers>
-constexpr std::array<AnyLanes, NUMBERS + 1> AllLanes(std::integer_sequence<int, numbers...>) {
-  return {nullptr, AddLanes<numbers + 1>...};
-}
-
 class GroupedKernelGradient {
  public:
   static bool Fits(const Convolution& c) {
@@ -64,7 +57,8 @@ class GroupedKernelGradient {
  private:
   // The features [f, f + LANES), as far as there are.
   void Run(int64_t f) const {
-    static constexpr auto add = AllLanes(std::make_integer_sequence<int, NUMBERS>());
+    static constexpr auto add =
+        Table<AnyLanes, NUMBERS>([](auto n) { return &AddLanes<n.value>; });
     const int64_t features = std::min<int64_t>(LANES, c_.features - f);
     const int64_t row = width_ * c_.Depth() * LANES, sums_row = numbers_ * LANES;
     const Floats rows = NewFloats(c_.window_y * row), sums = NewFloats(c_.window_y * sums_row);

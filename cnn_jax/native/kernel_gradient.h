@@ -15,9 +15,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <utility>
 #include <vector>
 
 #include "common.h"
@@ -53,17 +51,17 @@ void AddBlock(const float* in, const float* gradient, const std::vector<Pair>& p
 
 using AnyBlock = void (*)(const float*, const float*, const std::vector<Pair>&, float*, int64_t);
 
-template <int vectors, int... rows>
-constexpr std::array<AnyBlock, ROWS + 1> AllBlocks(std::integer_sequence<int, rows...>) {
-  return {nullptr, AddBlock<vectors, rows + 1>...};
+template <int vectors>
+constexpr auto AllBlocks() {
+  return Table<AnyBlock, MostRows(vectors)>([](auto n) { return &AddBlock<vectors, n.value>; });
 }
 
-// The blocks of so many vectors, by their rows.
-inline const std::array<AnyBlock, ROWS + 1>& Blocks(int vectors) {
-  static constexpr auto four = AllBlocks<4>(std::make_integer_sequence<int, MostRows(4)>());
-  static constexpr auto two = AllBlocks<2>(std::make_integer_sequence<int, MostRows(2)>());
-  static constexpr auto one = AllBlocks<1>(std::make_integer_sequence<int, MostRows(1)>());
-  return vectors == 4 ? four : vectors == 2 ? two : one;
+// The block of so many vectors and rows.
+inline AnyBlock ABlock(int vectors, int64_t rows) {
+  static constexpr auto four = AllBlocks<4>();
+  static constexpr auto two = AllBlocks<2>();
+  static constexpr auto one = AllBlocks<1>();
+  return vectors == 4 ? four[rows] : vectors == 2 ? two[rows] : one[rows];
 }
 
 class KernelGradient {
@@ -256,7 +254,7 @@ class KernelGradient {
       const int vectors = Vectors(packed.features - f);
       const float* panel = in;
       for (int64_t r = 0; r < rows; r += packed.height, panel += packed.panel)
-        Blocks(vectors)[std::min(packed.height, rows - r)](
+        ABlock(vectors, std::min(packed.height, rows - r))(
             panel, packed.gradient.get() + f, packed.pairs, sums + r * packed.features + f,
             packed.features);
       f += vectors * LANES;

@@ -100,7 +100,7 @@ def test_tables_have_a_cell_a_column(tmp_path):
 
 
 def test_every_case_is_a_net_of_the_registry():
-    grown = [case for points in speed_growth.axes(True).values() for _, case, _ in points]
+    grown = [case for points in speed_growth.axes().values() for _, case, _ in points]
     for case in (*speed_cases.ON_CPU, *speed_cases.ON_GPU, *grown):
         net = models.create(case.model, case.classes, **case.options)
         assert net.num_classes == case.classes, case.label
