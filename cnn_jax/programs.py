@@ -17,9 +17,8 @@ from jax.sharding import PartitionSpec as P
 from cnn_jax import metrics, parallel
 from cnn_jax.clock import Clock
 from cnn_jax.data.memory import Batch, Source
-from cnn_jax.ops import pieces
 from cnn_jax.parallel import AXIS, Devices
-from cnn_jax.state import TrainState, init_variables, named_key
+from cnn_jax.state import TrainState, finite, init_variables, named_key
 from cnn_jax.step import Carry, Recipe, eval_step, gradients, init_state, train_step
 from cnn_jax.transfer.freezing import Phase
 from cnn_jax.transfer.start import Start
@@ -175,21 +174,6 @@ def eval_program(
         return eval_step(recipe, state.variables, batch)
 
     return parallel.jit_forward(evaluate, out_shardings=devices.everywhere)
-
-
-def finite(state: TrainState) -> jax.Array:
-    """bool, one for each leaf of `state.numbers`.
-
-    Leaves of the same shape are looked at together: of a deep net there are thousands.
-    """
-    leaves = jax.tree.leaves(state.numbers)
-    alike: dict[Any, list[int]] = {}
-    for i, leaf in enumerate(leaves):
-        alike.setdefault((leaf.shape, leaf.dtype), []).append(i)
-    together = (pieces.stack([leaves[i] for i in group]) for group in alike.values())
-    found = [jnp.isfinite(stack).reshape(len(stack), -1).all(1) for stack in together]
-    order = np.argsort([i for group in alike.values() for i in group])
-    return jnp.concatenate(found)[order]
 
 
 def figure_names(recipe: Recipe, image_shape: tuple[int, ...]) -> list[str]:

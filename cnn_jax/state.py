@@ -9,10 +9,12 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
+from cnn_jax.ops import pieces
 
 Tree = Any
 
@@ -45,6 +47,21 @@ class TrainState(flax.struct.PyTreeNode):
         """What must be finite. (The plateau's best loss is infinite before the first one.)"""
         names = ("params", "batch_stats", "opt_state", "average", "frozen")
         return {name: getattr(self, name) for name in names}
+
+
+def finite(state: TrainState) -> jax.Array:
+    """bool, one for each leaf of `state.numbers`.
+
+    Leaves of the same shape are looked at together: of a deep net there are thousands.
+    """
+    leaves = jax.tree.leaves(state.numbers)
+    alike: dict[Any, list[int]] = {}
+    for i, leaf in enumerate(leaves):
+        alike.setdefault((leaf.shape, leaf.dtype), []).append(i)
+    together = (pieces.stack([leaves[i] for i in group]) for group in alike.values())
+    found = [jnp.isfinite(stack).reshape(len(stack), -1).all(1) for stack in together]
+    order = np.argsort([i for group in alike.values() for i in group])
+    return jnp.concatenate(found)[order]
 
 
 def merge(*trees: Tree) -> Tree:
