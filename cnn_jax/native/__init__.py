@@ -17,6 +17,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,6 @@ from typing import Any
 import jax
 import jaxlib
 import numpy as np
-from absl import logging
 
 from cnn_jax.compiled import processor_kind
 
@@ -124,12 +124,11 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         found = load(build())
-    except OSError as error:
-        logging.info("no native operations: %s", error)
+    except OSError:
         return None
     except subprocess.CalledProcessError as error:
         told = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
-        logging.warning("slower than it could be, for convolutions do not compile: %s", told[0])
+        print(f"warning: slower, for convolutions do not compile: {told[0]}", file=sys.stderr)
         return None
     for target in (*CONVOLUTIONS, *POOLS, *PIECES, ONCE):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(found[target]), platform="cpu")
@@ -163,7 +162,7 @@ def build() -> Path:
     kept = folder / f"{name}.so"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        logging.info("compiling convolutions for this processor, once: %s", kept)
+        print("compiling convolutions for this processor, once", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             fresh = Path(scratch) / kept.name
             subprocess.run([*command, "-o", str(fresh)], check=True, capture_output=True, text=True)

@@ -193,12 +193,20 @@ def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "value"), [("CNN_JAX_NATIVE", "0"), ("CXX", "/no/such/compiler"), ("CXX", "false")]
+    ("change", "value", "said"),
+    [
+        ("CNN_JAX_NATIVE", "0", ""),
+        ("CXX", "/no/such/compiler", "compiling convolutions"),
+        ("CXX", "false", "warning: slower, for convolutions do not compile: "),
+    ],
 )
-def test_a_machine_without_a_compiler_does_without(change, value):
+def test_a_machine_without_a_compiler_does_without(change, value, said):
     program = "from cnn_jax import native; assert native.library() is None"
     environment = os.environ | {change: value}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, check=True, env=environment, stderr=subprocess.PIPE, text=True)
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 @compiled
