@@ -66,43 +66,50 @@ ffi::ErrorOr<cnn_jax::Convolution> Describe(Maps in, Maps kernel, Maps out, int6
                               k[0], k[1], stride_y, stride_x, top,  left, a[3] / k[2]};
 }
 
+// Calls alone(Depthwise) where every channel has a kernel of its own, others(Convolution) elsewhere.
+template <typename Alone, typename Others>
+ffi::Error Choose(const ffi::ErrorOr<cnn_jax::Convolution>& c, Alone alone, Others others) {
+  if (!c) return c.error();
+  if (cnn_jax::Depthwise::Fits(*c))
+    alone(cnn_jax::Depthwise(*c));
+  else
+    others(*c);
+  return ffi::Error::Success();
+}
+
 ffi::Error Forward(ffi::ThreadPool pool, Maps in, Maps kernel, ffi::Result<Maps> out,
                    int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto c = Describe(in, kernel, *out, stride_y, stride_x, top, left);
-  if (!c) return c.error();
   const float *maps = in.typed_data(), *by = kernel.typed_data();
-  if (cnn_jax::Depthwise::Fits(*c))
-    cnn_jax::Depthwise(*c).Forward(maps, by, out->typed_data(), Threads(pool));
-  else
-    cnn_jax::Forward(*c, maps, by, out->typed_data(), Threads(pool));
-  return ffi::Error::Success();
+  float* to = out->typed_data();
+  return Choose(
+      Describe(in, kernel, *out, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.Forward(maps, by, to, Threads(pool)); },
+      [&](const auto& c) { cnn_jax::Forward(c, maps, by, to, Threads(pool)); });
 }
 
 ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::Result<Maps> out,
                          int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto c = Describe(*out, kernel, gradient, stride_y, stride_x, top, left);
-  if (!c) return c.error();
   const float *maps = gradient.typed_data(), *by = kernel.typed_data();
-  if (cnn_jax::Depthwise::Fits(*c))
-    cnn_jax::Depthwise(*c).InputGradient(maps, by, out->typed_data(), Threads(pool));
-  else
-    cnn_jax::InputGradient(*c, maps, by, out->typed_data(), Threads(pool));
-  return ffi::Error::Success();
+  float* to = out->typed_data();
+  return Choose(
+      Describe(*out, kernel, gradient, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.InputGradient(maps, by, to, Threads(pool)); },
+      [&](const auto& c) { cnn_jax::InputGradient(c, maps, by, to, Threads(pool)); });
 }
 
 ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Result<Maps> out,
                           int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
-  const auto c = Describe(in, *out, gradient, stride_y, stride_x, top, left);
-  if (!c) return c.error();
   const float *maps = in.typed_data(), *by = gradient.typed_data();
-  if (cnn_jax::Depthwise::Fits(*c))
-    cnn_jax::Depthwise(*c).KernelGradient(maps, by, out->typed_data(), Threads(pool));
-  else if (cnn_jax::GroupedKernelGradient::Fits(*c))
-    cnn_jax::GroupedKernelGradient(*c, maps, by, out->typed_data()).RunAll(Threads(pool));
-  else
-    cnn_jax::KernelGradient(*c, maps, by, out->typed_data(), pool.num_threads())
-        .RunAll(Threads(pool));
-  return ffi::Error::Success();
+  float* to = out->typed_data();
+  return Choose(
+      Describe(in, *out, gradient, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.KernelGradient(maps, by, to, Threads(pool)); },
+      [&](const auto& c) {
+        if (cnn_jax::GroupedKernelGradient::Fits(c))
+          cnn_jax::GroupedKernelGradient(c, maps, by, to).RunAll(Threads(pool));
+        else
+          cnn_jax::KernelGradient(c, maps, by, to, pool.num_threads()).RunAll(Threads(pool));
+      });
 }
 
 // What XLA does not know it cannot compute again wherever it is read. `in` and `out` share memory.
