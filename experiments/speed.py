@@ -46,6 +46,7 @@ from experiments.torch_sides import CPU_MODES, GPU_MODES, MODES, torch_modes, to
 from experiments.turns import Pace, Side, measure, our_side
 from experiments.worker import cores
 
+RESULTS = "results.json"
 LOOP_CASES = ("lenet5", "resnet50")
 LOOP_BATCHES = 64  # an epoch
 LOOP_SECONDS = 3.0  # of a turn, at least
@@ -57,14 +58,17 @@ def main(argv: Sequence[str]) -> int:
         if not hasattr(os, "sched_setaffinity"):
             raise UserError(f"--cores={CORES.value}: this system pins no process; leave it out")
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
+    out = Path(OUT.value)
+    out.mkdir(parents=True, exist_ok=True)
+    kept = read(out / RESULTS)  # what is wrong with it is said before minutes of measuring
     if GROWTH.value:
-        speed_growth.grow(Path(OUT.value))
+        speed_growth.grow(out)
     if GROWTH.value and not (INFERENCE.value or LOOP.value or OPERATIONS.value):
         return 0
-    sections: dict[str, list[dict[str, Any]]] = {}
+    sections: Sections = {}
     for name, row in compare():
         sections.setdefault(name, []).append(row)
-        write(sections, Path(OUT.value))  # after each row: a run that is stopped keeps those
+        write(kept, sections, out)  # after each row: a run that is stopped keeps those
     for name, rows in sections.items():
         print(f"\n{name}: {'; '.join(speed_table.measured_on(rows))}")
         tables.show(speed_table.COLUMNS, [speed_table.cells(row) for row in rows])
@@ -162,14 +166,28 @@ def both(task: str, others: dict[str, Side]) -> dict[str, Side]:
     return {"cnn_jax": our_side(task)} | {n: side.at(task) for n, side in others.items()}
 
 
-def write(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
-    """Table and picture are of these rows and of all that lay there before."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "results.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    for name, rows in sections.items():
-        kept[name] = speed_table.merge(kept.get(name, []), rows)
-    path.write_text(json.dumps(kept, indent=1) + "\n")
+Sections = dict[str, list[dict[str, Any]]]  # name -> judged rows
+
+
+def read(path: Path) -> Sections:
+    """What lay there before; raises `UserError` where it is no such file."""
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(path.read_text())
+        speed_table.merge([row for rows in kept.values() for row in rows], [])
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
+        raise UserError(
+            f"--out={path.parent}: {path.name} holds no rows of this program: move it away, or name "
+            "another folder"
+        ) from error
+    return kept
+
+
+def write(kept: Sections, sections: Sections, out: Path) -> None:
+    """Table and picture are of these rows and of all that are kept."""
+    kept = kept | {n: speed_table.merge(kept.get(n, []), rows) for n, rows in sections.items()}
+    (out / RESULTS).write_text(json.dumps(kept, indent=1) + "\n")
     text = ""
     for name, rows in kept.items():
         table = speed_table.markdown([speed_table.cells(row) for row in rows])

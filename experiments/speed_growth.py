@@ -58,7 +58,7 @@ def axes() -> dict[str, list[Point]]:
 
 
 def grow(out: Path) -> None:
-    """Measures all points, prints them, and writes growth.json and growth.png."""
+    """Measures all points, prints them, and writes growth.json and growth.png to a folder."""
     with our_side("train").worker() as worker:
         machine = worker.call("machine")
     found: dict[str, list[dict[str, Any]]] = {}
@@ -70,7 +70,6 @@ def grow(out: Path) -> None:
             found.setdefault(axis, []).append(point_of(value, row))
     print(in_words(machine))
     tables.show(COLUMNS, [cells(axis, p) for axis, points in found.items() for p in points])
-    out.mkdir(parents=True, exist_ok=True)
     record = {"machine": machine, "axes": found}
     (out / "growth.json").write_text(json.dumps(record, indent=1) + "\n")
     speed_plot.draw_growth(found, out / "growth.png")

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
-from experiments import jax_operations, speed_cases, speed_growth, speed_plot, speed_table
+from cnn_jax.errors import UserError
+from experiments import (
+    jax_operations,
+    speed,
+    speed_cases,
+    speed_growth,
+    speed_plot,
+    speed_table,
+)
 from experiments.speed_cases import Case
 from experiments.turns import Pace, measure, our_side
 from experiments.worker import Worker, WorkerError
@@ -85,6 +93,17 @@ def test_a_row_takes_the_place_of_the_same_of_its_device():
     lines = speed_table.measured_on(kept)
     assert [text.partition(":")[0] for text in lines] == ["made_up, larger", "made_up"]
     assert "another" in lines[1]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"training": {"rows": []}}', '{"training": [{}]}'])
+def test_a_file_that_holds_no_rows_is_said_before_anything_is_measured(tmp_path, text):
+    path = tmp_path / "results.json"
+    assert speed.read(path) == {}
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"--out=.*results\.json holds no rows"):
+        speed.read(path)
+    speed.write({}, {"training": [speed_table.judge(row(), ("wall",))]}, tmp_path)
+    assert len(speed.read(path)["training"]) == 1
 
 
 def test_tables_have_a_cell_a_column(tmp_path):
