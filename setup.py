@@ -16,7 +16,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cnn_jax", "cnn_jax.*"]),
-    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "native/*.cc", "native/*.h"]},
+    package_data={
+        "cnn_jax": ["**/*.csv", "**/*.json", "ops/cpu_kernels/*.cc", "ops/cpu_kernels/*.h"]
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

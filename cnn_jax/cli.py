@@ -18,9 +18,9 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cnn_jax.allocator import keep_memory
-from cnn_jax.compiled import keep_compiled
 from cnn_jax.errors import UserError, nearest
+from cnn_jax.runtime.compilation_cache import keep_compiled
+from cnn_jax.runtime.malloc import keep_memory
 
 INTERRUPTED = 130
 

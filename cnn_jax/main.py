@@ -25,8 +25,9 @@ def main(argv: Sequence[str]) -> int | None:
     dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])
     workdir = WORKDIR.value or f"runs/{config.name}-{dataset}"
 
-    from cnn_jax import dry_run, train
-    from cnn_jax.interrupt import Interrupted
+    from cnn_jax import train
+    from cnn_jax.runtime.preemption import Interrupted
+    from cnn_jax.training import dry_run
 
     if DISTRIBUTED.value:
         cli.join_processes()

@@ -10,18 +10,19 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax import metrics, report, workdir
-from cnn_jax.checkpoint import Checkpoints
-from cnn_jax.data.constants import FILE
-from cnn_jax.data.protocols import SINGLE
+from cnn_jax.data.images.eval_protocols import SINGLE
+from cnn_jax.data.normalization import FILE
 from cnn_jax.errors import UserError
-from cnn_jax.evaluate import Evaluator
-from cnn_jax.interrupt import Interrupted, Interruption
-from cnn_jax.parallel import UnderWay
-from cnn_jax.run import Run, make_run
-from cnn_jax.state import TrainState
-from cnn_jax.step import Carry
-from cnn_jax.writers import Writers
+from cnn_jax.runtime import report, workdir
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.metric_writers import Writers
+from cnn_jax.runtime.preemption import Interrupted, Interruption
+from cnn_jax.runtime.sharding import UnderWay
+from cnn_jax.training import metrics
+from cnn_jax.training.evaluator import Evaluator
+from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.train_state import TrainState
+from cnn_jax.training.train_step import Carry
 
 
 @dataclasses.dataclass

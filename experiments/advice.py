@@ -18,7 +18,7 @@ from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.tools import advise
-from cnn_jax.transfer.start import read
+from cnn_jax.transfer.initial_weights import read
 from configs import resnet18
 from experiments.machine import in_words, machine
 

@@ -24,7 +24,7 @@ from absl import flags
 
 from cnn_jax import cli, models
 from cnn_jax.errors import UserError, unknown
-from cnn_jax.report import as_text
+from cnn_jax.runtime.report import as_text
 from configs import artworks
 from experiments.machine import in_words, machine
 
@@ -119,7 +119,7 @@ def protocol() -> dict[str, Any]:
 
 def source() -> str:
     """In words, which weights were begun with."""
-    from cnn_jax.transfer.start import read
+    from cnn_jax.transfer.initial_weights import read
 
     return read(WEIGHTS.value, "weights").source
 

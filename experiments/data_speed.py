@@ -83,8 +83,8 @@ def measure_decoding(folder: str) -> dict[str, float]:
     import simplejpeg
 
     from cnn_jax import data
-    from cnn_jax.data.order import batch_rows
-    from cnn_jax.data.stream import Share, TrainBatches
+    from cnn_jax.data.loading.sampler import batch_rows
+    from cnn_jax.data.loading.stream import Share, TrainBatches
     from configs.base import base
 
     config = base("data_speed", f"folder:{folder}", SIDE).data
@@ -105,8 +105,8 @@ def measure_memory() -> dict[str, float]:
     """Images per second of the bare step and of the step with its feed."""
     import jax
 
-    from cnn_jax.data.memory import Given
-    from cnn_jax.run import make_run
+    from cnn_jax.data.loading.device_dataset import Given
+    from cnn_jax.training.experiment import make_run
     from configs import lenet5
 
     config = lenet5.get_config("digits")

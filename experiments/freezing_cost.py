@@ -30,7 +30,7 @@ class Steps:
     """One kind of training under way."""
 
     def __init__(self, row: str, dataset: Any):
-        from cnn_jax.run import make_run
+        from cnn_jax.training.experiment import make_run
 
         config = artworks.get_config(f"{row}:digits")
         config.init["from"] = ""  # the cost does not depend on the weights

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from cnn_jax import ops, parallel
+from cnn_jax import ops
+from cnn_jax.runtime import sharding
 from experiments.speed_cases import Case
 
 
@@ -29,7 +30,7 @@ def build(case: Case) -> tuple[Callable[[], jax.Array], dict[str, int]]:
     cotangent = normal(out.shape)
     first = case.options.get("first", False)
 
-    @parallel.jit
+    @sharding.jit
     def run(x: jax.Array, given: list[jax.Array], cotangent: jax.Array) -> Any:
         fixed = (lambda *w: function(x, *w)) if first else function
         value, back = jax.vjp(fixed, *given) if first else jax.vjp(fixed, x, *given)

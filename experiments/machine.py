@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax import workdir
+from cnn_jax.runtime import workdir
 
 
 def machine() -> dict[str, Any]:

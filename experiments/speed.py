@@ -178,8 +178,8 @@ def read(path: Path) -> Sections:
         speed_table.merge([row for rows in kept.values() for row in rows], [])
     except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise UserError(
-            f"--out={path.parent}: {path.name} holds no rows of this program: move it away, or name "
-            "another folder"
+            f"--out={path.parent}: {path.name} holds no rows of this program: move it away, or "
+            "name another folder"
         ) from error
     return kept
 

@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax import parallel
-from cnn_jax.agenda import Agenda
-from cnn_jax.allocator import keep_memory
 from cnn_jax.analysis.stages import summarize
-from cnn_jax.clock import Clock
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.memory import Given, Resident
-from cnn_jax.run import Run, make_run
+from cnn_jax.data.loading.device_dataset import Given, Resident
+from cnn_jax.runtime import sharding
+from cnn_jax.runtime.clock import Clock
+from cnn_jax.runtime.malloc import keep_memory
+from cnn_jax.runtime.step_schedule import Agenda
 from cnn_jax.train import Training
+from cnn_jax.training.experiment import Run, make_run
 from configs.base import base
 from experiments import jax_operations
 from experiments.machine import machine
@@ -75,9 +75,9 @@ class Worker:
         """What this machine can do: FLOP/s of a matrix product, bytes/s of a copy."""
         side, bytes_ = (2048, 2**28) if jax.default_backend() == "cpu" else (8192, 2**32)
         matrix = jnp.ones((side, side), dtype)
-        product = parallel.jit(jnp.matmul)
+        product = sharding.jit(jnp.matmul)
         flipped = [jnp.ones(bytes_ // 4, jnp.float32)]
-        flip = parallel.jit(jnp.negative, donate_argnums=0)  # in place: no new pages to fetch
+        flip = sharding.jit(jnp.negative, donate_argnums=0)  # in place: no new pages to fetch
 
         def copy() -> jax.Array:
             flipped[0] = flip(flipped[0])
@@ -102,7 +102,7 @@ def repeated(call: Callable[[], Any]) -> Steps:
     ahead = 0 if jax.default_backend() == "cpu" else QUEUE
 
     def steps(count: int) -> Times:
-        watch, under_way = Watch(), parallel.UnderWay(ahead)
+        watch, under_way = Watch(), sharding.UnderWay(ahead)
         for _ in range(count):
             result = call()
             under_way.add(result)
@@ -164,7 +164,7 @@ def train_steps(run: Run) -> Steps:
 
     def steps(count: int) -> Times:
         nonlocal carry
-        watch, under_way = Watch(), parallel.UnderWay(run.devices.ahead)
+        watch, under_way = Watch(), sharding.UnderWay(run.devices.ahead)
         for _ in range(count):
             carry, done = run.steps.train(carry, given)
             under_way.add(done)
@@ -180,7 +180,7 @@ def infer_steps(run: Run) -> Steps:
     shape = run.config.batch_size, *run.dataset.train.image_shape
     images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
 
-    @parallel.jit_forward
+    @sharding.jit_forward
     def logits(variables: Any, images: jax.Array) -> jax.Array:
         return run.recipe.model.apply(variables, images, train=False).logits
 

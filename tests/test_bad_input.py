@@ -7,10 +7,11 @@ import shutil
 import pytest
 from ml_collections import ConfigDict
 
-from cnn_jax import limits, workdir
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import workdir
+from cnn_jax.training import config_checks
 from configs.base import base
-from tests import commands
+from tests.support import commands
 
 TINY = f"--config={commands.CONFIG}"
 
@@ -265,14 +266,14 @@ def numbers(config, prefix=""):
 
 
 def test_every_number_of_a_config_has_a_range():
-    assert {*numbers(base("any", "digits", 32))} <= {*limits.RANGES}
+    assert {*numbers(base("any", "digits", 32))} <= {*config_checks.RANGES}
 
 
 def test_ranges():
-    assert limits.within(0, ">= 0")
-    assert not limits.within(0, "> 0")
-    assert limits.within(0.5, ">= 0 and < 1")
-    assert not limits.within(1, ">= 0 and < 1")
-    assert not limits.within(True, ">= 0")
-    assert not limits.within("1", ">= 0")
-    assert not limits.within(float("inf"), ">= 0")
+    assert config_checks.within(0, ">= 0")
+    assert not config_checks.within(0, "> 0")
+    assert config_checks.within(0.5, ">= 0 and < 1")
+    assert not config_checks.within(1, ">= 0 and < 1")
+    assert not config_checks.within(True, ">= 0")
+    assert not config_checks.within("1", ">= 0")
+    assert not config_checks.within(float("inf"), ">= 0")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from cnn_jax import data, models
-from cnn_jax.run import make_model
+from cnn_jax.training.experiment import make_model
 from configs.base import DATASETS, FACTS, base
 
 NAMES = sorted(

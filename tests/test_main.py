@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests import commands
+from tests.support import commands
 
 TINY = f"--config={commands.CONFIG}"
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from cnn_jax import train
-from cnn_jax.checkpoint import Checkpoints
-from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import UserError
-from cnn_jax.interrupt import Interrupted
-from cnn_jax.run import make_run
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.preemption import Interrupted
+from cnn_jax.training.dry_run import dry_run
+from cnn_jax.training.experiment import make_run
 
 
 class Killed(BaseException):

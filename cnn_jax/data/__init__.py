@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data import embedded, folder, official, photosets, splits
+from cnn_jax.data import splits
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.images import Fit, fit_channels, fit_size
+from cnn_jax.data.images.resize import Fit, fit_channels, fit_size
+from cnn_jax.data.sources import image_dataset, image_folder, official, sklearn_digits
 from cnn_jax.errors import UserError, unknown
 
 EMBEDDED: dict[str, Callable[[], tuple[Task, Split]]] = {
-    "digits": embedded.digits,
-    "digits_angle": embedded.digits_angle,
+    "digits": sklearn_digits.digits,
+    "digits_angle": sklearn_digits.digits_angle,
 }
 IMAGENET = "imagenet2012"
 CENTRE_SHARE = 0.875  # of the resized side that the middle crop keeps: 224 of 256
@@ -35,7 +36,7 @@ def load(config: ConfigDict) -> Dataset:
     """
     kind, _, argument = config.name.partition(":")
     if kind in ("folder", "tfds", IMAGENET):
-        return photosets.load(config, photo_source(config, kind, argument), fit_of(config))
+        return image_dataset.load(config, photo_source(config, kind, argument), fit_of(config))
     if kind in EMBEDDED:
         task, everything = EMBEDDED[kind]()
         count = len(everything)
@@ -56,14 +57,14 @@ def load(config: ConfigDict) -> Dataset:
     return Dataset(config.name, task, *fitted)
 
 
-def photo_source(config: ConfigDict, kind: str, argument: str) -> photosets.Listed:
+def photo_source(config: ConfigDict, kind: str, argument: str) -> image_dataset.Listed:
     """The files of a folder, or the records of a prepared tfds set."""
     if kind == "folder":
-        return folder.listing(argument)
+        return image_folder.listing(argument)
     if kind == IMAGENET:
         place = Path(config.dir).expanduser() / IMAGENET
         if (place / "train").is_dir():
-            return folder.listing(str(place))
+            return image_folder.listing(str(place))
         argument = argument or IMAGENET
         if not (place.parent / argument).is_dir():
             raise UserError(
@@ -71,9 +72,9 @@ def photo_source(config: ConfigDict, kind: str, argument: str) -> photosets.List
                 f"{IMAGENET}/ with train/ and val/ of class folders nor a set prepared by "
                 "tensorflow-datasets; the images are not free to download: see image-net.org"
             )
-    from cnn_jax.data import prepared
+    from cnn_jax.data.sources import tfds_records
 
-    return prepared.listing(argument, config.dir)
+    return tfds_records.listing(argument, config.dir)
 
 
 def fit_of(config: ConfigDict) -> Fit:

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.ops import pieces
+from cnn_jax.ops import flat_params
 
 
 def in_a_row(
@@ -37,7 +37,9 @@ def in_a_row(
         return x  # whose values nobody asks for here
     trains = net.is_mutable_collection("batch_stats")
     variables = {
-        kind: jax.tree.map(lambda *leaves: pieces.stack(leaves), *(tree[name] for name in names))
+        kind: jax.tree.map(
+            lambda *leaves: flat_params.stack(leaves), *(tree[name] for name in names)
+        )
         for kind, tree in net.variables.items()
         if names[0] in tree
     }
@@ -55,7 +57,7 @@ def put(net: nn.Module, names: Sequence[str], stacked: Mapping[str, Any]) -> Non
     """Each block's share of what is stacked, by kind of variable, becomes its own in the net."""
     for kind, tree in stacked.items():
         leaves, structure = jax.tree.flatten(tree)
-        shares = [pieces.unstack(leaf) for leaf in leaves]
+        shares = [flat_params.unstack(leaf) for leaf in leaves]
         for i, name in enumerate(names):
             own = jax.tree.unflatten(structure, [share[i] for share in shares])
             net.put_variable(kind, name, own)

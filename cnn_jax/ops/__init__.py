@@ -6,10 +6,10 @@ The nets call these and never ask where they run: the form is chosen when a step
 
 from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
-from cnn_jax.ops.form import plain, space_to_depth
-from cnn_jax.ops.once import computed_once
+from cnn_jax.ops.dispatch import plain, space_to_depth
+from cnn_jax.ops.lrn import local_response_norm
+from cnn_jax.ops.materialize import computed_once
 from cnn_jax.ops.pooling import max_pool
-from cnn_jax.ops.response_norm import local_response_norm
 
 __all__ = [
     "batch_norm",

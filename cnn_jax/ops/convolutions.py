@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnn_jax import native
-from cnn_jax.ops.form import fast_on_cpu, takes_native, wants_space_to_depth
-from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
+from cnn_jax.ops import cpu_kernels
+from cnn_jax.ops.dispatch import fast_on_cpu, takes_native, wants_space_to_depth
+from cnn_jax.ops.window_slices import Pads, Sides, pad_maps, spread, taps
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 WIDTH = 32  # channels of one convolution that groups are joined to
@@ -176,7 +176,7 @@ def with_native(x: jax.Array, kernel: jax.Array, stride: Sides, pads: Pads) -> j
     if groups == 1 and x.shape[-1] >= WIDE:
         return convolve(x, kernel)
     shape = jax.eval_shape(convolve, x, kernel).shape
-    return native.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
+    return cpu_kernels.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
 
 
 def _native_forward(x, kernel, stride, pads):
@@ -187,8 +187,8 @@ def _native_backward(stride, pads, kept, gradient):
     x, kernel = kept
     corner = pads[0][0], pads[1][0]
     return (
-        native.input_gradient(gradient, kernel, x.shape, stride, corner),
-        native.kernel_gradient(x, gradient, kernel.shape, stride, corner),
+        cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner),
+        cpu_kernels.kernel_gradient(x, gradient, kernel.shape, stride, corner),
     )
 
 

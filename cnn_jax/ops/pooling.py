@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnn_jax import native
-from cnn_jax.ops.form import fast_on_cpu, takes_native
-from cnn_jax.ops.windows import Pads, Sides, pad_maps, spread, taps
+from cnn_jax.ops import cpu_kernels
+from cnn_jax.ops.dispatch import fast_on_cpu, takes_native
+from cnn_jax.ops.window_slices import Pads, Sides, pad_maps, spread, taps
 
 PLACES = 127  # of a window, that a byte can tell apart
 
@@ -51,7 +51,7 @@ def _native(x: jax.Array, window: Sides, stride: Sides, padding: Pads) -> tuple[
     sides = zip(x.shape[1:3], window, stride, padding, strict=True)
     out = ((n + low + high - k) // s + 1 for n, k, s, (low, high) in sides)
     corner = padding[0][0], padding[1][0]
-    return native.max_pool(x, window, (x.shape[0], *out, x.shape[3]), stride, corner)
+    return cpu_kernels.max_pool(x, window, (x.shape[0], *out, x.shape[3]), stride, corner)
 
 
 def _forward(x, window, stride, padding):
@@ -74,7 +74,7 @@ def _backward(window, stride, padding, kept, gradient):
     if takes_native(gradient):
         shape = (gradient.shape[0], *size.shape[1:], gradient.shape[3])
         corner = padding[0][0], padding[1][0]
-        return (native.max_pool_gradient(place, gradient, window, shape, stride, corner),)
+        return (cpu_kernels.max_pool_gradient(place, gradient, window, shape, stride, corner),)
     padded = tuple(n + sum(pads) for n, pads in zip(size.shape[1:], padding, strict=True))
 
     def share(i: int, j: int, place: jax.Array, gradient: jax.Array) -> jax.Array:

@@ -29,7 +29,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
-from cnn_jax.data.protocols import SINGLE
+from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.tools.extract_features import SPLITS, trained_net
 from cnn_jax.tools.probe import CACHE, flat
@@ -145,7 +145,7 @@ def few_of_each(split: Any, count: int, seed: int) -> Any:
 
 def linear_ways(net: Any, cache: Path) -> tuple[list[Tried], bool]:
     """(the best of the highest and of the lower stages, whether the highest are good enough)."""
-    from cnn_jax.transfer.probe import linear_probe
+    from cnn_jax.transfer.probes import linear_probe
 
     begun = time.monotonic()
     points = net.resolve(["all"])
@@ -218,9 +218,9 @@ def train(way: str, config: Any, dataset: Any, seconds: float) -> Tried:
     import jax
     import jax.numpy as jnp
 
-    from cnn_jax import metrics
-    from cnn_jax.parallel import UnderWay
-    from cnn_jax.run import make_run
+    from cnn_jax.runtime.sharding import UnderWay
+    from cnn_jax.training import metrics
+    from cnn_jax.training.experiment import make_run
 
     begun = time.monotonic()
     run = make_run(config, dataset)

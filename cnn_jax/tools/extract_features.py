@@ -47,7 +47,7 @@ def trained_net(config: Any, workdir: str | None, weights: str | None, dataset: 
     path = workdir or weights or config.init["from"]
     if not path:
         raise UserError("name the weights: --workdir=RUN or --weights=DIR")
-    from cnn_jax.run import make_run
+    from cnn_jax.training.experiment import make_run
 
     config = config.copy_and_resolve_references()
     config.init["from"], config.freeze, config.unfreeze = path, (), ()
@@ -78,7 +78,7 @@ class Trained:
 
     def identity(self, split: str, pooled: bool) -> dict[str, Any]:
         """What the features of a split depend on, beside the points."""
-        from cnn_jax import workdir
+        from cnn_jax.runtime import workdir
         from cnn_jax.transfer.features import content_hash
 
         run, flat = self.run, workdir.flat(self.run.config)
@@ -93,7 +93,7 @@ class Trained:
 
     def write(self, folder: Path, split: str, points: Sequence[str], pooled: bool = True) -> Any:
         """The features of a split at some points, into a folder."""
-        from cnn_jax import workdir
+        from cnn_jax.runtime import workdir
         from cnn_jax.transfer.features import Features, make_step
 
         run, shapes = self.run, {}

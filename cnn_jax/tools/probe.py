@@ -43,7 +43,7 @@ def probe(
     net: Any, stages: Sequence[str], cache: Path, neighbours: bool = True
 ) -> list[dict[str, Any]]:
     """One row a stage: its size, and what each probe reaches."""
-    from cnn_jax.transfer.probe import linear_probe, neighbour_probe
+    from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 
     dataset = net.run.dataset
     if dataset.task.kind != "classification":

@@ -23,7 +23,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
-from cnn_jax.data.protocols import SINGLE
+from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError
 
 RUNGS = 3
@@ -109,7 +109,7 @@ class Search:
     """What all trials share: the examples, the starts, the judge and the clock."""
 
     def __init__(self, config: Any, examples: int, seeds: int, seconds: float):
-        from cnn_jax.run import make_run
+        from cnn_jax.training.experiment import make_run
 
         self.config, self.seconds, self.seeds = config.copy_and_resolve_references(), seconds, seeds
         self.config.unlock()
@@ -138,7 +138,7 @@ class Search:
 
     def trial(self, policy: tuple[str, ...]) -> Trial:
         """A policy at its start, with the same starts as all others."""
-        from cnn_jax.run import make_run
+        from cnn_jax.training.experiment import make_run
 
         config = self.config.copy_and_resolve_references()
         config.augment = policy
@@ -151,7 +151,7 @@ class Search:
         self.judge(trial)
 
     def bring(self, trial: Trial, steps: int) -> None:
-        from cnn_jax.feed import ResidentFeed
+        from cnn_jax.data.loading.loaders import ResidentFeed
 
         run, begun = trial.run, time.monotonic()
         for seed, carry in enumerate(trial.carries):

@@ -28,9 +28,10 @@ def main(argv: Sequence[str]) -> None:
     config = CONFIG.value
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
-    from cnn_jax import data, limits
+    from cnn_jax import data
+    from cnn_jax.training import config_checks
 
-    limits.check(config)
+    config_checks.check(config)
     dataset = data.load(config.data)
     print(table(dataset))
     if EACH.value:
@@ -71,10 +72,10 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
 
     from cnn_jax.data import augment
     from cnn_jax.data.augment.colour import principal_colours
-    from cnn_jax.data.crops import TrainCrop
-    from cnn_jax.data.order import batch_rows
-    from cnn_jax.data.stream import Share, TrainBatches
-    from cnn_jax.state import named_key
+    from cnn_jax.data.images.random_crops import TrainCrop
+    from cnn_jax.data.loading.sampler import batch_rows
+    from cnn_jax.data.loading.stream import Share, TrainBatches
+    from cnn_jax.runtime.rng_streams import named_key
 
     split, crop = dataset.train, None
     if config.data.train_crop:

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from cnn_jax import parallel
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.memory import Source
+from cnn_jax.data.loading.device_dataset import Source
 from cnn_jax.errors import UserError, nearest
-from cnn_jax.parallel import Devices, UnderWay
-from cnn_jax.state import Tree
+from cnn_jax.models.variables import Tree
+from cnn_jax.runtime import sharding
+from cnn_jax.runtime.sharding import Devices, UnderWay
 from cnn_jax.transfer.freezing import stage_of
 
 HEADER = "features.json"
@@ -143,7 +143,7 @@ def make_step(
             out = {n: x.mean((1, 2)) if x.ndim == 4 else x for n, x in out.items()}
         return {"id": batch["id"], **out}
 
-    return parallel.jit_forward(step, out_shardings=devices.everywhere)
+    return sharding.jit_forward(step, out_shardings=devices.everywhere)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest, unknown
 from cnn_jax.models.batch_norm import BatchNorm
-from cnn_jax.state import Tree, divide
+from cnn_jax.models.variables import Tree, divide
 
 NORM_MODES = ("train", "freeze_affine", "freeze_all")
 HEADS = "auxiliary"  # how the names of training-only heads begin

@@ -15,15 +15,7 @@ from cnn_jax.models import mobilenet_v2 as mobile_v2
 from cnn_jax.models import mobilenet_v3 as mobile_v3
 from cnn_jax.models import resnet as residual
 from cnn_jax.models import vgg as columns
-from cnn_jax.transfer.names import (
-    NameMap,
-    Preprocessing,
-    activated,
-    same,
-    unchanged,
-    units,
-    within,
-)
+from cnn_jax.transfer.names import NameMap, Preprocessing, activated, same, unchanged, units, within
 
 HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 relu = jax.nn.relu

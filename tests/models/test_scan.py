@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
-from cnn_jax.state import init_variables
+from cnn_jax.models.variables import init_variables
 
 SHAPE = (16, 16, 3)
 

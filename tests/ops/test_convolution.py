@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnn_jax import ops, parallel
+from cnn_jax import ops
 from cnn_jax.ops import convolutions as forms
+from cnn_jax.runtime import sharding
 
 cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are for the CPU")
 # images, kernel, stride, padding, groups, the form that takes it
@@ -126,5 +127,5 @@ def test_a_forward_pass_keeps_convolutions_out_of_library_fusions():
     def net(x, kernel):
         return jax.nn.relu(ops.convolution(x, kernel, (1, 1), "SAME")).mean((1, 2))
 
-    program = parallel.jit_forward(net).lower(x, kernel).compile().as_text()
+    program = sharding.jit_forward(net).lower(x, kernel).compile().as_text()
     assert "ynn" not in program

@@ -12,7 +12,7 @@ import pytest
 
 from cnn_jax import ops
 from cnn_jax.ops import convolutions
-from cnn_jax.run import make_run
+from cnn_jax.training.experiment import make_run
 from configs.base import base
 
 STEPS = 50

@@ -17,7 +17,7 @@ import timm
 import torch
 import torchvision
 
-from tests.transfer.random_weights import images, tensor
+from tests.support.random_weights import images, tensor
 
 HERE = Path(__file__).parent
 TORCHVISION = {

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax import data, models, parallel, train
+from cnn_jax import data, models, train
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import sharding
 from cnn_jax.tools import probe as probe_tool
 from cnn_jax.tools.extract_features import trained_net
 from cnn_jax.transfer.features import Points
-from cnn_jax.transfer.probe import linear_probe, neighbour_probe
+from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 from configs.base import base
 
 
@@ -47,7 +48,7 @@ def test_features_are_the_net_s_own_activations(tmp_path):
     pooled = net.write(tmp_path / "pooled", "test", points)
     normalise = net.run.recipe.normalise
 
-    @parallel.jit
+    @sharding.jit
     def own(images):
         kept = {"capture_intermediates": True, "mutable": ["intermediates"]}
         return model.apply(variables, normalise(images), **kept)[1]["intermediates"]

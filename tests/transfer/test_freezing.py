@@ -9,8 +9,8 @@ from flax.traverse_util import flatten_dict
 
 from cnn_jax import models, train
 from cnn_jax.errors import UserError
-from cnn_jax.optim import make_optimizer
-from cnn_jax.run import make_run
+from cnn_jax.training.experiment import make_run
+from cnn_jax.training.optimizers import make_optimizer
 from cnn_jax.transfer.freezing import Outline, make_plan, stage_of
 from tests.test_train import Killed, fingerprint, kill_at
 

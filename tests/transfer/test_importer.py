@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from random_weights import images, tensor
 from safetensors.numpy import load_file, save_file
 
 from cnn_jax import models
@@ -25,6 +24,7 @@ from cnn_jax.tools import import_weights as tool
 from cnn_jax.transfer import importer, maps
 from cnn_jax.transfer.names import NameMap, same
 from cnn_jax.transfer.weights import load_weights, save_weights
+from tests.support.random_weights import images, tensor
 
 SHAPES = {
     "features.conv.weight": (6, 3, 3, 3),

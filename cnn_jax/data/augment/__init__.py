@@ -34,10 +34,10 @@ A warp fills what lies outside the image with black (policies: with mid-grey, as
 bilinear without antialiasing. Warps that follow each other become one.
 """
 
-from cnn_jax.data.augment.calls import Call, parse
 from cnn_jax.data.augment.compose import compose, uses
+from cnn_jax.data.augment.label_safety import warnings_for
 from cnn_jax.data.augment.mixing import Mixed
-from cnn_jax.data.augment.suitability import warnings_for
+from cnn_jax.data.augment.parsing import Call, parse
 from cnn_jax.data.augment.transforms import TRANSFORMS
 
 __all__ = ["TRANSFORMS", "Call", "Mixed", "compose", "parse", "uses", "warnings_for"]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.augment.geometry import within
-from cnn_jax.data.preprocess import Images, parts
+from cnn_jax.data.whitening import Images, parts
 
 
 def brightness(key: jax.Array, image: jax.Array, strength: float = 0.2) -> jax.Array:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.augment import warp
-from cnn_jax.data.augment.calls import Call, parse
 from cnn_jax.data.augment.mixing import MIXING, Mixed
+from cnn_jax.data.augment.parsing import Call, parse
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.data.augment import levels, warp
+from cnn_jax.data.augment import pillow_ops, warp
 from cnn_jax.data.augment.policy_tables import CIFAR, IMAGENET, SubPolicy
 
 FILL = 128.0  # as the authors fill for CIFAR
@@ -65,23 +65,23 @@ def kept_bits(magnitude: jax.Array, full: Strength) -> jax.Array:
 
 # What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
 TABLES: dict[str, Tables] = {
-    "autocontrast": lambda image, m, full: levels.spread(
-        levels.RAMP, image.min((0, 1)), image.max((0, 1))
+    "autocontrast": lambda image, m, full: pillow_ops.spread(
+        pillow_ops.RAMP, image.min((0, 1)), image.max((0, 1))
     ),
-    "equalize": lambda image, m, full: levels.equalizer(image),
-    "invert": lambda image, m, full: levels.invert(levels.RAMP),
-    "solarize": lambda image, m, full: levels.solarize(levels.RAMP, 256 * (1 - m)),
-    "posterize": lambda image, m, full: levels.posterize(levels.RAMP, kept_bits(m, full)),
-    "brightness": lambda image, m, full: levels.brightness(levels.RAMP, factor(m, full)),
-    "contrast": lambda image, m, full: levels.blend(
-        levels.mean_grey(image), levels.RAMP, factor(m, full)
+    "equalize": lambda image, m, full: pillow_ops.equalizer(image),
+    "invert": lambda image, m, full: pillow_ops.invert(pillow_ops.RAMP),
+    "solarize": lambda image, m, full: pillow_ops.solarize(pillow_ops.RAMP, 256 * (1 - m)),
+    "posterize": lambda image, m, full: pillow_ops.posterize(pillow_ops.RAMP, kept_bits(m, full)),
+    "brightness": lambda image, m, full: pillow_ops.brightness(pillow_ops.RAMP, factor(m, full)),
+    "contrast": lambda image, m, full: pillow_ops.blend(
+        pillow_ops.mean_grey(image), pillow_ops.RAMP, factor(m, full)
     ),
 }
 
 # Those that need more of a pixel than its level.
 COLOURS: dict[str, Colours] = {
-    "color": lambda image, m, full: levels.color(image, factor(m, full)),
-    "sharpness": lambda image, m, full: levels.sharpness(image, factor(m, full)),
+    "color": lambda image, m, full: pillow_ops.color(image, factor(m, full)),
+    "sharpness": lambda image, m, full: pillow_ops.sharpness(image, factor(m, full)),
 }
 
 # RandAugment's and TrivialAugment's list; "identity" is in no dictionary, and does nothing.
@@ -103,7 +103,7 @@ def apply(
 
     Magnitudes 0 to 1 [n]; a sign [n] turns a geometric operation around.
     """
-    image, matrices = levels.whole(image), []
+    image, matrices = pillow_ops.whole(image), []
     for slot in range(len(chosen)):
         name_is = {name: chosen[slot] == number for number, name in enumerate(names)}
         tables, colours = {}, {}
@@ -116,8 +116,8 @@ def apply(
                 tables[name] = TABLES[name](image, magnitudes[slot], full)
             elif name in COLOURS:
                 colours[name] = COLOURS[name](image, magnitudes[slot], full)
-        table = pick(name_is, tables, jnp.broadcast_to(levels.RAMP, (256, image.shape[-1])))
-        image = pick(name_is, colours, levels.look_up(table, image))
+        table = pick(name_is, tables, jnp.broadcast_to(pillow_ops.RAMP, (256, image.shape[-1])))
+        image = pick(name_is, colours, pillow_ops.look_up(table, image))
         matrices.append(matrix)
     return warp.warp(image, warp.product(matrices), FILL)
 

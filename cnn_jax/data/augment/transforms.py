@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cnn_jax.data.augment import colour, elastic, erasing, geometry, mixing, policies, tone
+from cnn_jax.data.augment import colour, elastic, erasing, geometry, mixing, photometric, policies
 
 TRANSFORMS: dict[str, Callable] = {
     function.__name__: function
@@ -30,12 +30,12 @@ TRANSFORMS: dict[str, Callable] = {
         colour.gaussian_noise,
         erasing.random_erasing,
         erasing.cutout,
-        tone.autocontrast,
-        tone.equalize,
-        tone.invert,
-        tone.posterize,
-        tone.solarize,
-        tone.sharpness,
+        photometric.autocontrast,
+        photometric.equalize,
+        photometric.invert,
+        photometric.posterize,
+        photometric.solarize,
+        photometric.sharpness,
         policies.rand_augment,
         policies.trivial_augment,
         policies.auto_augment_cifar,

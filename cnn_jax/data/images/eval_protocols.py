@@ -1,0 +1,122 @@
+"""How the papers read a net's answer off an image: the views that a protocol takes of it.
+
+A view is a square uint8 crop [S, S, C]; the net's class probabilities are averaged over all views
+and their mirror images. Sizes are in pixels; `size` is the net's input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from cnn_jax.data.images.resize import centre_crop, fit_channels, resize, resize_shorter
+from cnn_jax.data.transform_spec import parse_numbers
+from cnn_jax.errors import UserError
+
+Views = list[np.ndarray]  # each uint8 [k, S, S, C]; S differs between them
+
+
+def corners_and_centre(image: np.ndarray, size: int) -> list[np.ndarray]:
+    """Five crops of an image [H, W, C] that is no smaller."""
+    bottom, right = image.shape[0] - size, image.shape[1] - size
+    starts = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    return [image[top : top + size, left : left + size] for top, left in starts]
+
+
+def ten_crop(image: np.ndarray, size: int, side: int = 256) -> Views:
+    """Corners and centre of the middle square of `side` (Krizhevsky et al. 2012, sec. 4.1)."""
+    square = centre_crop(resize_shorter(image, side), side)
+    return [np.stack(corners_and_centre(square, size))]
+
+
+def dense(image: np.ndarray, size: int, side: int = 384) -> Views:
+    """The middle square of `side`, over which the net slides (Simonyan & Zisserman, sec. 3.2).
+
+    The paper takes the whole image, of any shape; here it is cut square, to be one size.
+    """
+    del size
+    return [centre_crop(resize_shorter(image, side), side)[None]]
+
+
+def multi_scale(
+    image: np.ndarray, size: int, smallest: int = 256, middle: int = 384, largest: int = 512
+) -> Views:
+    """`dense` at three scales (Simonyan & Zisserman 2014, sec. 4.2: 256, 384, 512)."""
+    return [view for side in (smallest, middle, largest) for view in dense(image, size, side)]
+
+
+def crops_144(image: np.ndarray, size: int, smallest: int = 256, step: int = 32) -> Views:
+    """GoogLeNet's 4 scales x 3 squares x 6 crops x 2 mirrors (Szegedy et al. 2014, sec. 7).
+
+    The shorter side at 256, 288, 320, 352; the left, middle and right square (top, middle, bottom
+    of an upright image); of each the corners, the centre, and the square itself resized.
+    """
+    views = []
+    for side in range(smallest, smallest + 4 * step, step):
+        scaled = resize_shorter(image, side)
+        spare = max(scaled.shape[:2]) - side
+        for start in (0, spare // 2, spare):
+            wide = scaled.shape[1] >= scaled.shape[0]
+            cut = (slice(None), slice(start, start + side))
+            square = scaled[cut if wide else cut[::-1]]
+            views += [*corners_and_centre(square, size), resize(square, size, size)]
+    return [np.stack(views)]
+
+
+PROTOCOLS: dict[str, Callable[..., Views]] = {
+    "ten_crop": ten_crop,
+    "dense": dense,
+    "multi_scale": multi_scale,
+    "crops_144": crops_144,
+}
+SINGLE = "single_crop"
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """The protocol that `config.protocol` names, for a net of input `size`; picklable."""
+
+    name: str
+    arguments: tuple[int, ...]
+    size: int
+    channels: int
+
+    @classmethod
+    def parse(cls, call: str, size: int, channels: int) -> Protocol | None:
+        """None for the single crop, which is how the data is fitted anyway."""
+        name, numbers = parse_numbers("protocol", call, {SINGLE: lambda: None, **PROTOCOLS}, 2)
+        if name == SINGLE:
+            return None
+        if not numbers[0] >= size or (name == "multi_scale" and sorted(numbers) != [*numbers]):
+            wanted = ", ".join(list(inspect.signature(PROTOCOLS[name]).parameters)[2:])
+            raise UserError(
+                f"protocol={call!r}: {name}({wanted}) must rise, and start no lower than "
+                f"data.image_size={size}"
+            )
+        return cls(name, tuple(int(n) for n in numbers), size, channels)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+    @property
+    def smallest(self) -> int:
+        """The side under which a photograph should not be decoded."""
+        return max(self.arguments) + (3 * self.arguments[1] if self.name == "crops_144" else 0)
+
+    @property
+    def slides(self) -> bool:
+        """Whether the net sees more than its own input at once."""
+        return self.name in ("dense", "multi_scale")
+
+    def __call__(self, image: np.ndarray) -> Views:
+        """The views of one image, uint8 [H, W, C] of any size, without their mirror images."""
+        return PROTOCOLS[self.name](fit_channels(image, self.channels), self.size, *self.arguments)
+
+    @property
+    def views(self) -> int:
+        """How many views there are, mirror images included."""
+        probe = np.zeros((8, 8, self.channels or 3), np.uint8)
+        return 2 * sum(len(group) for group in self(probe))

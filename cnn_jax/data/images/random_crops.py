@@ -1,0 +1,106 @@
+"""Crops of photographs while they are decoded: the one augmentation on the host.
+
+Photographs differ in size, so that their random crops cannot be cut from a batch on the device. A
+draw comes from (seed, step, example id) and nothing else, as on the device.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from cnn_jax.data.images.resize import resize, resize_shorter
+from cnn_jax.data.transform_spec import parse_numbers
+from cnn_jax.errors import UserError
+
+Crop = Callable[[np.random.RandomState, np.ndarray, int], np.ndarray]
+
+
+def draws(seed: int, step: int, example: int) -> np.random.RandomState:
+    """The random numbers of one example in one step."""
+    sequence = np.random.SeedSequence((seed % 2**64, step, example))
+    return np.random.RandomState(np.random.Philox(sequence))
+
+
+def inception_box(
+    random: np.random.RandomState, height: int, width: int, least: float, most: float
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a part of the area and a ratio of sides in [3/4, 4/3].
+
+    Szegedy et al. 2014, sec. 6: area uniform between `least` and `most`. The ratio is uniform in
+    its logarithm; after ten draws that do not fit, the largest box in the middle that does.
+    """
+    for _ in range(10):
+        area = height * width * random.uniform(least, most)
+        ratio = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        h, w = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < h <= height and 0 < w <= width:
+            return random.randint(height - h + 1), random.randint(width - w + 1), h, w
+    h, w = min(height, round(width * 4 / 3)), min(width, round(height * 4 / 3))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def random_resized_crop(
+    random: np.random.RandomState,
+    image: np.ndarray,
+    size: int,
+    least: float = 0.08,
+    most: float = 1.0,
+) -> np.ndarray:
+    """A part of 8 to 100 % of the area, resized to the square (Szegedy et al. 2014, sec. 6)."""
+    top, left, height, width = inception_box(random, *image.shape[:2], least, most)
+    return resize(np.ascontiguousarray(image[top : top + height, left : left + width]), size, size)
+
+
+def scale_jitter(
+    random: np.random.RandomState,
+    image: np.ndarray,
+    size: int,
+    smallest: int = 256,
+    largest: int = 512,
+) -> np.ndarray:
+    """The shorter side to a random length, then a random square of `size`.
+
+    Simonyan & Zisserman 2014, sec. 3.1: 256 to 512; He et al. 2015, sec. 3.4: 256 to 480;
+    Krizhevsky et al. 2012, sec. 4.1: always 256.
+    """
+    image = resize_shorter(image, random.randint(smallest, largest + 1))
+    top, left = (random.randint(length - size + 1) for length in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
+CROPS: dict[str, Crop] = {"random_resized_crop": random_resized_crop, "scale_jitter": scale_jitter}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainCrop:
+    """The crop that `data.train_crop` names, with its arguments."""
+
+    name: str
+    arguments: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, call: str, size: int) -> TrainCrop:
+        """`"scale_jitter(256, 480)"`; raises `UserError`."""
+        name, arguments = parse_numbers("data.train_crop", call, CROPS, given=3)
+        first, second = arguments
+        if not (size <= first <= second if name == "scale_jitter" else 0 < first <= second <= 1):
+            raise UserError(
+                f"data.train_crop={call!r}: wants "
+                + (f"{size} <= " if name == "scale_jitter" else "0 < ")
+                + "the first argument <= the second"
+                + (" <= 1" if name == "random_resized_crop" else " (data.image_size first)")
+            )
+        return cls(name, arguments)
+
+    @property
+    def smallest(self) -> int:
+        """The side under which an image should not be decoded; 0: as it is."""
+        return int(self.arguments[0]) if self.name == "scale_jitter" else 0
+
+    def __call__(self, random: np.random.RandomState, image: np.ndarray, size: int) -> np.ndarray:
+        """uint8 [H, W, C] -> [size, size, C]."""
+        return CROPS[self.name](random, image, size, *self.arguments)

@@ -1,0 +1,42 @@
+"""The variables of a net: made, merged and divided as nested dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from cnn_jax import ops
+from cnn_jax.runtime.rng_streams import named_key
+
+Tree = Any
+
+
+def merge(*trees: Tree) -> Tree:
+    """One nested dict of several, no two of which have the same leaf; branches may be empty."""
+    leaves = {path: leaf for tree in trees for path, leaf in flatten_dict(tree).items()}
+    branches = {name: {} for tree in trees for name in tree}
+    return branches | unflatten_dict(leaves)
+
+
+def divide(tree: Tree, belongs: Callable[[str], bool]) -> tuple[Tree, Tree]:
+    """(the leaves whose path, like "params/conv1/kernel", `belongs`; the others)."""
+    parts: tuple[dict, dict] = ({}, {})
+    for path, leaf in flatten_dict(tree, sep="/").items():
+        parts[0 if belongs(path) else 1][path] = leaf
+    return tuple(unflatten_dict(part, sep="/") for part in parts)
+
+
+def init_variables(
+    model: nn.Module, seed: int | jax.Array, image_shape: tuple[int, ...]
+) -> dict[str, Tree]:
+    """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
+    key = named_key(seed, "init")
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+    with ops.plain():  # quicker to trace, and nothing of it is computed
+        variables = model.init({"params": key, "dropout": key}, images, train=False)
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

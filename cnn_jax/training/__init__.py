@@ -1,0 +1,1 @@
+"""From a config to compiled steps, and what they measure."""

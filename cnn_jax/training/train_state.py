@@ -1,0 +1,69 @@
+"""What training carries from step to step: one immutable value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cnn_jax.models.variables import Tree, merge
+from cnn_jax.ops import flat_params
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a checkpoint must hold to go on with the same bits.
+
+    `params`, `batch_stats`, `opt_state` and `average` are of what is trained at some time; what
+    never is lies in `frozen`. With `parallel = "pmap"` every leaf of `batch_stats` (also in
+    `average`) has a leading axis of one entry a device; all else is the same on every device.
+    """
+
+    step: jax.Array  # int32, updates done
+    params: Tree
+    batch_stats: Tree
+    opt_state: optax.OptState
+    average: Tree = None  # {"params", "batch_stats"}, exponential moving average, or None
+    plateau: Any = None  # optax's state of the plateau schedule, or None
+    frozen: Tree = None  # {"params", "batch_stats"} of what is never trained, or None
+
+    @property
+    def variables(self) -> dict[str, Tree]:
+        """What evaluation uses, all of the net's: the averaged weights where there are any."""
+        own = {"params": self.params, "batch_stats": self.batch_stats}
+        own = own if self.average is None else self.average
+        return own if self.frozen is None else merge(own, self.frozen)
+
+    @property
+    def numbers(self) -> dict[str, Tree]:
+        """What must be finite. (The plateau's best loss is infinite before the first one.)"""
+        names = ("params", "batch_stats", "opt_state", "average", "frozen")
+        return {name: getattr(self, name) for name in names}
+
+    def filled(self, fill: Callable[[Tree, str], Tree]) -> TrainState:
+        """The state with other weights: `fill` takes a tree and how its names begin."""
+        return self.replace(
+            params=fill(self.params, "params/"),
+            batch_stats=fill(self.batch_stats, "batch_stats/"),
+            average=fill(self.average, ""),
+            frozen=fill(self.frozen, ""),
+        )
+
+
+def finite(state: TrainState) -> jax.Array:
+    """bool, one for each leaf of `state.numbers`.
+
+    Leaves of the same shape are looked at together: of a deep net there are thousands.
+    """
+    leaves = jax.tree.leaves(state.numbers)
+    alike: dict[Any, list[int]] = {}
+    for i, leaf in enumerate(leaves):
+        alike.setdefault((leaf.shape, leaf.dtype), []).append(i)
+    together = (flat_params.stack([leaves[i] for i in group]) for group in alike.values())
+    found = [jnp.isfinite(stack).reshape(len(stack), -1).all(1) for stack in together]
+    order = np.argsort([i for group in alike.values() for i in group])
+    return jnp.concatenate(found)[order]

@@ -1,0 +1,159 @@
+"""Colours, noise and hidden parts, against NumPy and colorsys."""
+
+import colorsys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.data.augment import colour, erasing
+from tests.support.augment_cases import photograph, quick_jit
+
+SIZE = 12
+PHOTO = photograph(3, SIZE).astype(np.float64)
+IMAGE = jnp.asarray(PHOTO, jnp.float32)
+GREY = jnp.asarray(photograph(1, SIZE), jnp.float32)
+KEYS = jax.random.split(jax.random.key(1), 300)
+RNG = np.random.default_rng(0)
+
+
+def each(transform, *numbers, image=IMAGE, **constants):
+    """The transform of one image under every key, float64 [300, H, W, C]."""
+    one = quick_jit(jax.vmap(lambda key: transform(key, image, *numbers, **constants)))
+    return np.asarray(one(KEYS), np.float64)
+
+
+def spans(values, low, high):
+    """Uniform between low and high, as far as 300 values tell."""
+    width = high - low
+    assert low - 1e-4 <= values.min() < low + 0.05 * width
+    assert high - 0.05 * width < values.max() <= high + 1e-4
+    assert abs(values.mean() - (low + high) / 2) < 0.1 * width
+
+
+def test_brightness_shifts_and_keeps_the_range():
+    middle = jnp.full((1, 1, 3), 127.5)
+    shifts = each(colour.brightness, 0.2, image=middle)[:, 0, 0, 0] - 127.5
+    spans(shifts, -51, 51)
+    wanted = np.clip(PHOTO + shifts[:, None, None, None], 0, 255)
+    np.testing.assert_allclose(each(colour.brightness, 0.2), wanted, atol=1e-3)
+
+
+def test_contrast_scales_the_distance_from_the_mean():
+    steps = jnp.asarray([[[100.0], [120.0]]])
+    factors = (each(colour.contrast, 0.4, image=steps)[:, 0, 1, 0] - 110) / 10
+    spans(factors, 0.6, 1.4)
+    mean = PHOTO.mean((0, 1))
+    wanted = np.clip(mean + factors[:, None, None, None] * (PHOTO - mean), 0, 255)
+    np.testing.assert_allclose(each(colour.contrast, 0.4), wanted, atol=1e-3)
+
+
+def by_colorsys(change):
+    """The photograph with each pixel's (hue, saturation, value) changed."""
+    flat = [
+        colorsys.hsv_to_rgb(*change(*colorsys.rgb_to_hsv(*p))) for p in PHOTO.reshape(-1, 3) / 255
+    ]
+    return 255 * np.reshape(flat, PHOTO.shape)
+
+
+def hsv_of(pixel):
+    return np.array([colorsys.rgb_to_hsv(*p) for p in pixel[:, 0, 0] / 255])
+
+
+def test_saturation_against_colorsys():
+    pixel = jnp.asarray([[[100.0, 80.0, 60.0]]])
+    factors = hsv_of(each(colour.saturation, 0.5, image=pixel))[:, 1] / 0.4
+    spans(factors, 0.5, 1.5)
+    for factor, found in zip(factors[:3], each(colour.saturation, 0.5), strict=False):
+        wanted = by_colorsys(lambda h, s, v, f=factor: (h, min(1, s * f), v))
+        np.testing.assert_allclose(found, wanted, atol=0.01)
+
+
+def test_hue_against_colorsys():
+    pixel = jnp.asarray([[[100.0, 80.0, 60.0]]])
+    old = colorsys.rgb_to_hsv(100, 80, 60)[0]
+    turns = (hsv_of(each(colour.hue, 0.3, image=pixel))[:, 0] - old + 0.5) % 1 - 0.5
+    spans(turns, -0.3, 0.3)
+    for turn, found in zip(turns[:3], each(colour.hue, 0.3), strict=False):
+        wanted = by_colorsys(lambda h, s, v, t=turn: ((h + t) % 1, s, v))
+        np.testing.assert_allclose(found, wanted, atol=0.01)
+
+
+@pytest.mark.parametrize("transform", [colour.hue, colour.saturation])
+def test_a_grey_image_has_no_colour_to_change(transform):
+    assert transform(KEYS[0], GREY) is GREY
+
+
+def test_a_cast_has_a_factor_for_each_channel():
+    found = each(colour.colour_cast, 0.3, image=jnp.full((1, 1, 3), 100.0))[:, 0, 0] / 100
+    for channel in range(3):
+        spans(found[:, channel], 0.7, 1.3)
+    assert abs(np.corrcoef(found.T)[0, 1]) < 0.2
+    wanted = np.clip(PHOTO * found[:, None, None], 0, 255)
+    np.testing.assert_allclose(each(colour.colour_cast, 0.3), wanted, atol=1e-3)
+
+
+def test_principal_colours_are_the_eigenvectors_of_the_covariance():
+    images = RNG.integers(0, 256, (40, 5, 4, 3)) @ [[0.5, 0.3, 0.1], [0.2, 0.4, 0.2], [0, 0.1, 0.3]]
+    images = images.astype(np.uint8)
+    found = colour.principal_colours(images).astype(np.float64)
+    covariance = np.cov(images.reshape(-1, 3).T / 255, bias=True)
+    values = np.linalg.norm(found, axis=0) / 255
+    vectors = found / (255 * values)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, covariance, atol=1e-7)
+    grey = colour.principal_colours(images[..., :1])
+    np.testing.assert_allclose(abs(grey), 255 * images[..., :1].var() / 255**2, rtol=1e-5)
+
+
+def test_pca_lighting_adds_one_colour_to_every_pixel():
+    directions = np.float32([[30, 2, 0], [30, -1, 1], [20, 0, -2]])
+    shifts = each(colour.pca_lighting, 0.1, directions=directions) - PHOTO
+    np.testing.assert_allclose(shifts, shifts[:, :1, :1] * np.ones_like(PHOTO), atol=1e-3)
+    multiples = np.linalg.solve(directions.astype(float), shifts[:, 0, 0].T)
+    np.testing.assert_allclose(multiples.std(1), 0.1, rtol=0.15)
+    np.testing.assert_allclose(multiples.mean(1), 0, atol=0.02)
+    assert abs(np.corrcoef(multiples)[0, 1]) < 0.2
+
+
+def test_noise_is_independent_and_normal():
+    noise = each(colour.gaussian_noise, 5.0) - PHOTO
+    np.testing.assert_allclose(noise.std(0).mean(), 5, rtol=0.02)
+    np.testing.assert_allclose((np.abs(noise) < 5).mean(), 0.6827, atol=0.01)
+    assert abs(np.corrcoef(noise[:, 0, 0, 0], noise[:, 0, 1, 0])[0, 1]) < 0.2
+
+
+def rectangle(changed):
+    """(top, left, height, width) of a mask that is one full rectangle."""
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    sides = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert changed.sum() == sides[0] * sides[1]
+    return rows[0], columns[0], *sides
+
+
+def test_random_erasing_fills_a_rectangle_with_noise():
+    found = each(erasing.random_erasing, 0.75, 0.1, 0.3, 0.5, image=jnp.full((20, 20, 3), -1.0))
+    changed = (found != -1).all(-1)
+    erased = changed.any((1, 2))
+    assert 190 < erased.sum() < 260
+    shapes = np.array([rectangle(mask) for mask in changed[erased]])
+    area, aspect = shapes[:, 2] * shapes[:, 3] / 400, shapes[:, 2] / shapes[:, 3]
+    assert 0.08 < area.min() < 0.13
+    assert 0.27 < area.max() < 0.33
+    assert 0.4 < aspect.min() < 0.6
+    assert 1.6 < aspect.max() < 2.5
+    noise = found[found != -1]
+    assert 0 <= noise.min() < 2
+    assert 253 < noise.max() <= 255
+    assert abs(noise.mean() - 127.5) < 2
+
+
+def test_cutout_is_a_black_square_cut_off_at_the_rim():
+    found = each(erasing.cutout, 4, image=jnp.full((10, 10, 1), 9.0))[..., 0]
+    assert set(np.unique(found)) == {0, 9}
+    shapes = np.array([rectangle(image == 0) for image in found])
+    assert shapes[:, 2:].max() == 4
+    assert shapes[:, 2:].min() == 2
+    centres = {tuple(np.unravel_index((image == 0).argmax(), (10, 10))) for image in found}
+    assert len(centres) > 60

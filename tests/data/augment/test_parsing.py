@@ -1,0 +1,179 @@
+"""From the words of a config to one function of the batch, and what is said about them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.data import augment, names
+from cnn_jax.data.augment import colour, geometry, label_safety, mixing, warp
+from cnn_jax.data.dataset import Task
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.sharding import Devices
+from configs.base import FACTS
+from tests.support.augment_cases import photograph, quick_jit
+
+SIZE = 8
+IMAGES = np.stack([np.roll(photograph(3, SIZE), shift, 1) for shift in range(8)])
+PIXELS, IDS, LABELS = jnp.asarray(IMAGES, jnp.float32), jnp.arange(8) + 10, jnp.arange(8)
+# One of each way to draw and to compute.
+CALLS = (
+    "pad_and_crop(1)",
+    "rotate(30)",
+    "elastic(4, 2)",
+    "contrast",
+    "saturation",
+    "pca_lighting",
+    "gaussian_noise",
+    "trivial_augment",
+)
+KEY = jax.random.key(3)
+SHAPE, COLOURS = IMAGES.shape[1:], colour.principal_colours(IMAGES)
+
+
+@pytest.fixture(scope="module")
+def apply():
+    compiled = jax.jit(augment.compose(CALLS, SHAPE, colours=COLOURS))
+    return lambda *batch: np.asarray(compiled(*batch)[0])
+
+
+def test_an_example_has_the_same_bits_wherever_it_lies(apply):
+    once = apply(KEY, IDS, PIXELS, LABELS)
+    assert not np.array_equal(once, IMAGES)
+    order = np.array([3, 0, 5, 1, 4, 2, 7, 6])
+    np.testing.assert_array_equal(apply(KEY, IDS[order], PIXELS[order], LABELS), once[order])
+    few = np.array([4, 1, 1, 1, 4, 4, 1, 4])
+    np.testing.assert_array_equal(apply(KEY, IDS[few], PIXELS[few], LABELS), once[few])
+
+
+def test_another_step_or_id_draws_anew(apply):
+    same = jnp.broadcast_to(PIXELS[0], PIXELS.shape)
+    found = apply(KEY, IDS, same, LABELS)
+    assert len({image.tobytes() for image in found}) >= 7  # one may be moved out of sight
+    assert not np.array_equal(found, apply(jax.random.key(4), IDS, same, LABELS))
+
+
+@pytest.mark.slow
+def test_eight_devices_have_the_bits_of_one(apply):
+    """One image a device, which is also another size of batch than eight on one."""
+    split = Devices.take("jit").split
+    eight = apply(KEY, *[jax.device_put(part, split) for part in (IDS, PIXELS, LABELS)])
+    np.testing.assert_array_equal(eight, apply(KEY, IDS, PIXELS, LABELS))
+
+
+def test_warps_that_follow_each_other_are_one():
+    compose = augment.compose(("rotate(30)", "translate(0.2)"), SHAPE)
+
+    def by_hand(i, image):
+        key = jax.random.fold_in(KEY, i)
+        keys = [jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)]
+        first = geometry.rotate.draw(keys[0], image.shape, 30)
+        second = geometry.translate.draw(keys[1], image.shape, 0.2)
+        in_turn = geometry.translate(keys[1], geometry.rotate(keys[0], image, 30), 0.2)
+        return warp.warp(image, warp.product([first, second])), in_turn
+
+    @quick_jit
+    def both(images):
+        return compose(KEY, IDS, images, LABELS)[0], *jax.vmap(by_hand)(IDS, images)
+
+    found, once, twice = map(np.asarray, both(PIXELS))
+    np.testing.assert_allclose(found, once, atol=1e-3)
+    differences = np.abs(found - twice)[:, 2:-2, 2:-2]
+    assert 0.1 < differences.mean() < 20, "alike, but twice interpolated"
+
+
+def test_no_transforms_change_nothing():
+    images, targets = augment.compose(())(KEY, IDS, PIXELS, LABELS)
+    assert images is PIXELS
+    assert targets is LABELS
+
+
+@pytest.mark.parametrize("name", augment.TRANSFORMS)
+def test_every_transform_takes_grey_images(name):
+    """Of colour images each has a test of its own."""
+    images = jnp.zeros((4, SIZE, SIZE, 1))
+    call = augment.parse(f"{name}(8, 16)" if name == "scale_jitter" else name)
+    constants = {"directions": np.ones((1, 1))} if name == "pca_lighting" else {}
+    given = images[:2] if name in mixing.MIXING else images[0]
+    found = jax.eval_shape(lambda key: call(key, given, **constants), KEY)
+    found = found[0] if name in mixing.MIXING else found
+    assert (found.shape, found.dtype) == ((SIZE, SIZE, 1), jnp.float32)
+    assert augment.TRANSFORMS[name].__doc__
+
+
+MISTAKES = {
+    "horizontal_flop": r"'horizontal_flop'.*did you mean 'horizontal_flip'",
+    "mixap(0.2)": "'mixap' is unknown .did you mean 'mixup'",
+    "pad_and_crop(__import__('os'))": "must be plain numbers, none negative: pad_and_crop",
+    "pad_and_crop(1.5)": r"none negative: pad_and_crop\(pad: int = 4\)",
+    "pad_and_crop(1, 2)": "must be plain numbers",
+    "rotate(-5)": r"none negative: rotate\(degrees: float = 15.0\)",
+    "rotate(1e999)": "must be plain numbers",
+    "rotate(True)": "must be plain numbers",
+    "rotate(181)": "degrees=181 is out of range: choose 0 to 180",
+    "shear(90)": "degrees=90 is out of range: choose 0 to 60",
+    "horizontal_flip(2)": "probability=2 is out of range: choose 0 to 1",
+    "mixup(0)": "alpha=0 is out of range: choose 0.01 to 1000",
+    "hue(0.6)": "turn=0.6 is out of range: choose 0 to 0.5",
+    "random_erasing(0.5, 0.4, 0.2)": "smallest_area=0.4 is more than largest_area=0.2",
+    "scale_jitter(40, 20)": "smallest=40 is more than largest=20",
+    "scale_jitter(4, 20)": r"choose 8 \(the image\) <= smallest <= largest",
+    "rand_augment(0)": "count=0 is out of range",
+    "posterize(9)": "fewest_bits=9 is out of range: choose 1 to 8",
+}
+
+
+@pytest.mark.parametrize("call", MISTAKES)
+def test_a_mistake_is_one_line(call):
+    with pytest.raises(UserError, match=MISTAKES[call]) as error:
+        augment.compose((call,), SHAPE)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("augment=")
+
+
+def test_mixing_comes_last_once_and_for_classes():
+    with pytest.raises(UserError, match=r"'mixup' .* last .* behind 'horizontal_flip'"):
+        augment.compose(("mixup", "horizontal_flip"))
+    with pytest.raises(UserError, match="'mixup' mixes two examples, so it must be the last and"):
+        augment.compose(("mixup", "cutmix"))
+    with pytest.raises(UserError, match="'cutmix' mixes classes, but the targets are numbers"):
+        augment.compose(("cutmix",), task=Task("regression", unit="degrees"))
+
+
+def test_arguments_are_what_was_given_and_else_the_defaults():
+    assert augment.parse(" random_erasing( 0.25, 0.1 ) ").arguments == {
+        "probability": 0.25,
+        "smallest_area": 0.1,
+        "largest_area": 0.4,
+        "narrowest": 0.3,
+    }
+    assert augment.parse("rotate()").arguments == {"degrees": 15.0}
+
+
+def test_a_transform_that_changes_labels_is_named_with_the_reason():
+    said = augment.warnings_for("mnist", ("horizontal_flip(0.3)", "pad_and_crop(2)"))
+    assert said == [
+        "augment 'horizontal_flip' does not keep the labels of mnist: a mirrored 3 is no digit"
+    ]
+    assert augment.warnings_for("cifar10", ("pad_and_crop(4)", "horizontal_flip")) == []
+    assert len(augment.warnings_for("digits_angle", ("rotate(5)", "shear(5)"))) == 2
+    assert augment.warnings_for("mnist", ("rotate(15)",)) == []
+    assert "a 6 turned is a 9" in augment.warnings_for("mnist", ("rotate(180)",))[0]
+
+
+def test_a_folder_has_what_its_owner_says():
+    calls = ("hue(0.1)", "vertical_flip")
+    assert augment.warnings_for("folder:my/flowers", calls) == []
+    assert len(augment.warnings_for("tfds:cifar10", calls)) == 1
+    assert augment.warnings_for("folder:my/flowers", calls, ("hue",)) == [
+        "augment 'hue' does not keep the labels of folder:my/flowers: data.label_changing says so"
+    ]
+    with pytest.raises(UserError, match=r"data.label_changing='hues' is unknown .*'hue'"):
+        augment.warnings_for("folder:my/flowers", calls, ("hues",))
+
+
+def test_every_dataset_is_judged_by_names_that_exist():
+    own = {name for name in names() if ":" not in name}
+    assert set(label_safety.LABEL_CHANGING) == own == {*FACTS} - {"folder", "tfds"}
+    for reasons in label_safety.LABEL_CHANGING.values():
+        assert set(reasons) <= set(augment.TRANSFORMS)

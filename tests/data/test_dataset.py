@@ -1,0 +1,142 @@
+"""Splits, orders, fitting, and normalisation, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from cnn_jax import data
+from cnn_jax.data import splits, whitening
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.images import resize
+from cnn_jax.data.loading import sampler
+from cnn_jax.data.loading.loaders import ResidentFeed
+from cnn_jax.data.normalization import Constants
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.clock import Clock
+from cnn_jax.runtime.sharding import Devices
+
+
+def labelled(counts):
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    rows = np.arange(len(labels), dtype=np.int32)
+    return Split(np.zeros((len(labels), 1, 1, 1), np.uint8), labels, rows)
+
+
+def test_held_out_keeps_every_class_its_share():
+    kept, taken = splits.held_out(labelled([100, 50, 10]), 0.1, seed=0, key="k")
+    assert np.bincount(taken.labels).tolist() == [10, 5, 1]
+    assert sorted([*kept.ids, *taken.ids]) == list(range(160))
+    assert (np.diff(kept.ids) > 0).all()
+
+
+def test_splits_depend_on_the_seed_alone():
+    first, again, other = (
+        splits.held_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)
+    )
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert first[:8].tolist() == [0, 3, 9, 19, 21, 36, 39, 44]  # the same on every machine
+
+
+@pytest.mark.parametrize("size", [1, 160, 0.001])
+def test_a_split_that_cannot_be_stratified_is_an_error(size):
+    with pytest.raises(UserError, match=r"data.test=.* holds out .* choose between 3 and 157"):
+        splits.held_out(labelled([100, 50, 10]), size, seed=0, key="data.test")
+
+
+def test_digits_are_split_without_overlap(tiny):
+    dataset = data.load(tiny.data)
+    parts = [dataset.train, dataset.validation, dataset.test]
+    assert [len(part) for part in parts] == [1294, 144, 359]
+    assert len(np.unique(np.concatenate([part.ids for part in parts]))) == 1797
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.images.max() == 255
+
+
+def test_the_angle_of_a_turned_digit_is_its_label(tiny):
+    """Turned back by its label, a digit is its own upright image again (up to interpolation)."""
+    from PIL import Image
+
+    tiny.data.update({"name": "digits", "image_size": 32, "fit": "bilinear"})
+    upright = data.load(tiny.data).train
+    tiny.data.update({"name": "digits_angle"})
+    turned = data.load(tiny.data)
+    assert turned.task.outputs == 1
+    assert turned.task.mean == pytest.approx(turned.train.labels.mean())
+    by_id = dict(zip(upright.ids, upright.images[..., 0], strict=True))
+    right = wrong = 0.0
+    for image, angle, i in zip(
+        turned.train.images, turned.train.labels, turned.train.ids, strict=True
+    ):
+        if i in by_id and abs(angle) > 20:
+            back = lambda a, im=image: np.asarray(Image.fromarray(im[..., 0]).rotate(a), float)  # noqa: E731
+            right += np.abs(back(-angle) - by_id[i]).mean()
+            wrong += np.abs(back(angle) - by_id[i]).mean()
+    assert right < 0.5 * wrong
+
+
+@pytest.mark.parametrize("batch", [7, 10, 37])
+def test_every_epoch_of_the_stream_holds_every_example_once(batch):
+    examples, seen = 37, []
+    for step in range(3 * examples):
+        seen += sampler.batch_rows(0, step, batch, examples).tolist()
+    epochs = [seen[i : i + examples] for i in range(0, 5 * examples, examples)]
+    assert all(sorted(epoch) == list(range(examples)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_batches_are_right_when_step_times_batch_overflows():
+    """Batch 3,000,000,000 / 1,000: the products wrap around int32, their difference does not."""
+    step, batch, examples = 3_000_000, 1000, 1_300
+    rows = np.arange(examples, dtype=np.int32)
+    split = Split(rows.astype(np.uint8).reshape(-1, 1, 1, 1), rows, rows)
+    source = ResidentFeed(split, Devices.take("jit", 1), Clock(examples, batch, 1.0), 0).at(step)
+    found = jax.jit(lambda s, n: s.batch(n, batch, lambda x: x))(source, jnp.int32(step))
+    assert found["id"].tolist() == sampler.batch_rows(0, step, batch, examples).tolist()
+
+
+def test_evaluation_rows_cover_a_split_once():
+    batches = sampler.evaluation_rows(10, 4)
+    kept = np.concatenate([rows[mask] for rows, mask in batches])
+    assert kept.tolist() == list(range(10))
+    assert all(rows.shape == (4,) and (rows < 10).all() for rows, _ in batches)
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (50, 5, 4, 3)).astype(np.uint8)
+
+
+def test_normalisations_against_numpy():
+    pixels = IMAGES.astype(np.float64)
+    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+    centred = pixels - pixels.mean(0)
+    expected = {
+        "per_channel": (pixels - mean) / std,
+        "per_pixel_mean": centred / np.sqrt((centred**2).mean()),
+        "minus_one_to_one": pixels / 127.5 - 1,
+        "lecun1998": pixels / 255 * 1.275 - 0.1,
+        "imagenet": (pixels / 255 - whitening.IMAGENET_MEAN) / whitening.IMAGENET_STD,
+        "none": pixels / 255,
+    }
+    assert set(expected) == set(whitening.NORMALISATIONS)
+    for kind, wanted in expected.items():
+        found = Constants(*whitening.constants(kind, IMAGES)).normalise(np.float32(IMAGES))
+        np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
+
+
+def test_fitting_to_size_and_channels():
+    padded = resize.fit_size(IMAGES, 9, "pad")
+    assert (padded[:, 2:7, 2:6] == IMAGES).all()
+    assert padded.sum() == IMAGES.sum()
+    assert resize.fit_size(IMAGES, 10, "nearest").shape == (50, 10, 10, 3)
+    grey = resize.fit_channels(IMAGES, 1)
+    np.testing.assert_allclose(grey[..., 0], IMAGES @ [0.299, 0.587, 0.114], atol=0.5)
+    assert (resize.fit_channels(grey, 3) == grey).all()
+    with pytest.raises(UserError, match=r"data\.image_size=3 is smaller"):
+        resize.fit_size(IMAGES, 3, "pad")
+
+
+def test_unknown_dataset_names_the_nearest():
+    config = ConfigDict({"name": "minst"})
+    with pytest.raises(UserError, match=r"data.name='minst' is unknown \(did you mean 'mnist'"):
+        data.load(config)

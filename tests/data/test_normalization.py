@@ -1,0 +1,86 @@
+"""What is computed over the training split: exact, once, and kept with the run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnn_jax.data.augment.colour import principal_colours
+from cnn_jax.data.images import lazy_images
+from cnn_jax.data.normalization import FILE, Constants
+from cnn_jax.errors import UserError
+from cnn_jax.train import evaluate_only, train_and_evaluate
+from configs.base import base
+from tests.support.folders import make
+
+
+@pytest.fixture
+def config(tmp_path):
+    root = make(tmp_path / "images", {"a": 12, "b": 12})
+    config = base("test", f"folder:{root}", image_size=16)
+    config.epochs, config.batch_size, config.devices = 0.5, 10, 1
+    config.model.update({"name": "perceptron"})
+    config.data.streaming = True
+    config.data.normalisation = "per_pixel_mean"
+    config.augment = ("pca_lighting",)
+    return config
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How many images each pass over a split decoded."""
+    found, decoded = [], lazy_images.Photos.decoded
+
+    def counted(self, rows, label=""):
+        found.append(len(rows))
+        return decoded(self, rows, label)
+
+    monkeypatch.setattr(lazy_images.Photos, "decoded", counted)
+    return found
+
+
+def test_a_streamed_split_is_decoded_for_them_once_a_run(config, passes, tmp_path):
+    folder = str(tmp_path / "run")
+    report = train_and_evaluate(config, folder)
+    assert passes == [20, 20]  # the mean image, and the colours
+    kept = Constants.read(tmp_path / "run")
+    images = np.stack([*photos_of(config)]).astype(float)
+    np.testing.assert_allclose(kept.shift, images.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(kept.scale, 1 / np.sqrt(images.var(0).mean()), rtol=1e-6)
+    np.testing.assert_array_equal(kept.colours, principal_colours(np.uint8(images)))
+    passes.clear()
+    assert evaluate_only(config, folder) == report
+    assert train_and_evaluate(config, folder) == report  # goes on from its end
+    assert passes == []
+
+
+def photos_of(config):
+    from cnn_jax import data
+
+    split = data.load(config.data).train
+    return (split.images[row] for row in range(len(split)))
+
+
+def test_what_is_kept_counts(config, tmp_path):
+    """A run that goes on, and an evaluation, see images as training did."""
+    config.augment = ()
+    folder = tmp_path / "run"
+    before = train_and_evaluate(config, str(folder))
+    kept = Constants.read(folder)
+    Constants(kept.shift, kept.scale * 0).write(folder)
+    after = evaluate_only(config, str(folder))
+    assert after["loss"] != before["loss"]
+    assert json.loads((folder / "report.json").read_text())["loss"] == after["loss"]
+
+
+def test_a_damaged_file_is_said_to_be(tmp_path):
+    assert Constants.read(tmp_path) is None
+    Constants(np.float32([1, 2]), np.float32(3)).write(tmp_path)
+    again = Constants.read(tmp_path)
+    assert (again.shift.tolist(), again.scale.tolist(), again.colours) == ([1, 2], 3, None)
+    content = bytearray((tmp_path / FILE).read_bytes())
+    content[content.index(np.float32(2).tobytes())] ^= 1
+    for damaged in (bytes(content), content[:50], b""):
+        (tmp_path / FILE).write_bytes(damaged)
+        with pytest.raises(UserError, match=r"constants.npz is damaged \(.*remove it, and it is "):
+            Constants.read(tmp_path)

@@ -1,0 +1,309 @@
+"""Damaged checkpoints, full disks and numbers that are not finite: found, named, nothing lost."""
+
+import contextlib
+import os
+import random
+import resource
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tests.support.tiny_config
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.checkpoints import SUMS, Checkpoints
+from cnn_jax.runtime.metric_writers import append
+from cnn_jax.train import train_and_evaluate
+from tests.support import commands
+
+CASES = 150
+
+
+def tree_of(seed):
+    numbers = np.random.RandomState(seed)
+    return {
+        "kernel": jnp.asarray(numbers.normal(size=(40, 30)), jnp.float32),
+        "bias": jnp.asarray(numbers.normal(size=30), jnp.float32),
+        "step": jnp.int32(seed),
+    }
+
+
+ABSTRACT = jax.eval_shape(lambda: tree_of(0))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with whole saves of the steps 1 and 2."""
+    folder = tmp_path_factory.mktemp("saved")
+    checkpoints = Checkpoints(folder)
+    for step in (1, 2):
+        checkpoints.save(step, tree_of(step), {"note": step}, best=step)
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def assert_holds(checkpoints, step):
+    restored = checkpoints.restore(step, ABSTRACT)
+    assert restored.meta == {"note": step}
+    jax.tree.map(np.testing.assert_array_equal, restored.tree, tree_of(step))
+
+
+def flip_bit(path, choose):
+    data = bytearray(path.read_bytes())
+    bit = choose.randrange(8 * len(data))
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def truncate(path, choose):
+    os.truncate(path, choose.randrange(path.stat().st_size))
+
+
+def zero(path, choose):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def delete(path, choose):
+    path.unlink()
+
+
+def swap(path, choose):
+    save = next(p for p in path.parents if p.name == "00000002")
+    others = [p for p in sorted(save.rglob("*")) if p.is_file()]
+    others = [p for p in others if p.read_bytes() != path.read_bytes()]
+    other = choose.choice(others)
+    mine, theirs = path.read_bytes(), other.read_bytes()
+    path.write_bytes(theirs)
+    other.write_bytes(mine)
+
+
+@pytest.mark.parametrize("harm", [flip_bit, truncate, zero, delete, swap])
+def test_every_damage_is_found_and_named(saved, tmp_path, capsys, harm):
+    choose = random.Random(harm.__name__)
+    names = [p.relative_to(saved) for p in sorted((saved / "checkpoints/00000002").rglob("*"))]
+    names = [name for name in names if (saved / name).is_file() and (saved / name).stat().st_size]
+    assert len(names) > 8
+    for case in range(CASES // 5):
+        folder = tmp_path / str(case)
+        shutil.copytree(saved, folder)
+        path = folder / choose.choice(names)
+        before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        harm(path, choose)
+        changed = [p for p in before if not p.exists() or p.read_bytes() != before[p]]
+        deleted_sums = not (folder / "checkpoints/00000002" / SUMS).exists()
+        assert Checkpoints(folder).newest_whole() == 1
+        said = capsys.readouterr().err
+        if not deleted_sums:  # a save without hashes is one that never ended: no damage
+            assert said.startswith("warning: checkpoint 2 is damaged: ")
+            assert said.count("\n") == 1
+            assert any(f"{p} " in said for p in changed)
+        shutil.rmtree(folder)
+
+
+def test_fallback_holds_the_older_numbers(copy, capsys):
+    checkpoints = Checkpoints(copy)
+    assert checkpoints.newest_whole() == 2
+    assert_holds(checkpoints, 2)
+    assert capsys.readouterr().err == ""
+    flip_bit(next((copy / "checkpoints/00000002/state").rglob("d/*")), random.Random(0))
+    assert checkpoints.newest_whole() == 1
+    assert_holds(checkpoints, 1)
+    assert checkpoints.steps() == [1]  # the damaged one is set aside, and said once
+    capsys.readouterr()
+    assert checkpoints.newest_whole() == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_best_is_preferred_unless_damaged(copy):
+    checkpoints = Checkpoints(copy)
+    assert checkpoints.newest_whole(prefer=1) == 1
+    (copy / "checkpoints/00000001/_CHECKPOINT_METADATA").unlink()
+    assert checkpoints.newest_whole(prefer=1) == 2
+
+
+def test_cut_list_of_hashes_is_damage(copy, capsys):
+    """A list that lost whole lines is right in all it says."""
+    path = copy / "checkpoints/00000002" / SUMS
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert Checkpoints(copy).newest_whole() == 1
+    assert f"{path} has changed" in capsys.readouterr().err
+
+
+def test_unacknowledged_saves_do_not_count_and_are_removed(copy):
+    checkpoints = Checkpoints(copy)
+    (copy / "checkpoints/00000002" / SUMS).unlink()
+    (copy / "checkpoints/00000003.orbax-checkpoint-tmp").mkdir()
+    assert checkpoints.newest_whole() == 1
+    checkpoints.tidy()
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["00000001"]
+
+
+def test_all_damaged_is_an_error_again_and_again(copy):
+    for step in (1, 2):
+        delete(next((copy / f"checkpoints/{step:08d}/state").rglob("d/*")), None)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
+            Checkpoints(copy).newest_whole()
+
+
+def test_keeps_the_newest_and_the_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in range(1, 7):
+        checkpoints.save(step, tree_of(step), {"note": step}, best=3 if step >= 3 else 1)
+    checkpoints.wait()
+    assert checkpoints.steps() == [3, 5, 6]
+    assert_holds(checkpoints, 3)
+    checkpoints.close()
+
+
+def test_half_removed_save_does_not_count(copy, monkeypatch):
+    """Killed while it removes an old save, a run leaves no folder that looks whole or damaged."""
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    checkpoints = Checkpoints(copy, keep=1)
+    checkpoints.prune(best=2)
+    assert checkpoints.steps() == [2]
+
+
+@contextlib.contextmanager
+def no_file_larger_than(size):
+    """What a full disk is to a writer: a write fails in the middle of a file."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+@pytest.mark.parametrize("size", [0, 40, 100, 300, 1000, 3000])
+def test_full_disk_leaves_older_saves(copy, size):
+    checkpoints = Checkpoints(copy)
+
+    def save():
+        checkpoints.save(3, tree_of(3), {"note": 3}, best=3)
+        checkpoints.wait()
+
+    with no_file_larger_than(size), pytest.raises(UserError) as error:
+        save()
+    said = str(error.value)
+    assert said.startswith(f"the checkpoint of step 3 could not be written to {checkpoints.folder}")
+    assert "(File too large; " in said
+    assert said.endswith(" bytes free there); the last whole one is of step 2")
+    # A thread of Orbax may still write into its unfinished folder, which the next start removes.
+    finished = sorted(p.name for p in checkpoints.folder.iterdir() if p.name.isdigit())
+    assert finished == ["00000001", "00000002"]
+    assert_holds(checkpoints, 2)
+    save()  # and once there is room again
+    checkpoints.close()
+    assert checkpoints.newest_whole() == 3
+    assert_holds(checkpoints, 3)
+
+
+def test_log_on_a_full_disk():
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(UserError) as error:
+        append(full, b"row\n")
+    assert "could not be written to /dev/full (No space left on device; " in str(error.value)
+
+
+def test_command_on_a_full_disk(tmp_path):
+    """One line and status 2."""
+    words = [f"--config={commands.CONFIG}", f"--workdir={tmp_path}"]
+    command = commands.start(*words, file_limit=2500)
+    assert command.wait() == 2
+    assert command.err.startswith("error: the checkpoint of step 4 could not be written to ")
+    assert command.err.endswith(" bytes free there); there is none before it\n")
+    assert command.err.count("\n") == 1
+
+
+# Training
+
+
+def tiny_config():
+    config = tests.support.tiny_config.get_config()
+    config.devices = 1
+    config.epochs = 1.0
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    train_and_evaluate(tiny_config(), folder)
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """The config of a finished run, a copy of its folder, and its log."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tiny_config(), tmp_path / "run", (finished / "metrics.jsonl").read_bytes()
+
+
+def test_training_falls_back_and_ends_with_the_same_bits(run, capsys):
+    config, folder, rows = run
+    *_, older, newest = Checkpoints(folder).steps()
+    wanted = (folder / "report.json").read_bytes()
+    flip_bit(next((folder / f"checkpoints/{newest:08d}/state").rglob("d/*")), random.Random(1))
+    (folder / "report.json").unlink()
+    train_and_evaluate(config, folder)
+    said = capsys.readouterr()
+    assert f"warning: checkpoint {newest} is damaged: {folder}" in said.err
+    assert f"going on from step {older} in" in said.out
+    assert (folder / "metrics.jsonl").read_bytes() == rows
+    assert (folder / "report.json").read_bytes() == wanted
+
+
+def test_training_does_not_start_anew_over_a_damaged_run(run):
+    config, folder, rows = run
+    for path in (folder / "checkpoints").glob("*/_CHECKPOINT_METADATA"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
+        train_and_evaluate(config, folder)
+    assert (folder / "metrics.jsonl").read_bytes() == rows
+
+
+def test_loss_that_is_not_finite(tmp_path):
+    """The step is named; what was saved before stays, and is finite."""
+    tiny = tiny_config()
+    tiny.checkpoint.every_steps = 1
+    tiny.optimizer.name = "sgd"
+    tiny.optimizer.learning_rate = 1e30
+    tiny.schedule.warmup = "constant"
+    tiny.schedule.warmup_epochs = 0.5
+    tiny.schedule.warmup_from = 1e-32
+    with pytest.raises(UserError, match=r"is not finite at step \d+ \(epoch 0.") as error:
+        train_and_evaluate(tiny, tmp_path)
+    checkpoints = Checkpoints(tmp_path)
+    kept = checkpoints.newest_whole()
+    assert kept
+    assert f"the checkpoint of step {kept} is kept" in str(error.value)
+    for step in checkpoints.steps():
+        numbers = jax.tree.leaves(checkpoints.restore(step, None).tree)
+        assert all(np.isfinite(leaf).all() for leaf in numbers)
+
+
+def test_parameter_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    """An infinite weight of a unit that is never on does not show in the loss."""
+    tiny = tiny_config()
+    from cnn_jax.training import compiled_steps
+
+    real = compiled_steps.init_state
+
+    def with_fault(*arguments):
+        state = real(*arguments)
+        bias = state.params["hidden1"]["kernel"].at[0, 0].set(jnp.inf)
+        return state.replace(params={**state.params, "hidden1": {"kernel": bias}})
+
+    monkeypatch.setattr(compiled_steps, "init_state", with_fault)
+    with pytest.raises(UserError, match=r"is not finite at step .*no checkpoint was made"):
+        train_and_evaluate(tiny, tmp_path)
+    assert not (tmp_path / "checkpoints").exists()

@@ -1,0 +1,47 @@
+"""Programs compiled once are read from disk the second time, unless the user says otherwise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import jax, jax.numpy as jnp
+from cnn_jax.runtime.compilation_cache import keep_compiled
+keep_compiled()
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.jit(lambda x: jnp.sin(x) @ x)(jnp.ones((8, 8)))
+print(sum(event.endswith("cache_hits") for event in hits))
+"""
+
+
+def hits(home, **env):
+    """How many programs a new process finds on disk."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")}
+    env = kept | {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | env
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return int(done.stdout)
+
+
+def test_the_second_process_compiles_nothing(tmp_path):
+    assert hits(tmp_path) == 0
+    assert hits(tmp_path) > 0
+    assert list((tmp_path / ".cache/cnn_jax/compiled").glob("*/*-cache"))
+
+
+def test_the_users_own_choice_stands(tmp_path):
+    assert hits(tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")) == 0
+    assert (tmp_path / "own").is_dir()
+    assert not (tmp_path / ".cache").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/null is no folder on POSIX")
+def test_where_nothing_can_be_written_nothing_is_kept():
+    assert hits("/dev/null") == 0

@@ -1,0 +1,49 @@
+"""A streamed run that writes down which examples each of its processes trained on, and when.
+
+The argument is FOLDER,WORKERS,LOG: a folder of images, a number of worker processes, and a folder
+for the logs, one line a step: [step, ids]. Where LOG/stop holds a number, process 0 asks itself to
+stop in that step.
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from cnn_jax.data.loading.loaders import StreamFeed
+from configs.base import base
+
+
+def get_config(argument: str) -> ConfigDict:
+    folder, workers, log = argument.split(",")
+    config = base("logging", f"folder:{folder}", image_size=16)
+    config.epochs, config.batch_size, config.log_every_steps = 4.0, 8, 0
+    config.eval_every_epochs = 4.0
+    config.model.update({"name": "perceptron"})
+    config.data.streaming, config.data.workers = True, int(workers)
+    config.data.train_crop = "random_resized_crop"
+    write_down(Path(log))
+    return config
+
+
+def write_down(log: Path) -> None:
+    """Makes every feed of this process log what it hands out."""
+    plain = StreamFeed.at
+
+    def at(self, step):
+        given, index = plain(self, step), jax.process_index()
+        ids = np.concatenate([part.data for part in given.examples["id"].addressable_shards])
+        with open(log / f"{index}.jsonl", "a") as file:
+            file.write(json.dumps([step, ids.tolist()]) + "\n")
+        stop = log / "stop"
+        if index == 0 and stop.exists() and step == int(stop.read_text()):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return given
+
+    if not hasattr(plain, "writes_down"):  # a config is loaded twice: to check its keys, and to run
+        at.writes_down = True
+        StreamFeed.at = at

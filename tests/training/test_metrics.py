@@ -1,0 +1,81 @@
+"""Figures against NumPy and scikit-learn, ties and bad numbers included."""
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.metrics import top_k_accuracy_score
+
+from cnn_jax.data.dataset import Task
+from cnn_jax.training import metrics
+
+TEN = Task("classification", tuple("0123456789"))
+
+
+def examples(logits, labels):
+    found = metrics.example_figures(TEN, jnp.asarray(logits), jnp.asarray(labels))
+    found = {name: np.asarray(value) for name, value in found.items()}
+    return found | {"loss": np.zeros(len(labels)), "label": labels}
+
+
+def test_top1_and_top5_equal_scikit_learn():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(200, 10)).astype(np.float32), rng.integers(0, 10, 200)
+    found = metrics.summarise(TEN, examples(logits, labels))
+    assert found["accuracy"] == np.mean(logits.argmax(-1) == labels)
+    assert found["top5_accuracy"] == top_k_accuracy_score(labels, logits, k=5)
+
+
+def test_ties_go_to_the_lower_class_as_in_argmax():
+    logits, labels = np.zeros((10, 10), np.float32), np.arange(10)
+    found = examples(logits, labels)
+    assert found["rank"].tolist() == list(range(10))
+    assert metrics.summarise(TEN, found)["accuracy"] == 0.1
+
+
+def test_logits_that_are_not_finite_are_never_right():
+    logits = np.zeros((2, 10), np.float32)
+    logits[0, 3], logits[1, 0] = np.nan, np.inf
+    found = examples(logits, np.array([0, 0]))
+    assert found["rank"].tolist() == [10, 10]
+
+
+def test_report_by_class_and_confusion_matrix():
+    task = Task("classification", ("cat", "dog"))
+    found = {
+        "label": np.array([0, 0, 0, 1]),
+        "prediction": np.array([0, 1, 1, 1]),
+        "rank": np.array([0, 1, 1, 0]),
+        "loss": np.array([1.0, 2.0, 3.0, 4.0]),
+    }
+    report = metrics.report(task, found)
+    assert report["confusion_matrix"] == [[1, 2], [0, 1]]
+    assert report["classes"]["cat"]["precision"] == 1.0
+    assert report["classes"]["cat"]["recall"] == 1 / 3
+    assert report["macro_average"]["recall"] == (1 / 3 + 1) / 2
+    assert report["loss"] == 2.5
+    assert report["accuracy"] == 0.5
+    assert "top5_accuracy" not in report
+
+
+def test_regression_figures():
+    task = Task("regression", unit="degrees", mean=10.0, std=2.0)
+    outputs = jnp.array([[0.0], [1.0], [-1.0]])
+    labels = np.array([9.0, 12.0, 12.0])
+    found = {"prediction": np.asarray(metrics.example_figures(task, outputs, labels)["prediction"])}
+    np.testing.assert_allclose(found["prediction"], [10, 12, 8])
+    error = np.array([1.0, 0.0, -4.0])
+    summary = metrics.summarise(task, {**found, "label": labels, "loss": np.zeros(3)})
+    np.testing.assert_allclose(summary["mean_absolute_error"], np.abs(error).mean())
+    np.testing.assert_allclose(summary["root_mean_squared_error"], np.sqrt((error**2).mean()))
+    np.testing.assert_allclose(summary["r2"], 1 - (error**2).sum() / ((labels - 11) ** 2).sum())
+
+
+def test_first_bad_step_keeps_the_earliest():
+    collection = metrics.train_metrics(["loss", "gradient_norm"])
+    running = collection.empty()
+    for step, loss, norm in ((1, 1.0, 1.0), (2, 1.0, np.inf), (3, np.nan, 1.0)):
+        step_metrics = collection.single_from_model_output(
+            step=jnp.int32(step), loss=jnp.array([loss, 1.0]), gradient_norm=jnp.float32(norm)
+        )
+        running = running.merge(step_metrics)
+    assert int(running.first_bad_step.value) == 2
+    assert int(collection.empty().first_bad_step.value) == metrics.NEVER

@@ -1,0 +1,174 @@
+"""Every schedule against its closed form, every optimiser against one update by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.clock import Clock
+from cnn_jax.training.optimizers import SCALINGS, make_optimizer, make_plateau, make_schedule
+
+CLOCK = Clock(examples=1000, batch_size=100, epochs=10.0)  # 10 steps an epoch, 100 in all
+
+
+def schedule(config, **changes):
+    config.optimizer.learning_rate = 0.1
+    for key, value in changes.items():
+        config.schedule[key] = value
+    return make_schedule(config, CLOCK)
+
+
+def check(rate_of, closed_form):
+    """At every step, so at every breakpoint and on both sides of it."""
+    steps = np.arange(CLOCK.total_steps + 5)
+    found = np.array([rate_of(int(s)) for s in steps])
+    np.testing.assert_allclose(found, [closed_form(s) for s in steps], rtol=2e-6, atol=1e-8)
+
+
+def test_constant(tiny):
+    check(schedule(tiny, name="constant"), lambda s: 0.1)
+
+
+def test_exponential_falls_after_every_epoch(tiny):
+    check(schedule(tiny, name="exponential", gamma=0.5), lambda s: 0.1 * 0.5 ** (s // 10))
+    every_two = schedule(tiny, name="exponential", gamma=0.5, every_epochs=2.0)
+    check(every_two, lambda s: 0.1 * 0.5 ** (s // 20))
+
+
+def test_exponential_when_batches_cross_epochs(tiny):
+    """37 examples in batches of 10: the rate falls at the first step that begins in a new epoch."""
+    tiny.optimizer.learning_rate = 0.1
+    tiny.schedule.gamma = 0.5
+    rate = make_schedule(tiny, Clock(37, 10, 5.0))
+    for step in range(19):
+        assert float(rate(step)) == pytest.approx(0.1 * 0.5 ** (step * 10 // 37))
+
+
+def test_step_falls_at_its_epochs(tiny):
+    rate = schedule(tiny, name="step", gamma=0.1, at_epochs=(3.0, 7.5))
+    check(rate, lambda s: 0.1 * 0.1 ** (int(s >= 30) + int(s >= 75)))
+
+
+def test_cosine_ends_at_its_final_fraction(tiny):
+    def form(s):
+        return 0.1 * (0.01 + 0.99 * (1 + np.cos(np.pi * min(s, 100) / 100)) / 2)
+
+    check(schedule(tiny, name="cosine", final_fraction=0.01), form)
+
+
+def test_linear_warmup_then_the_schedule(tiny):
+    rate = schedule(tiny, name="cosine", warmup_epochs=2.0, warmup_from=0.1)
+
+    def form(s):
+        if s < 20:
+            return 0.01 + 0.09 * s / 20
+        return 0.1 * (1 + np.cos(np.pi * min(s - 20, 80) / 80)) / 2
+
+    check(rate, form)
+
+
+def test_constant_warmup_keeps_the_epochs_of_a_step_schedule(tiny):
+    """As ResNet-110: a tenth of the rate at first, then the drops at their absolute epochs."""
+    changes = {"warmup": "constant", "warmup_epochs": 1.0, "warmup_from": 0.1}
+    rate = schedule(tiny, name="step", at_epochs=(5.0,), gamma=0.1, **changes)
+    check(rate, lambda s: 0.01 if s < 10 or s >= 50 else 0.1)
+
+
+def test_plateau_cuts_after_its_patience(tiny):
+    tiny.schedule.name, tiny.schedule.patience, tiny.schedule.gamma = "plateau", 2, 0.5
+    plateau = make_plateau(tiny)
+    params = {"w": jnp.zeros(1)}
+    state = plateau.init(params)
+    scales = []
+    for loss in (1.0, 0.9, 0.9, 0.9, 0.9, 0.8):
+        _, state = plateau.update(params, state, value=jnp.float32(loss))
+        scales.append(float(state.scale))
+    assert scales == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]
+
+
+G1, G2, P0 = np.array([0.3, -2.0]), np.array([-0.1, 0.5]), np.array([1.0, -3.0])
+RATE, M, B1, B2, D, EPS = 0.1, 0.9, 0.8, 0.99, 0.7, 1e-3
+
+
+def by_hand(name):
+    """The parameters after two updates with gradients G1 and G2."""
+    p = P0.copy()
+    v = m = s = x = np.zeros(2)
+    for t, g in enumerate((G1, G2), 1):
+        if name == "sgd":
+            update = g
+        elif name == "momentum":
+            v = update = M * v + g
+        elif name == "nesterov":
+            v = M * v + g
+            update = M * v + g
+        elif name == "rmsprop":
+            s = D * s + (1 - D) * g**2
+            v = update = M * v + g / np.sqrt(s + EPS)
+        elif name == "adagrad":
+            s = s + g**2
+            update = g / np.sqrt(s + EPS)
+        elif name == "adadelta":
+            s = D * s + (1 - D) * g**2
+            update = np.sqrt(x + EPS) / np.sqrt(s + EPS) * g
+            x = D * x + (1 - D) * update**2
+        else:
+            m, s = B1 * m + (1 - B1) * g, B2 * s + (1 - B2) * g**2
+            update = (m / (1 - B1**t)) / (np.sqrt(s / (1 - B2**t)) + EPS)
+        p = p - RATE * update
+    return p
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_two_updates_by_hand(tiny, name):
+    tiny.optimizer.update({"name": name, "momentum": M, "b1": B1, "b2": B2, "decay": D, "eps": EPS})
+    optimizer = make_optimizer(tiny, optax.constant_schedule(RATE))
+    params = {"w": jnp.asarray(P0)}
+    state = optimizer.init(params)
+    for g in (G1, G2):
+        updates, state = optimizer.update({"w": jnp.asarray(g)}, state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(params["w"], by_hand(name), rtol=1e-5)
+
+
+def one_update(config, params, grads):
+    optimizer = make_optimizer(config, optax.constant_schedule(RATE))
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    return jax.tree.map(lambda p, u: np.asarray(p + u), params, updates)
+
+
+def test_weight_decay_as_l2_and_decoupled(tiny):
+    """L2 goes through Adam's division, which turns a first step into its sign; decoupled not."""
+    kernel, grad = jnp.full((2, 2), 4.0), jnp.full((2, 2), 1.0)
+    tiny.optimizer.update({"name": "adam", "eps": 0.0, "weight_decay": 0.5})
+    l2 = one_update(tiny, {"kernel": kernel}, {"kernel": grad})
+    np.testing.assert_allclose(l2["kernel"], 4 - RATE * 1, rtol=1e-6)
+    for change in ({"weight_decay_kind": "decoupled"}, {"name": "adamw"}):
+        tiny.optimizer.update(change)
+        free = one_update(tiny, {"kernel": kernel}, {"kernel": grad})
+        np.testing.assert_allclose(free["kernel"], 4 - RATE * (1 + 0.5 * 4), rtol=1e-6)
+
+
+def test_biases_and_scales_do_not_decay_unless_asked(tiny):
+    params = {"kernel": jnp.ones((1, 1)), "bias": jnp.ones(1), "scale": jnp.ones(1)}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    tiny.optimizer.update({"name": "sgd", "weight_decay": 0.5})
+    found = one_update(tiny, params, zeros)
+    assert (found["kernel"], found["bias"], found["scale"]) == (np.float32(0.95), 1, 1)
+    tiny.optimizer.decay_vectors = True
+    assert one_update(tiny, params, zeros)["bias"] == np.float32(0.95)
+
+
+def test_clip_norm_shortens_the_whole_gradient(tiny):
+    tiny.optimizer.name, tiny.clip_norm = "sgd", 1.0
+    found = one_update(
+        tiny, {"a": jnp.zeros(1), "b": jnp.zeros(1)}, {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    )
+    np.testing.assert_allclose([found["a"][0], found["b"][0]], [-0.06, -0.08], rtol=1e-6)
+
+
+def test_warmup_may_not_swallow_the_run(tiny):
+    with pytest.raises(UserError, match=r"schedule.warmup_epochs=10.0 leaves nothing of epochs=10"):
+        schedule(tiny, warmup_epochs=10.0)

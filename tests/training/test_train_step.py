@@ -1,0 +1,242 @@
+"""The step over one and eight devices, in both modes, and what BatchNorm sees in each."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.data.loading import sampler
+from cnn_jax.errors import UserError
+from cnn_jax.ops.flat_params import one_piece
+from cnn_jax.runtime.sharding import Devices
+from cnn_jax.training import metrics
+from cnn_jax.training import train_step as training
+from cnn_jax.training.experiment import make_run
+from configs.base import base
+
+
+def train(config, steps):
+    """(per-step losses, state) of the first `steps` steps."""
+    run = make_run(config)
+    carry, losses = run.steps.init(), []
+    feed = run.feed()
+    for step in range(steps):
+        (state, running), _ = run.steps.train(carry, feed.at(step))
+        losses.append(float(running.loss.compute()))
+        carry = state, run.steps.empty_metrics()
+    return losses, carry[0]
+
+
+def change(config, **changes):
+    config = config.copy_and_resolve_references()
+    for key, value in changes.items():
+        config.model[key] if key in config.model else config[key]
+        (config.model if key in config.model else config)[key] = value
+    return config
+
+
+def assert_close(a, b, atol):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=atol, rtol=0), a, b)
+
+
+@pytest.fixture
+def plain(tiny):
+    """Without BatchNorm and dropout, where all modes and device counts do the same sums."""
+    return change(tiny, norm="none", dropout=0.0)
+
+
+def test_eight_devices_have_the_losses_of_one(tiny):
+    """With BatchNorm and dropout: in jit mode the devices change nothing but the order of sums.
+
+    Pixels that are always black stay 0 here: BatchNorm takes any other constant out again, and Adam
+    makes whole steps of the rounding that is left of such a gradient.
+    """
+    tiny.data.normalisation = "none"
+    one, _ = train(change(tiny, devices=1), 6)
+    eight, _ = train(change(tiny, devices=8), 6)
+    np.testing.assert_allclose(one, eight, atol=1e-5)
+
+
+def test_pmap_equals_jit_without_batchnorm(plain):
+    jit_losses, jit_state = train(change(plain, devices=8), 6)
+    pmap_losses, pmap_state = train(change(plain, devices=8, parallel="pmap"), 6)
+    np.testing.assert_allclose(jit_losses, pmap_losses, atol=1e-5)
+    assert_close(jit_state.params, pmap_state.params, atol=1e-5)
+
+
+def first_layer_outputs(config):
+    """What the first BatchNorm sees in the first step, [B, 16], by NumPy."""
+    run = make_run(config)
+    kernel = np.asarray(run.steps.init()[0].params["hidden1"]["kernel"], np.float64)
+    rows = sampler.batch_rows(config.seed, 0, config.batch_size, len(run.dataset.train))
+    pixels = run.dataset.train.images.astype(np.float64)
+    mean, std = pixels.mean(), pixels.std()
+    batch = ((pixels[rows] - mean) / std).reshape(len(rows), -1)
+    return batch @ kernel
+
+
+def test_jit_batchnorm_sees_the_global_batch(tiny):
+    config = change(tiny, devices=8)
+    outputs = first_layer_outputs(config)
+    stats = train(config, 1)[1].batch_stats["norm1"]
+    np.testing.assert_allclose(stats["mean"], 0.1 * outputs.mean(0), atol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * outputs.var(0), atol=1e-4)
+
+
+def test_pmap_batchnorm_sees_its_own_images(tiny):
+    config = change(tiny, devices=8, parallel="pmap")
+    own = first_layer_outputs(config).reshape(8, -1, 16)
+    stats = train(config, 1)[1].batch_stats["norm1"]
+    assert stats["mean"].shape == (8, 16)
+    np.testing.assert_allclose(stats["mean"], 0.1 * own.mean(1), atol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * own.var(1), atol=1e-4)
+
+
+def test_pmap_evaluates_with_the_mean_of_the_statistics(tiny):
+    run = make_run(change(tiny, devices=8, parallel="pmap"))
+    state = run.steps.init()[0]
+    moved = jax.tree.map(lambda s: s + jnp.arange(8.0)[:, None], state.batch_stats)
+    same = jax.tree.map(lambda s: jnp.broadcast_to(s.mean(0), s.shape), moved)
+    evaluator = run.evaluator("test")
+    a, b = evaluator(state.replace(batch_stats=moved)), evaluator(state.replace(batch_stats=same))
+    np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-6)
+
+
+def test_accumulated_gradients_equal_the_whole_batch(plain):
+    whole, state = train(plain, 4)
+    parts, other = train(change(plain, accumulate=4), 4)
+    np.testing.assert_allclose(whole, parts, atol=1e-5)
+    assert_close(state.params, other.params, atol=1e-5)
+    eight, _ = train(change(plain, accumulate=4, devices=8), 4)
+    np.testing.assert_allclose(whole, eight, atol=1e-5)
+
+
+def test_average_of_the_weights_by_hand(plain):
+    config = change(plain, average_decay=0.5)
+    run = make_run(config)
+    carry = run.steps.init()
+    feed = run.feed()
+    expected = np.asarray(carry[0].params["output"]["kernel"], np.float64)
+    for step in range(4):
+        carry, _ = run.steps.train(carry, feed.at(step))
+        decay = min(0.5, (1 + step) / (10 + step))
+        new = np.asarray(carry[0].params["output"]["kernel"])
+        expected = decay * expected + (1 - decay) * new
+    found = carry[0].variables["params"]["output"]["kernel"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not np.allclose(found, new, atol=1e-4)
+
+
+def test_bfloat16_computes_low_and_keeps_parameters_high(tiny):
+    low, state = train(change(tiny, dtype="bfloat16"), 4)
+    high, _ = train(tiny, 4)
+    leaves = jax.tree.leaves((state.params, state.batch_stats, state.opt_state))
+    assert {leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)} == {
+        jnp.dtype("float32")
+    }
+    assert low != high
+    np.testing.assert_allclose(low, high, atol=0.05)
+
+
+def test_the_second_step_compiles_nothing(tiny):
+    run = make_run(tiny)
+    feed = run.feed()
+    carry, _ = run.steps.train(run.steps.init(), feed.at(0))
+    run.steps.empty_metrics()
+    events = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
+    carry = carry[0], run.steps.empty_metrics()
+    for step in range(1, 12):  # into the third epoch
+        carry, _ = run.steps.train(carry, feed.at(step))
+    carry[0].step.block_until_ready()
+    assert not [name for name in events if "compile" in name]
+    jax.jit(lambda x: x + 1)(1)
+    assert [name for name in events if "compile" in name], "the listener hears nothing"
+
+
+def test_steps_in_one_call_are_the_same_steps(tiny):
+    """In threes and fives to the bit; one by one, another program, to rounding."""
+
+    def after_fifteen(together, count):
+        run = make_run(change(tiny, steps_per_dispatch=together))
+        feed, carry = run.feed(), run.steps.init()
+        for step in range(0, 15, count):
+            carry, _ = run.steps.train(carry, feed.at(step), step, count)
+        assert int(carry[0].step) == 15
+        return jax.device_get((carry[0].params, carry[0].opt_state, jax.tree.leaves(carry[1])))
+
+    threes, fives = after_fifteen(5, 3), after_fifteen(5, 5)
+    jax.tree.map(np.testing.assert_array_equal, threes, fives)
+    assert_close(after_fifteen(1, 1)[0], threes[0], atol=1e-4)
+    with pytest.raises(ValueError, match="2 updates at once"):
+        after_fifteen(1, 2)
+
+
+def test_a_plateau_scales_the_update(plain):
+    plain.schedule.name, plain.optimizer.name = "plateau", "sgd"
+    run = make_run(plain)
+    feed = run.feed()
+
+    def moved_by(scale):
+        state, running = run.steps.init()
+        before = jax.device_get(state.params)
+        state = state.replace(plateau=state.plateau._replace(scale=jnp.float32(scale)))
+        state, _ = run.steps.train((state, running), feed.at(0))[0]
+        return optax.tree.sub(jax.device_get(state.params), before)
+
+    assert_close(jax.tree.map(lambda u: u * 0.25, moved_by(1.0)), moved_by(0.25), atol=1e-7)
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("batch", [1, 100, 128, 5000])
+def test_evaluation_counts_every_example_once(tiny, devices, batch):
+    """1,003 examples, no multiple of anything: the accuracy is NumPy's, exactly."""
+    config = change(tiny, devices=devices, eval_batch_size=batch)
+    config.data.update({"test": 1003.0, "validation": 100.0})
+    config.batch_size = 128
+    if batch == 1 and devices == 1:
+        pytest.skip("a thousand batches of one are tested on eight devices only")
+    run = make_run(config)
+    state = run.steps.init()[0]
+    found = run.evaluator("test")(state)
+    assert len(found["label"]) == 1003
+    assert found["id"].tolist() == run.dataset.test.ids.tolist()
+    assert found["label"].tolist() == run.dataset.test.labels.tolist()
+    pixels = run.dataset.train.images.astype(np.float64)
+    x = (run.dataset.test.images - pixels.mean()) / pixels.std()
+    params = jax.device_get(state.params)
+    h = x.reshape(1003, -1) @ params["hidden1"]["kernel"] / np.sqrt(1 + 1e-5)
+    logits = np.maximum(h, 0) @ params["output"]["kernel"] + params["output"]["bias"]
+    expected = np.mean(logits.argmax(-1) == run.dataset.test.labels)
+    assert metrics.summarise(run.dataset.task, found)["accuracy"] == expected
+
+
+def test_a_batch_must_divide_over_the_devices():
+    with pytest.raises(UserError, match=r"batch_size=100 does not divide over 8 .*: 104"):
+        Devices.take("jit").check_batch(100, 1)
+    with pytest.raises(UserError, match=r"over 8 devices x accumulate=4 parts; .*: 128"):
+        Devices.take("jit").check_batch(100, 4)
+    with pytest.raises(UserError, match=r"devices=9, but there are 8"):
+        Devices.take("jit", 9)
+    with pytest.raises(UserError, match=r"parallel='pmpa' is unknown \(did you mean 'pmap'"):
+        Devices.take("pmpa")
+
+
+@pytest.mark.slow
+def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypatch):
+    config = base("looped", "digits", image_size=8)
+    config.update({"batch_size": 64, "devices": 1, "average_decay": 0.9, "clip_norm": 1.0})
+    config.model.update({"name": "resnet32_cifar", "scan": True})
+    config.optimizer.update({"name": "momentum", "weight_decay": 1e-3})
+    packed = []
+    monkeypatch.setattr(training.pieces, "one_piece", lambda t: packed.append(t) or one_piece(t))
+    losses, together = train(config, 3)
+    assert packed
+    monkeypatch.setattr(
+        training.Recipe, "one_piece", lambda *_: (training.as_it_is, training.as_it_is)
+    )
+    same, alone = train(config, 3)
+    np.testing.assert_allclose(losses, same, rtol=1e-5)
+    assert jax.tree.structure(together) == jax.tree.structure(alone)
+    assert_close(together, alone, atol=1e-5)

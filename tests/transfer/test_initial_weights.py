@@ -1,0 +1,171 @@
+"""Beginning with trained weights: what fits is loaded to the bit, what does not is named."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax import train
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.training.experiment import make_run
+from cnn_jax.transfer.initial_weights import make_start
+from cnn_jax.transfer.weights import save_weights
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A trained workdir: two replicas' statistics and averaged weights."""
+    from configs.base import base
+
+    config = base("tiny", "digits", image_size=8)
+    config.update({"epochs": 0.5, "batch_size": 256, "devices": 2, "parallel": "pmap"})
+    config.average_decay = 0.9
+    config.model.update({"name": "mlp", "hidden": (16,), "norm": "batch"})
+    folder = tmp_path_factory.mktemp("source") / "run"
+    train.train_and_evaluate(config, folder)
+    return config, folder
+
+
+def started(config, folder, **changes):
+    config = config.copy_and_resolve_references()
+    config.seed = 7
+    config.init["from"] = str(folder)
+    config.init.update(changes)
+    return config
+
+
+def same(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y), a, b)
+
+
+def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
+    config, folder = source
+    state = Checkpoints(folder).read(Checkpoints(folder).steps()[-1]).tree[0]
+    changed = started(config, folder)
+    changed.parallel, changed.devices = "jit", 1
+    run = make_run(changed)
+    assert not run.start.fresh
+    begun = run.steps.init()[0]
+    same(begun.params, state["average"]["params"])
+    wanted = jax.tree.map(lambda s: s.mean(0), state["average"]["batch_stats"])
+    same(begun.batch_stats, wanted)
+    same(begun.average, {"params": begun.params, "batch_stats": begun.batch_stats})
+    same(run.steps.init(3)[0].params, begun.params)  # also after the first was given away
+
+
+def test_a_dropped_head_is_fresh_and_all_is_said(source, tmp_path, capsys):
+    config, folder = source
+    changed = started(config, folder, head="drop")
+    changed.freeze = ("hidden1", "norm1")
+    changed.epochs = 0.2
+    train.train_and_evaluate(changed, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    said = next(line for line in lines if line.startswith("begins with "))
+    assert said.endswith("(mlp trained on digits, step 3): 5 of 7 tensors")
+    assert "  fresh: output/bias, output/kernel" in lines
+    assert any(line.startswith("frozen: hidden1, norm1; 170 parameters are") for line in lines)
+    record = json.loads((tmp_path / "init.json").read_text())
+    assert record["fresh"] == dict.fromkeys(
+        ("params/output/bias", "params/output/kernel"), "init.head='drop'"
+    )
+    assert len(record["loaded"]) == 5
+
+
+def test_a_head_of_other_classes_is_fresh(source, tmp_path):
+    """And imported weights without a head, or with auxiliary heads that this net has not."""
+    config, folder = source
+    start = make_run(started(config, folder)).start
+    params = {name[7:]: v for name, v in start.values.items() if name.startswith("params/")}
+    stats = {name[12:]: v for name, v in start.values.items() if name.startswith("batch_")}
+    params["output/kernel"] = np.zeros((16, 3), np.float32)
+    params["auxiliary_1/kernel"] = np.zeros((4, 4), np.float32)
+    del params["output/bias"]
+    save_weights(tmp_path, params, stats, {"model": "mlp"})
+    begun = make_run(started(config, tmp_path))
+    assert begun.start.fresh == {
+        "params/output/bias": "not there",
+        "params/output/kernel": "16x3 there, 16x10 here",
+    }
+    assert begun.start.unused == ("params/auxiliary_1/kernel",)
+    with pytest.raises(UserError, match=r"lacks weights of the net: output/bias, output/kernel"):
+        begun.start.variables()
+
+
+def test_weights_of_another_architecture(source):
+    config, folder = source
+    for change, wanted in (
+        ({"hidden": (12,)}, r"\(mlp\) does not fit mlp: params/hidden1/kernel is 64x16 there, 64x"),
+        ({"norm": "none"}, "has no place here"),
+        ({"hidden": (16, 16)}, "params/hidden2/kernel is not there; params/norm2/bias is not th"),
+    ):
+        changed = started(config, folder)
+        changed.model.update(change)
+        with pytest.raises(UserError, match=wanted) as error:
+            make_run(changed)
+        assert "\n" not in str(error.value)
+
+
+def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
+    config, folder = source
+    start = make_run(started(config, folder)).start
+    trees = start.variables()
+    about = {
+        "model": "mlp",
+        "options": {"hidden": [16], "norm": "batch"},
+        "preprocessing": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
+    }
+    save_weights(tmp_path, trees["params"], trees["batch_stats"], about)
+    changed = started(config, tmp_path)
+    assert make_run(changed).warnings == []
+    changed.data.normalisation = "none"
+    (line,) = make_run(changed).warnings
+    assert line.endswith("not data.normalisation='none': 'minus_one_to_one' gives them")
+
+
+def test_folders_that_hold_no_weights(source, tmp_path):
+    config, folder = source
+    with pytest.raises(UserError, match=r"init.from='/nowhere' does not exist"):
+        make_run(started(config, "/nowhere"))
+    with pytest.raises(UserError, match="is neither a workdir nor a folder of imported weights"):
+        make_run(started(config, tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    with pytest.raises(UserError, match="holds no whole checkpoint"):
+        make_run(started(config, tmp_path))
+    with pytest.raises(UserError, match=r"init.head='none' is unknown; choices: auto, keep, drop"):
+        make_run(started(config, folder, head="none"))
+
+
+def test_a_damaged_best_checkpoint_gives_way(source, tmp_path):
+    import shutil
+
+    config, folder = source
+    shutil.copytree(folder, tmp_path / "copy")
+    run = make_run(config, begins=False)
+    newest = Checkpoints(tmp_path / "copy").steps()[-1]
+    for file in (tmp_path / "copy" / "checkpoints" / f"{newest:08d}").rglob("metadata"):
+        file.write_text("{}")
+    with pytest.raises(UserError, match="holds no whole checkpoint"):
+        make_start(str(tmp_path / "copy"), run.recipe.model, "mlp", (8, 8, 1))
+
+
+def test_options_that_no_shape_shows_are_warned_of(source):
+    config, folder = source
+    assert make_run(started(config, folder)).warnings == []
+    changed = started(config, folder)
+    changed.model.activation = "gelu"
+    changed.model.dropout = 0.1  # of training only
+    found = make_run(changed).warnings
+    assert found == ["the weights are of mlp with activation='relu' there, 'gelu' here"]
+
+
+def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
+    """Ten classes here and there are not the same ten."""
+    config, folder = source
+    model = make_run(started(config, folder)).recipe.model
+    shape = (8, 8, 1)
+    fresh = make_start(str(folder), model, "mlp", shape, dataset="mnist").fresh
+    assert fresh == dict.fromkeys(("params/output/bias", "params/output/kernel"), "of digits")
+    assert not make_start(str(folder), model, "mlp", shape, "keep", "mnist").fresh
