@@ -49,9 +49,12 @@ RUNS = {
     "rmsprop_layer_decay": f"{RESNET20} --config.optimizer.name=rmsprop "
     "--config.optimizer.layer_decay=0.7 --config.optimizer.weight_decay=1e-4",
     "alexnet": "--config=configs/alexnet.py --config.epochs=0.3",
-    "googlenet": "--config=configs/googlenet.py --config.epochs=0.3 --config.schedule.warmup_epochs=0.1",
-    "mobilenet_v2": "--config=configs/mobilenet_v2.py --config.epochs=0.3 --config.schedule.warmup_epochs=0.0",
-    "convnext": "--config=configs/convnext.py --config.epochs=0.1 --config.schedule.warmup_epochs=0.0",
+    "googlenet": "--config=configs/googlenet.py --config.epochs=0.3 "
+    "--config.schedule.warmup_epochs=0.1",
+    "mobilenet_v2": "--config=configs/mobilenet_v2.py --config.epochs=0.3 "
+    "--config.schedule.warmup_epochs=0.0",
+    "convnext": "--config=configs/convnext.py --config.epochs=0.1 "
+    "--config.schedule.warmup_epochs=0.0",
     "photos": f"{PHOTOS} --config.data.image_size=32",
     "photos_streamed": f"{PHOTOS} --config.data.image_size=32 --config.data.streaming=True "
     "--config.data.train_crop=random_resized_crop(0.2,1) --config.protocol=ten_crop",
