@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
     expected = json.loads(Path(AGAINST.value).read_text()) if AGAINST.value else {}
     result, differing = {}, []
     with tempfile.TemporaryDirectory(prefix="cnn_jax_bits_") as scratch:
-        draw_photos(Path(scratch) / "photos")
+        draw_photos(Path(scratch) / "images")
         for name in ONLY.value or RUNS:
             started = time.monotonic()
             result[name] = run(name, Path(scratch))
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
 
 def run(name: str, scratch: Path) -> dict[str, str]:
     """The hashes of what one run leaves."""
-    words = RUNS[name].replace("PHOTOS", str(scratch / "photos")).replace("RUN", str(scratch))
+    words = RUNS[name].replace("PHOTOS", str(scratch / "images")).replace("RUN", str(scratch))
     workdir = scratch / name
     command = [sys.executable, "-m", "cnn_jax.main", *words.split(), f"--workdir={workdir}"]
     environment = os.environ | ENVIRONMENT.get(name, {})
