@@ -94,7 +94,7 @@ class Training:
             while progress.step < clock.total_steps and not progress.stopped:
                 step = progress.step
                 count = run.agenda.steps_from(step, run.steps_together)
-                self.carry, done = run.steps.train(self.carry, feed.at(step), step, count)
+                self.carry, done = run.steps.train(self.carry, feed.batch_at(step), step, count)
                 progress.step += count
                 under_way.add(done)
                 self.after_step(evaluator)

@@ -84,13 +84,13 @@ def measure_decoding(folder: str) -> dict[str, float]:
 
     from cnn_jax import data
     from cnn_jax.data.loading.sampler import batch_rows
-    from cnn_jax.data.loading.stream import Share, TrainBatches
+    from cnn_jax.data.loading.stream import ProcessShard, TrainBatches
     from configs.base import base
 
     config = base("data_speed", f"folder:{folder}", SIDE).data
     config.resize, config.streaming, config.validation, config.test = SIDE, True, 0.1, 0.1
     split = data.load(config).train
-    batches = TrainBatches(split, 64, 0, Share())
+    batches = TrainBatches(split, 64, 0, ProcessShard())
     contents = [split.images.content(row) for row in range(len(split))]
     turns = itertools.count()
 
@@ -105,7 +105,7 @@ def measure_memory() -> dict[str, float]:
     """Images per second of the bare step and of the step with its feed."""
     import jax
 
-    from cnn_jax.data.loading.device_dataset import Given
+    from cnn_jax.data.loading.device_dataset import HostBatch
     from cnn_jax.training.experiment import make_run
     from configs import lenet5
 
@@ -113,8 +113,8 @@ def measure_memory() -> dict[str, float]:
     config.batch_size, config.devices, config.epochs = 128, 1, 1000.0
     run = make_run(config)
     feed = run.feed()
-    batch = feed.at(0).batch(np.int32(0), 128, lambda rows: rows)
-    given = Given(jax.device_put(batch))
+    batch = feed.batch_at(0).batch(np.int32(0), 128, lambda rows: rows)
+    given = HostBatch(jax.device_put(batch))
     carry, done = run.steps.init(), 0
 
     def steps(source: Callable[[int], Any]) -> Callable[[], None]:
@@ -127,7 +127,7 @@ def measure_memory() -> dict[str, float]:
 
         return go
 
-    return share_of(steps(lambda _: given), steps(feed.at), STEPS * 128, time.perf_counter)
+    return share_of(steps(lambda _: given), steps(feed.batch_at), STEPS * 128, time.perf_counter)
 
 
 def share_of(

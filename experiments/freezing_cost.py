@@ -47,7 +47,9 @@ class Steps:
 
     def one(self) -> None:
         begun = time.perf_counter()
-        self.carry, done = self.run.steps.train(self.carry, self.feed.at(self.step), self.step)
+        self.carry, done = self.run.steps.train(
+            self.carry, self.feed.batch_at(self.step), self.step
+        )
         done.block_until_ready()
         self.seconds.append(time.perf_counter() - begun)
         self.step += 1

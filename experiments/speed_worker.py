@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.loading.device_dataset import Given, Resident
+from cnn_jax.data.loading.device_dataset import DeviceDataset, HostBatch
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.malloc import keep_memory
@@ -159,7 +159,7 @@ def noise(case: Case, examples: int) -> Dataset:
 def train_steps(run: Run) -> Steps:
     """The bare step, on one batch that lies on the device."""
     rows = np.arange(run.config.batch_size)
-    given = Given(jax.device_put(Resident.of(run.dataset.train).batch(rows, rows >= 0)))
+    given = HostBatch(jax.device_put(DeviceDataset.of(run.dataset.train).batch(rows, rows >= 0)))
     carry = jax.block_until_ready(run.steps.init())
 
     def steps(count: int) -> Times:

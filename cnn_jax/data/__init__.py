@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data import splits
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.images.resize import Fit, fit_channels, fit_size
+from cnn_jax.data.images.resize import ResizeSpec, fit_channels, fit_size
 from cnn_jax.data.sources import image_dataset, image_folder, official, sklearn_digits
 from cnn_jax.errors import UserError, unknown
 
@@ -40,7 +40,7 @@ def load(config: ConfigDict) -> Dataset:
     if kind in EMBEDDED:
         task, everything = EMBEDDED[kind]()
         count = len(everything)
-        train, test = splits.held_out(everything, config.test, config.split_seed, "data.test")
+        train, test = splits.hold_out(everything, config.test, config.split_seed, "data.test")
         if len(test) == 0:
             raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
     elif kind in official.SETS:
@@ -49,7 +49,7 @@ def load(config: ConfigDict) -> Dataset:
     else:
         raise unknown("data.name", config.name, names())
     size = splits.counted(config.validation, count)
-    train, validation = splits.held_out(train, size, config.split_seed, "data.validation")
+    train, validation = splits.hold_out(train, size, config.split_seed, "data.validation")
     if task.kind == "regression":
         mean, std = float(train.labels.mean()), float(train.labels.std())
         task = Task(task.kind, task.classes, task.unit, mean, std)
@@ -77,10 +77,10 @@ def photo_source(config: ConfigDict, kind: str, argument: str) -> image_dataset.
     return tfds_records.listing(argument, config.dir)
 
 
-def fit_of(config: ConfigDict) -> Fit:
+def fit_of(config: ConfigDict) -> ResizeSpec:
     """How a photograph comes to the size of the net."""
     resize = config.resize or round(config.image_size / CENTRE_SHARE)
-    return Fit(config.image_size, config.fit, config.channels, resize)
+    return ResizeSpec(config.image_size, config.fit, config.channels, resize)
 
 
 def fit(split: Split, config: ConfigDict) -> Split:

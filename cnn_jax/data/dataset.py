@@ -33,7 +33,7 @@ class Split:
     """`images` uint8 [N, H, W, C], `labels` int32 [N] (float32 for regression), `ids` int32 [N].
 
     An id is the example's number in its source's own order, and the same in every run. `images` are
-    an array, or `Photos` that are decoded when indexed; `originals`, where they differ, are the
+    an array, or `LazyImages` that are decoded when indexed; `originals`, where they differ, are the
     images before they were fitted to the net.
     """
 
@@ -46,8 +46,8 @@ class Split:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> Split:
-        originals = None if self.originals is None else pick(self.originals, rows)
-        return Split(pick(self.images, rows), self.labels[rows], self.ids[rows], originals)
+        originals = None if self.originals is None else take_rows(self.originals, rows)
+        return Split(take_rows(self.images, rows), self.labels[rows], self.ids[rows], originals)
 
     @property
     def in_memory(self) -> bool:
@@ -59,23 +59,23 @@ class Split:
         """[H, W, C] of an image as the net sees it."""
         return tuple(self.images.shape[1:])
 
-    def read_into(self, room: np.ndarray, row: int) -> None:
-        """Writes one image as the net sees it to `room`, uint8 [H, W, C]."""
+    def read_into(self, out: np.ndarray, row: int) -> None:
+        """Writes one image as the net sees it to `out`, uint8 [H, W, C]."""
         if self.in_memory:
-            room[:] = self.images[row]
+            out[:] = self.images[row]
         else:
-            self.images.read_into(room, row)
+            self.images.read_into(out, row)
 
-    def original(self, row: int, smallest: int = 0) -> np.ndarray:
+    def original(self, row: int, min_side: int = 0) -> np.ndarray:
         """One image as its source has it, uint8 [H, W, C].
 
-        A photograph may come smaller, with no side under `smallest`, where that is positive.
+        A photograph may come smaller, with no side under `min_side`, where that is positive.
         """
         images = self.images if self.originals is None else self.originals
-        return images[row] if isinstance(images, np.ndarray) else images.original(row, smallest)
+        return images[row] if isinstance(images, np.ndarray) else images.original(row, min_side)
 
 
-def pick(images: Any, rows: np.ndarray) -> Any:
+def take_rows(images: Any, rows: np.ndarray) -> Any:
     return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
 
 

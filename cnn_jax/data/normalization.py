@@ -24,7 +24,7 @@ FILE = "constants.npz"
 
 
 @dataclasses.dataclass(frozen=True)
-class Constants:
+class InputStatistics:
     """Float32, in grey levels: an image becomes `(image - shift) * scale`."""
 
     shift: np.ndarray  # [], [C] or, for a mean image, [H, W, C]
@@ -32,7 +32,7 @@ class Constants:
     colours: np.ndarray | None = None  # [C, C] of pca_lighting, where it is in use
 
     @classmethod
-    def of(cls, config: ConfigDict, train_images: Images) -> Constants:
+    def of(cls, config: ConfigDict, train_images: Images) -> InputStatistics:
         """Those of the config's normalisation and augmentation."""
         shift, scale = constants(config.data.normalisation, train_images)
         lights = augment.uses(config.augment, "pca_lighting")
@@ -43,7 +43,7 @@ class Constants:
         return (images - self.shift) * self.scale
 
     @classmethod
-    def read(cls, folder: Path) -> Constants | None:
+    def read(cls, folder: Path) -> InputStatistics | None:
         """Those that a run has kept; None where there are none."""
         path = folder / FILE
         if not path.exists():

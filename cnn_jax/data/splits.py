@@ -13,7 +13,7 @@ def counted(size: float, examples: int) -> float:
     return float(round(size * examples)) if 0 < size < 1 else size
 
 
-def held_out(split: Split, size: float, seed: int, key: str) -> tuple[Split, Split]:
+def hold_out(split: Split, size: float, seed: int, key: str) -> tuple[Split, Split]:
     """Divides `split` into (rest, held out); `size` is a fraction below 1 or a number of examples.
 
     Every class keeps its share to within one example. Both parts stay in the order of the source.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from cnn_jax.errors import UserError, unknown
 
 
-def parse_numbers(
+def parse_spec(
     key: str, call: str, functions: Mapping[str, Callable], given: int
 ) -> tuple[str, tuple[float, ...]]:
     """(name, its numbers, defaults filled in); the first `given` parameters are not the config's,

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from cnn_jax.data.images.decode import BadImageError
-from cnn_jax.data.images.lazy_images import Photos, refuse
+from cnn_jax.data.images.lazy_images import LazyImages, refuse
 from cnn_jax.errors import UserError, unknown
 
-Images = np.ndarray | Photos
+Images = np.ndarray | LazyImages
 NORMALISATIONS = (
     "per_channel",
     "per_pixel_mean",

@@ -229,7 +229,7 @@ def train(way: str, config: Any, dataset: Any, seconds: float) -> Tried:
     size = sum(leaf.size for leaf in jax.tree.leaves(carry[0].params))
     best, total, step = None, run.clock.total_steps, 0
     while step < total:
-        carry, done = run.steps.train(carry, feed.at(step), step)
+        carry, done = run.steps.train(carry, feed.batch_at(step), step)
         step += 1
         under_way.add(done)
         over = time.monotonic() - begun > seconds

@@ -35,7 +35,7 @@ def write_manifest(folder_path: str, manifest: Path) -> None:
     """Writes the SHA-256 of every image file of a folder."""
     from cnn_jax.data.sources import image_dataset, image_folder
 
-    found = image_dataset.hashes(image_folder.listing(folder_path).source)
+    found = image_dataset.file_hashes(image_folder.listing(folder_path).source)
     lines = [f"{digest}  {name}\n" for name, digest in found]
     try:
         manifest.write_text("".join(lines))

@@ -129,11 +129,11 @@ class Search:
 
     def part_of(self, dataset: Any, examples: int) -> Any:
         """The dataset with so many training examples, by class."""
-        from cnn_jax.data.splits import held_out
+        from cnn_jax.data.splits import hold_out
 
         train = dataset.train
         if examples < len(train):
-            _, train = held_out(train, float(examples), self.config.data.split_seed, "--examples")
+            _, train = hold_out(train, float(examples), self.config.data.split_seed, "--examples")
         return dataclasses.replace(dataset, train=train)
 
     def trial(self, policy: tuple[str, ...]) -> Trial:
@@ -151,13 +151,13 @@ class Search:
         self.judge(trial)
 
     def bring(self, trial: Trial, steps: int) -> None:
-        from cnn_jax.data.loading.loaders import ResidentFeed
+        from cnn_jax.data.loading.loaders import DeviceLoader
 
         run, begun = trial.run, time.monotonic()
         for seed, carry in enumerate(trial.carries):
-            feed = ResidentFeed(run.dataset.train, run.devices, run.clock, seed)
+            feed = DeviceLoader(run.dataset.train, run.devices, run.clock, seed)
             for step in range(trial.steps, steps):
-                carry, done = run.steps.train(carry, feed.at(step), step)
+                carry, done = run.steps.train(carry, feed.batch_at(step), step)
                 if step % 4 == 0 or step == steps - 1:
                     done.block_until_ready()  # no more than a few steps under way
             trial.carries[seed] = carry

@@ -74,7 +74,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     from cnn_jax.data.augment.colour import principal_colours
     from cnn_jax.data.images.random_crops import TrainCrop
     from cnn_jax.data.loading.sampler import batch_rows
-    from cnn_jax.data.loading.stream import Share, TrainBatches
+    from cnn_jax.data.loading.stream import ProcessShard, TrainBatches
     from cnn_jax.runtime.rng_streams import named_key
 
     split, crop = dataset.train, None
@@ -84,7 +84,7 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     colours = principal_colours(split.images) if lights else None
     apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
     chosen = batch_rows(config.seed, 0, min(rows, len(split)), len(split))
-    reader = TrainBatches(split, len(chosen), config.seed, Share(), crop)
+    reader = TrainBatches(split, len(chosen), config.seed, ProcessShard(), crop)
     plain = np.stack([split.images[int(row)] for row in chosen])
     after = []
     for step in range(columns):
@@ -185,10 +185,10 @@ def save(figure: Any, out: Path) -> None:
 
 def caption(task: Any, targets: Any, row: int) -> str:
     """The label, or both labels and the first one's share where two images were mixed."""
-    if hasattr(targets, "share"):
-        share = float(targets.share[row])
+    if hasattr(targets, "lam"):
+        lam = float(targets.lam[row])
         first, second = (task.classes[int(t[row])] for t in (targets.label, targets.partner))
-        return f"{share:.0%} {first} + {second}" if first != second else first
+        return f"{lam:.0%} {first} + {second}" if first != second else first
     value = targets[row]
     return task.classes[int(value)] if task.kind == "classification" else f"{float(value):.0f}"
 

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax.sharding import PartitionSpec as P
 
-from cnn_jax.data.loading.device_dataset import Batch, Source
+from cnn_jax.data.loading.device_dataset import Batch, BatchSource
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.clock import Clock
@@ -26,7 +26,7 @@ from cnn_jax.training.train_step import Carry, Recipe, eval_step, gradients, ini
 from cnn_jax.transfer.freezing import Phase
 from cnn_jax.transfer.initial_weights import Start
 
-Program = Callable[[Carry, Source, int], tuple[Carry, jax.Array]]
+Program = Callable[[Carry, BatchSource, int], tuple[Carry, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Steps:
     init: Callable[..., Carry]  # (seed: that of the run)
     programs: tuple[Program, ...]  # of training, one a phase
     starts: tuple[int, ...]  # the first step of each
-    evaluate: Callable[[TrainState, Source], dict[str, jax.Array]]
+    evaluate: Callable[[TrainState, BatchSource], dict[str, jax.Array]]
     finite: Callable[[TrainState], jax.Array]  # bool, one for each leaf of `state.numbers`
     abstract: Carry  # shapes, types and places of what `init` makes
     empty_metrics: Callable[[], clu.metrics.Collection]
 
     def train(
-        self, carry: Carry, source: Source, step: int = 0, count: int = 1
+        self, carry: Carry, source: BatchSource, step: int = 0, count: int = 1
     ) -> tuple[Carry, jax.Array]:
         """`count` updates after `step` others: (what became of the carry, a value to wait for).
 
@@ -142,10 +142,10 @@ def train_program(
             check_vma=False,
         )
 
-    def once(carry: Carry, source: Source) -> Carry:
+    def once(carry: Carry, source: BatchSource) -> Carry:
         return update(carry, source.batch(carry[0].step, clock.batch_size, devices.place))
 
-    def train(carry: Carry, source: Source, count: int = 1) -> tuple[Carry, jax.Array]:
+    def train(carry: Carry, source: BatchSource, count: int = 1) -> tuple[Carry, jax.Array]:
         if loop:
             carry = jax.lax.fori_loop(0, count, lambda _, carry: once(carry, source), carry)
         else:
@@ -157,7 +157,7 @@ def train_program(
     if loop:
         return lambda carry, source, count: compiled(carry, source, np.int32(count))
 
-    def one(carry: Carry, source: Source, count: int) -> tuple[Carry, jax.Array]:
+    def one(carry: Carry, source: BatchSource, count: int) -> tuple[Carry, jax.Array]:
         if count != 1:
             raise ValueError(f"{count} updates at once need a compiled loop")
         return compiled(carry, source)
@@ -167,10 +167,10 @@ def train_program(
 
 def eval_program(
     recipe: Recipe, devices: Devices, clock: Clock
-) -> Callable[[TrainState, Source], dict[str, jax.Array]]:
+) -> Callable[[TrainState, BatchSource], dict[str, jax.Array]]:
     """The figures of each example; of several replicas' statistics, by their mean."""
 
-    def evaluate(state: TrainState, source: Source) -> dict[str, jax.Array]:
+    def evaluate(state: TrainState, source: BatchSource) -> dict[str, jax.Array]:
         if devices.replicas > 1:
             state = map_stats(lambda s: s.mean(0), state)
         batch = source.batch(state.step, clock.batch_size, devices.place)

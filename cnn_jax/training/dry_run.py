@@ -24,7 +24,7 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
         feed, seconds = run.feed(), []
         for step in range(2):
             start = time.monotonic()
-            source = feed.at(step)
+            source = feed.batch_at(step)
             # The program of the end: where stages are unfrozen later, it costs most.
             carry, done = run.steps.train(carry, source, run.clock.total_steps)
             done.block_until_ready()

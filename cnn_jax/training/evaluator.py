@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.images.eval_protocols import Protocol
-from cnn_jax.data.loading.loaders import Reading, ResidentPass, StreamPass
+from cnn_jax.data.images.eval_protocols import EvalProtocol
+from cnn_jax.data.loading.loaders import DeviceEvalLoader, ReadOptions, StreamEvalLoader
 from cnn_jax.runtime.sharding import Devices, UnderWay
 from cnn_jax.training.train_state import TrainState
 
@@ -23,19 +23,19 @@ class Evaluator:
         step: Callable,
         devices: Devices,
         batch_size: int,
-        reading: Reading,
-        protocol: Protocol | None = None,
+        reading: ReadOptions,
+        protocol: EvalProtocol | None = None,
     ):
         self.split, self.step, self.ahead = split, step, devices.ahead
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
         if protocol is not None:
             size = devices.round_up(max(1, size // protocol.views))
-            self.batches = StreamPass(split, devices, size, reading, protocol)
+            self.batches = StreamEvalLoader(split, devices, size, reading, protocol)
         elif split.in_memory:
-            self.batches = ResidentPass(split, devices, size)
+            self.batches = DeviceEvalLoader(split, devices, size)
         else:
-            self.batches = StreamPass(split, devices, size, reading)
+            self.batches = StreamEvalLoader(split, devices, size, reading)
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""

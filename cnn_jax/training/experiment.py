@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 from cnn_jax import data, models
 from cnn_jax.data import augment
 from cnn_jax.data.dataset import Dataset
-from cnn_jax.data.images.eval_protocols import Protocol
+from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
-from cnn_jax.data.loading.loaders import Reading, ResidentFeed, StreamFeed
-from cnn_jax.data.normalization import Constants
+from cnn_jax.data.loading.loaders import DeviceLoader, ReadOptions, StreamLoader
+from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
@@ -51,7 +51,7 @@ class Run:
     recipe: Recipe
     steps: Steps
     start: Start | None  # the weights of `init.from`
-    protocol: Protocol | None  # of the report; None: the single crop
+    protocol: EvalProtocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
 
     @property
@@ -73,20 +73,20 @@ class Run:
         return describe(plan, outline, sizes, self.config.freeze_norm)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         data, crop = self.config.data, None
         if data.train_crop:
             crop = TrainCrop.parse(data.train_crop, data.image_size)
-        return Reading(data.workers, data.threads, crop)
+        return ReadOptions(data.workers, data.threads, crop)
 
-    def feed(self) -> ResidentFeed | StreamFeed:
+    def feed(self) -> DeviceLoader | StreamLoader:
         """The batches of training, from any step on."""
         split, seed = self.dataset.train, self.config.seed
         if split.in_memory:
-            return ResidentFeed(split, self.devices, self.clock, seed)
-        return StreamFeed(split, self.devices, self.clock, seed, self.reading)
+            return DeviceLoader(split, self.devices, self.clock, seed)
+        return StreamLoader(split, self.devices, self.clock, seed, self.reading)
 
-    def evaluator(self, split: str, protocol: Protocol | None = None) -> Evaluator:
+    def evaluator(self, split: str, protocol: EvalProtocol | None = None) -> Evaluator:
         """Over a split, by the single crop, or by `protocol`."""
         config = self.config
         size = config.eval_batch_size or config.batch_size
@@ -134,7 +134,7 @@ def make_run(
         names = config.model.name, image_shape, head, config.data.name
         start = make_start(path, model, *names)
     warnings += transfer_warnings(config, model, start)
-    kept = Constants.read(folder) if folder and not begins else None
+    kept = InputStatistics.read(folder) if folder and not begins else None
     recipe = make_recipe(config, model, dataset, schedule, plan, kept)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
@@ -177,10 +177,10 @@ def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None)
     return found
 
 
-def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Protocol | None:
+def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> EvalProtocol | None:
     """That of the report; raises `UserError` where the net or the data do not allow it."""
     size, channels = config.data.image_size, dataset.train.image_shape[-1]
-    protocol = Protocol.parse(config.protocol, size, channels)
+    protocol = EvalProtocol.parse(config.protocol, size, channels)
     if protocol is None:
         return None
     key = f"protocol={config.protocol!r}"
@@ -190,7 +190,7 @@ def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Pro
         return protocol
     if config.data.normalisation == "per_pixel_mean":
         raise UserError(f"{key}: data.normalisation='per_pixel_mean' has a mean for one size only")
-    own, side = dataset.train.image_shape, protocol.smallest
+    own, side = dataset.train.image_shape, protocol.min_side
     large = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     variables = jax.eval_shape(lambda: init_variables(model, 0, own))
     try:

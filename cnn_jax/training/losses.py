@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from cnn_jax.data.augment import Mixed
+from cnn_jax.data.augment import MixedTargets
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.layers import Output
@@ -57,12 +57,12 @@ LOSSES: dict[str, ExampleLoss] = {
 FOR_CLASSES_ONLY = ("softmax_cross_entropy", "binary_cross_entropy", "lecun1998")
 
 
-def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | Mixed], dict]:
+def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | MixedTargets], dict]:
     """(Output, labels [B]) -> {"loss": [B], "auxiliary_loss_1": [B], ...}.
 
     `loss` is the main loss plus each auxiliary head's, times its own weight. Class labels become
-    one-hot targets, smoothed by `label_smoothing`; a regression label is standardised. Of `Mixed`
-    labels every figure is share * that of the label + (1 - share) * that of the partner.
+    one-hot targets, smoothed by `label_smoothing`; a regression label is standardised. Of
+    `MixedTargets` every figure is lam * that of the label + (1 - lam) * that of the partner.
     """
     c = config.loss
     if c.name not in LOSSES:
@@ -77,10 +77,10 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | M
     targets = functools.partial(make_targets, task=task, smoothing=c.label_smoothing)
     weights = tuple(c.auxiliary_weights)
 
-    def loss(output: Output, labels: jax.Array | Mixed) -> dict[str, jax.Array]:
-        if isinstance(labels, Mixed):
+    def loss(output: Output, labels: jax.Array | MixedTargets) -> dict[str, jax.Array]:
+        if isinstance(labels, MixedTargets):
             own, other = loss(output, labels.label), loss(output, labels.partner)
-            mix = lambda a, b: labels.share * a + (1 - labels.share) * b  # noqa: E731
+            mix = lambda a, b: labels.lam * a + (1 - labels.lam) * b  # noqa: E731
             return jax.tree.map(mix, own, other)
         if len(output.auxiliary) > len(weights):
             raise UserError(

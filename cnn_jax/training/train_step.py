@@ -18,7 +18,7 @@ from cnn_jax.data import augment
 from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.loading.device_dataset import Batch
-from cnn_jax.data.normalization import Constants
+from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.models.layers import Output
 from cnn_jax.models.variables import Tree, init_variables, merge
 from cnn_jax.ops import flat_params
@@ -38,7 +38,7 @@ class Recipe:
     task: Task
     loss: Callable[..., dict[str, jax.Array]]
     optimizer: optax.GradientTransformation
-    constants: Constants
+    constants: InputStatistics
     augment: Augment
     seed: int
     microbatches: int
@@ -80,12 +80,13 @@ def make_recipe(
     dataset: Dataset,
     schedule: optax.Schedule,
     plan: Plan = TRAIN_ALL,
-    constants: Constants | None = None,
+    constants: InputStatistics | None = None,
 ) -> Recipe:
     """The parts that the config names; the constants are of the training split unless given."""
     loss = losses.make_loss(config, dataset.task)
     optimizer = optimizers.make_optimizer(config, schedule, plan.starts, plan.rates)
-    constants = constants or Constants.of(config, dataset.train.images)  # a pass: after mistakes
+    if constants is None:  # a pass over the images: after mistakes
+        constants = InputStatistics.of(config, dataset.train.images)
     shape, colours = dataset.train.image_shape, constants.colours
     return Recipe(
         model=model,

@@ -22,7 +22,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.loading.device_dataset import Source
+from cnn_jax.data.loading.device_dataset import BatchSource
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
@@ -124,7 +124,7 @@ def make_step(
     points: Sequence[str],
     pooled: bool,
     devices: Devices,
-) -> Callable[[Tree, Source], dict[str, jax.Array]]:
+) -> Callable[[Tree, BatchSource], dict[str, jax.Array]]:
     """(variables, source of a batch) -> {"id", and each point's float32 results}, compiled."""
     wanted = frozenset(points)
 
@@ -134,7 +134,7 @@ def make_step(
     def place(array: jax.Array) -> jax.Array:
         return jax.lax.with_sharding_constraint(array, devices.split)
 
-    def step(variables: Tree, source: Source) -> dict[str, jax.Array]:
+    def step(variables: Tree, source: BatchSource) -> dict[str, jax.Array]:
         batch = source.batch(0, 0, place)
         images = normalise(batch["image"].astype(jnp.float32))
         _, found = capture(model, variables, images, keep)
@@ -177,9 +177,9 @@ class Features:
 
     def write(
         self,
-        step: Callable[[Tree, Source], dict[str, jax.Array]],
+        step: Callable[[Tree, BatchSource], dict[str, jax.Array]],
         variables: Tree,
-        batches: Iterable[tuple[Source, np.ndarray]],
+        batches: Iterable[tuple[BatchSource, np.ndarray]],
         split: Split,
         shapes: dict[str, tuple[int, ...]],
         about: dict[str, Any],

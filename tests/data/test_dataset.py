@@ -11,8 +11,8 @@ from cnn_jax.data import splits, whitening
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images import resize
 from cnn_jax.data.loading import sampler
-from cnn_jax.data.loading.loaders import ResidentFeed
-from cnn_jax.data.normalization import Constants
+from cnn_jax.data.loading.loaders import DeviceLoader
+from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
@@ -25,7 +25,7 @@ def labelled(counts):
 
 
 def test_held_out_keeps_every_class_its_share():
-    kept, taken = splits.held_out(labelled([100, 50, 10]), 0.1, seed=0, key="k")
+    kept, taken = splits.hold_out(labelled([100, 50, 10]), 0.1, seed=0, key="k")
     assert np.bincount(taken.labels).tolist() == [10, 5, 1]
     assert sorted([*kept.ids, *taken.ids]) == list(range(160))
     assert (np.diff(kept.ids) > 0).all()
@@ -33,7 +33,7 @@ def test_held_out_keeps_every_class_its_share():
 
 def test_splits_depend_on_the_seed_alone():
     first, again, other = (
-        splits.held_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)
+        splits.hold_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)
     )
     assert first.tolist() == again.tolist() != other.tolist()
     assert first[:8].tolist() == [0, 3, 9, 19, 21, 36, 39, 44]  # the same on every machine
@@ -42,7 +42,7 @@ def test_splits_depend_on_the_seed_alone():
 @pytest.mark.parametrize("size", [1, 160, 0.001])
 def test_a_split_that_cannot_be_stratified_is_an_error(size):
     with pytest.raises(UserError, match=r"data.test=.* holds out .* choose between 3 and 157"):
-        splits.held_out(labelled([100, 50, 10]), size, seed=0, key="data.test")
+        splits.hold_out(labelled([100, 50, 10]), size, seed=0, key="data.test")
 
 
 def test_digits_are_split_without_overlap(tiny):
@@ -91,7 +91,9 @@ def test_batches_are_right_when_step_times_batch_overflows():
     step, batch, examples = 3_000_000, 1000, 1_300
     rows = np.arange(examples, dtype=np.int32)
     split = Split(rows.astype(np.uint8).reshape(-1, 1, 1, 1), rows, rows)
-    source = ResidentFeed(split, Devices.take("jit", 1), Clock(examples, batch, 1.0), 0).at(step)
+    source = DeviceLoader(split, Devices.take("jit", 1), Clock(examples, batch, 1.0), 0).batch_at(
+        step
+    )
     found = jax.jit(lambda s, n: s.batch(n, batch, lambda x: x))(source, jnp.int32(step))
     assert found["id"].tolist() == sampler.batch_rows(0, step, batch, examples).tolist()
 
@@ -120,7 +122,7 @@ def test_normalisations_against_numpy():
     }
     assert set(expected) == set(whitening.NORMALISATIONS)
     for kind, wanted in expected.items():
-        found = Constants(*whitening.constants(kind, IMAGES)).normalise(np.float32(IMAGES))
+        found = InputStatistics(*whitening.constants(kind, IMAGES)).normalise(np.float32(IMAGES))
         np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cnn_jax.data.augment.colour import principal_colours
 from cnn_jax.data.images import lazy_images
-from cnn_jax.data.normalization import FILE, Constants
+from cnn_jax.data.normalization import FILE, InputStatistics
 from cnn_jax.errors import UserError
 from cnn_jax.train import evaluate_only, train_and_evaluate
 from configs.base import base
@@ -29,13 +29,13 @@ def config(tmp_path):
 @pytest.fixture
 def passes(monkeypatch):
     """How many images each pass over a split decoded."""
-    found, decoded = [], lazy_images.Photos.decoded
+    found, decoded = [], lazy_images.LazyImages.decoded
 
     def counted(self, rows, label=""):
         found.append(len(rows))
         return decoded(self, rows, label)
 
-    monkeypatch.setattr(lazy_images.Photos, "decoded", counted)
+    monkeypatch.setattr(lazy_images.LazyImages, "decoded", counted)
     return found
 
 
@@ -43,7 +43,7 @@ def test_a_streamed_split_is_decoded_for_them_once_a_run(config, passes, tmp_pat
     folder = str(tmp_path / "run")
     report = train_and_evaluate(config, folder)
     assert passes == [20, 20]  # the mean image, and the colours
-    kept = Constants.read(tmp_path / "run")
+    kept = InputStatistics.read(tmp_path / "run")
     images = np.stack([*photos_of(config)]).astype(float)
     np.testing.assert_allclose(kept.shift, images.mean(0), rtol=1e-6)
     np.testing.assert_allclose(kept.scale, 1 / np.sqrt(images.var(0).mean()), rtol=1e-6)
@@ -66,21 +66,21 @@ def test_what_is_kept_counts(config, tmp_path):
     config.augment = ()
     folder = tmp_path / "run"
     before = train_and_evaluate(config, str(folder))
-    kept = Constants.read(folder)
-    Constants(kept.shift, kept.scale * 0).write(folder)
+    kept = InputStatistics.read(folder)
+    InputStatistics(kept.shift, kept.scale * 0).write(folder)
     after = evaluate_only(config, str(folder))
     assert after["loss"] != before["loss"]
     assert json.loads((folder / "report.json").read_text())["loss"] == after["loss"]
 
 
 def test_a_damaged_file_is_said_to_be(tmp_path):
-    assert Constants.read(tmp_path) is None
-    Constants(np.float32([1, 2]), np.float32(3)).write(tmp_path)
-    again = Constants.read(tmp_path)
+    assert InputStatistics.read(tmp_path) is None
+    InputStatistics(np.float32([1, 2]), np.float32(3)).write(tmp_path)
+    again = InputStatistics.read(tmp_path)
     assert (again.shift.tolist(), again.scale.tolist(), again.colours) == ([1, 2], 3, None)
     content = bytearray((tmp_path / FILE).read_bytes())
     content[content.index(np.float32(2).tobytes())] ^= 1
     for damaged in (bytes(content), content[:50], b""):
         (tmp_path / FILE).write_bytes(damaged)
         with pytest.raises(UserError, match=r"constants.npz is damaged \(.*remove it, and it is "):
-            Constants.read(tmp_path)
+            InputStatistics.read(tmp_path)

@@ -24,7 +24,7 @@ def losses(config, form):
     feed, carry, found = run.feed(), run.steps.init(), []
     with form():
         for step in range(STEPS):
-            (state, running), _ = run.steps.train(carry, feed.at(step), step)
+            (state, running), _ = run.steps.train(carry, feed.batch_at(step), step)
             found.append(float(running.loss.compute()))
             carry = state, run.steps.empty_metrics()
     return found

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data.loading.loaders import StreamFeed
+from cnn_jax.data.loading.loaders import StreamLoader
 from configs.base import base
 
 
@@ -32,7 +32,7 @@ def get_config(argument: str) -> ConfigDict:
 
 def write_down(log: Path) -> None:
     """Makes every feed of this process log what it hands out."""
-    plain = StreamFeed.at
+    plain = StreamLoader.batch_at
 
     def at(self, step):
         given, index = plain(self, step), jax.process_index()
@@ -46,4 +46,4 @@ def write_down(log: Path) -> None:
 
     if not hasattr(plain, "writes_down"):  # a config is loaded twice: to check its keys, and to run
         at.writes_down = True
-        StreamFeed.at = at
+        StreamLoader.batch_at = at

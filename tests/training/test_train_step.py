@@ -22,7 +22,7 @@ def train(config, steps):
     carry, losses = run.steps.init(), []
     feed = run.feed()
     for step in range(steps):
-        (state, running), _ = run.steps.train(carry, feed.at(step))
+        (state, running), _ = run.steps.train(carry, feed.batch_at(step))
         losses.append(float(running.loss.compute()))
         carry = state, run.steps.empty_metrics()
     return losses, carry[0]
@@ -119,7 +119,7 @@ def test_average_of_the_weights_by_hand(plain):
     feed = run.feed()
     expected = np.asarray(carry[0].params["output"]["kernel"], np.float64)
     for step in range(4):
-        carry, _ = run.steps.train(carry, feed.at(step))
+        carry, _ = run.steps.train(carry, feed.batch_at(step))
         decay = min(0.5, (1 + step) / (10 + step))
         new = np.asarray(carry[0].params["output"]["kernel"])
         expected = decay * expected + (1 - decay) * new
@@ -142,13 +142,13 @@ def test_bfloat16_computes_low_and_keeps_parameters_high(tiny):
 def test_the_second_step_compiles_nothing(tiny):
     run = make_run(tiny)
     feed = run.feed()
-    carry, _ = run.steps.train(run.steps.init(), feed.at(0))
+    carry, _ = run.steps.train(run.steps.init(), feed.batch_at(0))
     run.steps.empty_metrics()
     events = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
     carry = carry[0], run.steps.empty_metrics()
     for step in range(1, 12):  # into the third epoch
-        carry, _ = run.steps.train(carry, feed.at(step))
+        carry, _ = run.steps.train(carry, feed.batch_at(step))
     carry[0].step.block_until_ready()
     assert not [name for name in events if "compile" in name]
     jax.jit(lambda x: x + 1)(1)
@@ -162,7 +162,7 @@ def test_steps_in_one_call_are_the_same_steps(tiny):
         run = make_run(change(tiny, steps_per_dispatch=together))
         feed, carry = run.feed(), run.steps.init()
         for step in range(0, 15, count):
-            carry, _ = run.steps.train(carry, feed.at(step), step, count)
+            carry, _ = run.steps.train(carry, feed.batch_at(step), step, count)
         assert int(carry[0].step) == 15
         return jax.device_get((carry[0].params, carry[0].opt_state, jax.tree.leaves(carry[1])))
 
@@ -182,7 +182,7 @@ def test_a_plateau_scales_the_update(plain):
         state, running = run.steps.init()
         before = jax.device_get(state.params)
         state = state.replace(plateau=state.plateau._replace(scale=jnp.float32(scale)))
-        state, _ = run.steps.train((state, running), feed.at(0))[0]
+        state, _ = run.steps.train((state, running), feed.batch_at(0))[0]
         return optax.tree.sub(jax.device_get(state.params), before)
 
     assert_close(jax.tree.map(lambda u: u * 0.25, moved_by(1.0)), moved_by(0.25), atol=1e-7)

@@ -37,7 +37,7 @@ def steps(config, count):
     seen = [flat({"params": carry[0].params, "batch_stats": carry[0].batch_stats})]
     seen[0] |= flat(carry[0].frozen or {})
     for step in range(count):
-        carry, _ = run.steps.train(carry, feed.at(step), step)
+        carry, _ = run.steps.train(carry, feed.batch_at(step), step)
         state = carry[0]
         seen.append(flat({"params": state.params, "batch_stats": state.batch_stats}))
         seen[-1] |= flat(state.frozen or {})
@@ -100,8 +100,8 @@ def test_frozen_norms_use_population_statistics(deep):
     norm = {"norm1": {"mean": jnp.array(mean), "var": frozen["batch_stats"]["norm1"]["var"] * 4}}
     state = carry[0].replace(frozen={**frozen, "batch_stats": norm})
     params = jax.device_get(state.variables["params"])
-    rows = np.asarray(feed.at(0).rows)[: deep.batch_size]
-    _, running = run.steps.train((state, carry[1]), feed.at(0))[0]
+    rows = np.asarray(feed.batch_at(0).rows)[: deep.batch_size]
+    _, running = run.steps.train((state, carry[1]), feed.batch_at(0))[0]
     pixels = run.dataset.train.images
     x = ((pixels[rows] - pixels.mean()) / pixels.std()).reshape(len(rows), -1)
     x = np.maximum((x @ params["hidden1"]["kernel"] - mean) / np.sqrt(4 + 1e-5), 0)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-TRIES = 10
+ATTEMPTS = 10
 
 
 class Box(NamedTuple):
@@ -21,7 +21,7 @@ class Box(NamedTuple):
     fits: jax.Array
 
 
-def draw(
+def sample_box(
     key: jax.Array, shape: tuple, areas: tuple[float, float], aspects: tuple[float, float]
 ) -> Box:
     """A uniform share of the area, log-uniform width / height, and any place within the image.
@@ -29,10 +29,10 @@ def draw(
     The papers draw until a rectangle fits; here the first of ten that does, with no loop.
     """
     height, width = shape[:2]
-    uniform = jax.random.uniform(key, (2 * TRIES + 2,))
-    area = areas[0] + uniform[:TRIES] * (areas[1] - areas[0])
+    uniform = jax.random.uniform(key, (2 * ATTEMPTS + 2,))
+    area = areas[0] + uniform[:ATTEMPTS] * (areas[1] - areas[0])
     low, high = np.log(aspects)
-    aspect = jnp.exp(low + uniform[TRIES:-2] * (high - low))
+    aspect = jnp.exp(low + uniform[ATTEMPTS:-2] * (high - low))
     widths = jnp.round(jnp.sqrt(area * height * width * aspect)).astype(jnp.int32)
     heights = jnp.round(jnp.sqrt(area * height * width / aspect)).astype(jnp.int32)
     fits = (widths >= 1) & (widths <= width) & (heights >= 1) & (heights <= height)
@@ -43,7 +43,7 @@ def draw(
     return Box(left, top, w, h, fits[first])
 
 
-def mask(shape: tuple, left, top, width, height) -> jax.Array:
+def box_mask(shape: tuple, left, top, width, height) -> jax.Array:
     """True within the rectangle, bool [H, W, 1]; parts outside the image are left away."""
     y, x = jnp.arange(shape[0])[:, None, None], jnp.arange(shape[1])[None, :, None]
     return (x >= left) & (x < left + width) & (y >= top) & (y < top + height)

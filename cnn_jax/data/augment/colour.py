@@ -13,33 +13,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.data.augment.geometry import within
+from cnn_jax.data.augment.geometry import symmetric_uniform
 from cnn_jax.data.whitening import Images, parts
 
 
 def brightness(key: jax.Array, image: jax.Array, strength: float = 0.2) -> jax.Array:
     """Adds up to `strength` of the range, 255 levels, either way."""
-    return in_range(dm_pix.adjust_brightness(image, within(key, 255 * strength)))
+    return clip_levels(dm_pix.adjust_brightness(image, symmetric_uniform(key, 255 * strength)))
 
 
 def contrast(key: jax.Array, image: jax.Array, strength: float = 0.2) -> jax.Array:
     """Each channel's distance from its mean times 1 - strength to 1 + strength."""
-    return in_range(dm_pix.adjust_contrast(image, 1 + within(key, strength)))
+    return clip_levels(dm_pix.adjust_contrast(image, 1 + symmetric_uniform(key, strength)))
 
 
 def saturation(key: jax.Array, image: jax.Array, strength: float = 0.2) -> jax.Array:
     """The saturation (of hue, saturation, value) times 1 - strength to 1 + strength."""
     if image.shape[-1] == 1:
         return image
-    changed = dm_pix.adjust_saturation(in_range(image) / 255, 1 + within(key, strength))
-    return in_range(255 * changed)
+    changed = dm_pix.adjust_saturation(
+        clip_levels(image) / 255, 1 + symmetric_uniform(key, strength)
+    )
+    return clip_levels(255 * changed)
 
 
 def hue(key: jax.Array, image: jax.Array, turn: float = 0.05) -> jax.Array:
     """Turns the hue by up to `turn` of the colour circle, either way."""
     if image.shape[-1] == 1:
         return image
-    return in_range(255 * dm_pix.adjust_hue(in_range(image) / 255, within(key, turn)))
+    return clip_levels(
+        255 * dm_pix.adjust_hue(clip_levels(image) / 255, symmetric_uniform(key, turn))
+    )
 
 
 def colour_cast(key: jax.Array, image: jax.Array, strength: float = 0.1) -> jax.Array:
@@ -47,22 +51,22 @@ def colour_cast(key: jax.Array, image: jax.Array, strength: float = 0.1) -> jax.
 
     With one channel it is the light's strength alone.
     """
-    return in_range(image * (1 + within(key, strength, image.shape[-1:])))
+    return clip_levels(image * (1 + symmetric_uniform(key, strength, image.shape[-1:])))
 
 
-def gaussian_noise(key: jax.Array, image: jax.Array, deviation: float = 5.0) -> jax.Array:
+def gaussian_noise(key: jax.Array, image: jax.Array, std: float = 5.0) -> jax.Array:
     """Independent noise for each pixel and channel, in grey levels."""
-    return image + deviation * jax.random.normal(key, image.shape)
+    return image + std * jax.random.normal(key, image.shape)
 
 
 def pca_lighting(
-    key: jax.Array, image: jax.Array, deviation: float = 0.1, *, directions: np.ndarray
+    key: jax.Array, image: jax.Array, std: float = 0.1, *, directions: np.ndarray
 ) -> jax.Array:
-    """Adds sum_i p_i a_i l_i to every pixel, a_i normal with `deviation` (AlexNet, sec. 4.1).
+    """Adds sum_i p_i a_i l_i to every pixel, a_i normal with `std` (AlexNet, sec. 4.1).
 
     `directions` [C, C] are the columns p_i l_i of `principal_colours`, in grey levels.
     """
-    multiples = deviation * jax.random.normal(key, image.shape[-1:])
+    multiples = std * jax.random.normal(key, image.shape[-1:])
     # Written out: a matrix product may be done in low precision.
     return image + (jnp.asarray(directions) * multiples).sum(-1)
 
@@ -87,5 +91,5 @@ def principal_colours(images: Images) -> np.ndarray:
     return np.float32(255 * vectors * values)
 
 
-def in_range(image: jax.Array) -> jax.Array:
+def clip_levels(image: jax.Array) -> jax.Array:
     return jnp.clip(image, 0.0, 255.0)

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.augment import warp
-from cnn_jax.data.augment.mixing import MIXING, Mixed
-from cnn_jax.data.augment.parsing import Call, parse
+from cnn_jax.data.augment.mixing import MIXING, MixedTargets
+from cnn_jax.data.augment.parsing import TransformSpec, parse
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 
-Targets = jax.Array | Mixed
+Targets = jax.Array | MixedTargets
 # (key of the step, ids [B], images [B, H, W, C], labels [B]) -> (images, targets)
 Augment = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Targets]]
 
 
 def compose(
-    calls: Sequence[str],
+    specs: Sequence[str],
     image_shape: tuple[int, int, int] | None = None,
     task: Task | None = None,
     colours: np.ndarray | None = None,
@@ -34,25 +34,27 @@ def compose(
     the batch as partner (with several replicas, in its own part of the batch). Which one that is
     depends on the batch; the draws do not.
     """
-    parsed = [parse(call) for call in calls]
+    parsed = [parse(spec) for spec in specs]
     check_mixing(parsed, task)
     mixes = bool(parsed) and parsed[-1].name in MIXING
     alone = parsed[:-1] if mixes else parsed
     constants: dict[str, dict] = {}
-    if uses(calls, "pca_lighting"):
+    if uses(specs, "pca_lighting"):
         if colours is None:
             raise ValueError("pca_lighting needs the principal colours of the training images")
         constants["pca_lighting"] = {"directions": colours}
 
     def one(key: jax.Array, image: jax.Array) -> jax.Array:
-        keyed = [(jax.random.fold_in(key, i), call) for i, call in enumerate(alone)]
-        for is_warp, group in itertools.groupby(keyed, lambda pair: pair[1].draw is not None):
+        keyed = [(jax.random.fold_in(key, i), spec) for i, spec in enumerate(alone)]
+        for is_warp, group in itertools.groupby(
+            keyed, lambda pair: pair[1].sample_matrix is not None
+        ):
             if is_warp:
-                matrices = [call.matrix(own, image.shape) for own, call in group]
+                matrices = [spec.matrix(own, image.shape) for own, spec in group]
                 image = warp.warp(image, warp.product(matrices))
             else:
-                for own, call in group:
-                    image = call(own, image, **constants.get(call.name, {}))
+                for own, spec in group:
+                    image = spec(own, image, **constants.get(spec.name, {}))
         return image
 
     if image_shape is not None:
@@ -66,28 +68,28 @@ def compose(
         if not mixes:
             return images, labels
         keys = jax.vmap(lambda key: jax.random.fold_in(key, len(alone)))(keys)
-        images, share = jax.vmap(parsed[-1])(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
-        return images, Mixed(labels, jnp.roll(labels, 1, 0), share)
+        images, lam = jax.vmap(parsed[-1])(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
+        return images, MixedTargets(labels, jnp.roll(labels, 1, 0), lam)
 
     return batch
 
 
-def uses(calls: Sequence[str], name: str) -> bool:
+def uses(specs: Sequence[str], name: str) -> bool:
     """Whether a transform of this name is among them."""
-    return any(parse(call).name == name for call in calls)
+    return any(parse(spec).name == name for spec in specs)
 
 
-def check_mixing(parsed: Sequence[Call], task: Task | None) -> None:
+def check_mixing(parsed: Sequence[TransformSpec], task: Task | None) -> None:
     """Raises where a mixing transform is not the last one, or has no classes to mix."""
-    for i, call in enumerate(parsed):
-        if call.name not in MIXING:
+    for i, spec in enumerate(parsed):
+        if spec.name not in MIXING:
             continue
         if i < len(parsed) - 1:
             raise UserError(
-                f"augment={call.name!r} mixes two examples, so it must be the last and only one to "
+                f"augment={spec.name!r} mixes two examples, so it must be the last and only one to "
                 f"do so; move it behind {parsed[i + 1].name!r} or leave one away"
             )
         if task is not None and task.kind == "regression":
             raise UserError(
-                f"augment={call.name!r} mixes classes, but the targets are numbers; leave it away"
+                f"augment={spec.name!r} mixes classes, but the targets are numbers; leave it away"
             )

@@ -13,16 +13,16 @@ def elastic(key: jax.Array, image: jax.Array, alpha: float = 34.0, sigma: float 
     """Uniform noise in -1 to 1, smoothed by a Gaussian of `sigma` pixels, times `alpha` pixels
     (Simard et al. 2003, sec. 2; their 29-pixel digits had alpha 34, sigma 4).
     """
-    return displaced(image, field(key, image.shape, alpha, sigma))
+    return displace(image, displacement_field(key, image.shape, alpha, sigma))
 
 
-def field(key: jax.Array, shape: tuple, alpha: float, sigma: float) -> jax.Array:
+def displacement_field(key: jax.Array, shape: tuple, alpha: float, sigma: float) -> jax.Array:
     """How far each pixel moves across and down, in pixels, float32 [H, W, 2]."""
     noise = jax.random.uniform(key, (2, *shape[:2]), minval=-1.0, maxval=1.0)
-    return alpha * jnp.moveaxis(smoothed(noise, sigma), 0, -1)
+    return alpha * jnp.moveaxis(smooth(noise, sigma), 0, -1)
 
 
-def smoothed(planes: jax.Array, sigma: float) -> jax.Array:
+def smooth(planes: jax.Array, sigma: float) -> jax.Array:
     """Planes [N, H, W] under a Gaussian of `sigma` pixels, zeros outside, as two matrix products.
 
     dm-pix's gaussian_blur is a depthwise convolution, on a CPU a hundred times slower.
@@ -38,13 +38,13 @@ def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
     return np.float32(weight(np.arange(size) - np.arange(size)[:, None]) / everything)
 
 
-def displaced(image: jax.Array, by: jax.Array) -> jax.Array:
+def displace(image: jax.Array, by: jax.Array) -> jax.Array:
     """The image [H, W, C] at each pixel plus `by` [H, W, 2]; beyond the rim it goes on as the rim.
 
     dm-pix's elastic_deformation draws and applies in one, and interpolates channel by channel.
     """
     height, width = image.shape[:2]
-    x, y = warp.grid(image.shape)
+    x, y = warp.pixel_centres(image.shape)
     x = jnp.clip(x + by[..., 0], 0.5, width - 0.5)
     y = jnp.clip(y + by[..., 1], 0.5, height - 0.5)
-    return warp.sample(image, x, y, 0.0)
+    return warp.bilinear_sample(image, x, y, 0.0)

@@ -20,16 +20,16 @@ def random_erasing(
 
     Its height to width is `narrowest` to 1 / `narrowest`. Of ten draws the first that fits counts.
     """
-    chance_key, box_key, noise_key = jax.random.split(key, 3)
+    apply_key, box_key, noise_key = jax.random.split(key, 3)
     aspects = (narrowest, 1 / narrowest)
-    box = boxes.draw(box_key, image.shape, (smallest_area, largest_area), aspects)
-    erase = boxes.mask(image.shape, *box[:4]) & box.fits
-    erase &= jax.random.bernoulli(chance_key, probability)
+    box = boxes.sample_box(box_key, image.shape, (smallest_area, largest_area), aspects)
+    erase = boxes.box_mask(image.shape, *box[:4]) & box.fits
+    erase &= jax.random.bernoulli(apply_key, probability)
     return jnp.where(erase, jax.random.uniform(noise_key, image.shape, maxval=255.0), image)
 
 
 def cutout(key: jax.Array, image: jax.Array, side: int = 16) -> jax.Array:
     """A black square about any pixel, cut off at the rim (DeVries and Taylor 2017, sec. 3)."""
     x, y = jax.random.randint(key, (2,), 0, jnp.array(image.shape[1::-1]))
-    hidden = boxes.mask(image.shape, x - side // 2, y - side // 2, side, side)
+    hidden = boxes.box_mask(image.shape, x - side // 2, y - side // 2, side, side)
     return jnp.where(hidden, 0.0, image)

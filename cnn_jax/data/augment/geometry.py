@@ -1,4 +1,4 @@
-"""Transforms that move pixels. Those marked `affine` draw a matrix; `warp` applies it."""
+"""Transforms that move pixels. Those marked `affine` sample a matrix; `warp` applies it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cnn_jax.data.augment import boxes, warp
 from cnn_jax.errors import UserError
 
 
-def affine(draw: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+def affine(sample_matrix: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """(key, shape, *numbers) -> matrix becomes (key, image, *numbers) -> image.
 
-    The drawing itself stays as `.draw`, so that warps in a row are done as one.
+    The sampling itself stays as `.sample_matrix`, so that warps in a row are done as one.
     """
 
-    @functools.wraps(draw)
+    @functools.wraps(sample_matrix)
     def transform(key: jax.Array, image: jax.Array, *numbers: float) -> jax.Array:
-        return warp.warp(image, draw(key, image.shape, *numbers))
+        return warp.warp(image, sample_matrix(key, image.shape, *numbers))
 
-    transform.draw = draw
+    transform.sample_matrix = sample_matrix
     return transform
 
 
@@ -58,7 +58,7 @@ def random_resized_crop(key: jax.Array, shape: tuple, smallest_area: float = 0.0
     Of ten draws the first that fits counts; if none does, the whole image. The image is already at
     the net's size, so that a crop is enlarged: bilinear, and antialiasing has nothing to do.
     """
-    found = boxes.draw(key, shape, (smallest_area, 1.0), (3 / 4, 4 / 3))
+    found = boxes.sample_box(key, shape, (smallest_area, 1.0), (3 / 4, 4 / 3))
     box = jnp.where(found.fits, jnp.stack(found[:4]), jnp.array([0, 0, shape[1], shape[0]]))
     return warp.window(*box, shape)
 
@@ -89,28 +89,28 @@ def scale_jitter(
 @affine
 def rotate(key: jax.Array, shape: tuple, degrees: float = 15.0) -> jax.Array:
     """Turns about the centre by up to `degrees`, either way."""
-    return warp.about_centre(warp.turned(within(key, degrees)), shape)
+    return warp.about_centre(warp.rotation(symmetric_uniform(key, degrees)), shape)
 
 
 @affine
 def translate(key: jax.Array, shape: tuple, fraction: float = 0.1) -> jax.Array:
     """Moves by up to `fraction` of each side, either way."""
-    right, down = within(key, fraction, (2,))
-    return warp.moved(right * shape[1], down * shape[0])
+    right, down = symmetric_uniform(key, fraction, (2,))
+    return warp.translation(right * shape[1], down * shape[0])
 
 
 @affine
 def scale(key: jax.Array, shape: tuple, growth: float = 0.1) -> jax.Array:
     """Grows or shrinks about the centre by up to 1 + `growth`, both equally likely."""
-    factor = jnp.exp(within(key, jnp.log1p(growth)))
-    return warp.about_centre(warp.magnified(factor, factor), shape)
+    factor = jnp.exp(symmetric_uniform(key, jnp.log1p(growth)))
+    return warp.about_centre(warp.scaling(factor, factor), shape)
 
 
 @affine
 def stretch(key: jax.Array, shape: tuple, growth: float = 0.1) -> jax.Array:
     """Wider and lower, or narrower and higher: "squeezing" (LeCun et al. 1998, sec. III-A)."""
-    factor = jnp.exp(within(key, jnp.log1p(growth)))
-    return warp.about_centre(warp.magnified(factor, 1 / factor), shape)
+    factor = jnp.exp(symmetric_uniform(key, jnp.log1p(growth)))
+    return warp.about_centre(warp.scaling(factor, 1 / factor), shape)
 
 
 @affine
@@ -119,10 +119,10 @@ def shear(
 ) -> jax.Array:
     """Slants upright lines by up to `degrees`, and level lines by up to `vertical_degrees`."""
     most = jnp.array([degrees, vertical_degrees], jnp.float32)
-    slants = jnp.tan(jnp.deg2rad(within(key, most, (2,))))
-    return warp.about_centre(warp.sheared(slants[0], slants[1]), shape)
+    slants = jnp.tan(jnp.deg2rad(symmetric_uniform(key, most, (2,))))
+    return warp.about_centre(warp.shear(slants[0], slants[1]), shape)
 
 
-def within(key: jax.Array, most: float | jax.Array, shape: tuple = ()) -> jax.Array:
+def symmetric_uniform(key: jax.Array, most: float | jax.Array, shape: tuple = ()) -> jax.Array:
     """Uniform between -most and most."""
     return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0) * most

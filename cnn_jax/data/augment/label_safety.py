@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnn_jax.data.augment.parsing import Call, parse
+from cnn_jax.data.augment.parsing import TransformSpec, parse
 from cnn_jax.data.augment.transforms import TRANSFORMS
 from cnn_jax.errors import unknown
 
@@ -76,7 +76,7 @@ def warnings_for(dataset: str, calls: Sequence[str], label_changing: Sequence[st
     return lines
 
 
-def known_reason(dataset: str, call: Call) -> str | None:
+def known_reason(dataset: str, call: TransformSpec) -> str | None:
     """Why the call does not keep this dataset's labels, or None."""
     name = dataset.removeprefix("tfds:").partition(":")[0]
     reason = LABEL_CHANGING.get(name, {}).get(call.name)

@@ -11,22 +11,22 @@ import jax.numpy as jnp
 from cnn_jax.data.augment import boxes
 
 
-class Mixed(NamedTuple):
-    """Targets of mixed images: the loss is share * L(label) + (1 - share) * L(partner)."""
+class MixedTargets(NamedTuple):
+    """Targets of mixed images: the loss is lam * L(label) + (1 - lam) * L(partner)."""
 
     label: jax.Array  # int32 [B]
     partner: jax.Array  # int32 [B]
-    share: jax.Array  # float32 [B], of the example itself
+    lam: jax.Array  # float32 [B], of the example itself
 
 
 def mixup(key: jax.Array, pair: jax.Array, alpha: float = 0.2) -> tuple[jax.Array, jax.Array]:
-    """(share * image + (1 - share) * partner, share) of a pair [2, H, W, C].
+    """(lam * image + (1 - lam) * partner, lam) of a pair [2, H, W, C].
 
-    The share is drawn from Beta(alpha, alpha) (Zhang et al. 2018, sec. 2).
+    lam is drawn from Beta(alpha, alpha) (Zhang et al. 2018, sec. 2).
     """
     image, partner = pair
-    share = jax.random.beta(key, alpha, alpha)
-    return share * image + (1 - share) * partner, share
+    lam = jax.random.beta(key, alpha, alpha)
+    return lam * image + (1 - lam) * partner, lam
 
 
 def cutmix(key: jax.Array, pair: jax.Array, alpha: float = 1.0) -> tuple[jax.Array, jax.Array]:
@@ -35,15 +35,15 @@ def cutmix(key: jax.Array, pair: jax.Array, alpha: float = 1.0) -> tuple[jax.Arr
     Its centre is anywhere; what is cut off at the rim counts for the example itself.
     """
     image, partner = pair
-    share_key, place_key = jax.random.split(key)
+    lam_key, place_key = jax.random.split(key)
     height, width = image.shape[:2]
-    side = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha))
+    side = jnp.sqrt(1 - jax.random.beta(lam_key, alpha, alpha))
     x, y = jax.random.uniform(place_key, (2,)) * jnp.array([width, height], jnp.float32)
     left, right = (jnp.round(x + s * side * width / 2) for s in (-1, 1))
     top, bottom = (jnp.round(y + s * side * height / 2) for s in (-1, 1))
-    pasted = boxes.mask(image.shape, left, top, right - left, bottom - top)
-    share = 1 - pasted.sum() / math.prod(image.shape[:2])
-    return jnp.where(pasted, partner, image), share
+    pasted = boxes.box_mask(image.shape, left, top, right - left, bottom - top)
+    lam = 1 - pasted.sum() / math.prod(image.shape[:2])
+    return jnp.where(pasted, partner, image), lam
 
 
 MIXING = {"mixup": mixup, "cutmix": cutmix}

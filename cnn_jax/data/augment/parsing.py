@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnn_jax.data.augment.transforms import TRANSFORMS
-from cnn_jax.data.transform_spec import parse_numbers
+from cnn_jax.data.transform_spec import parse_spec
 from cnn_jax.errors import UserError
 
 # What each argument may be, both ends included; one that is not here is any number from 0 on.
@@ -41,7 +41,7 @@ IN_ORDER = {"smallest_area": "largest_area", "smallest": "largest"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
+class TransformSpec:
     """A transform with its arguments by name, defaults included."""
 
     name: str
@@ -52,25 +52,25 @@ class Call:
         return TRANSFORMS[self.name]
 
     @property
-    def draw(self) -> Callable | None:
+    def sample_matrix(self) -> Callable | None:
         """(key, shape, *numbers) -> matrix, if that is all that the transform is."""
-        return getattr(self.function, "draw", None)
+        return getattr(self.function, "sample_matrix", None)
 
     def __call__(self, *given: Any, **constants: Any) -> Any:
         """The transform of a key and an image, or a pair of images."""
         return self.function(*given, *self.arguments.values(), **constants)
 
     def matrix(self, key: Any, shape: tuple) -> Any:
-        return self.draw(key, shape, *self.arguments.values())
+        return self.sample_matrix(key, shape, *self.arguments.values())
 
 
-def parse(call: str) -> Call:
+def parse(call: str) -> TransformSpec:
     """What `"name"` or `"name(arguments)"` asks for; raises UserError where it asks for nothing."""
-    name, values = parse_numbers("augment", call, TRANSFORMS, given=2)
+    name, values = parse_spec("augment", call, TRANSFORMS, given=2)
     names = [*inspect.signature(TRANSFORMS[name]).parameters][2:]
     arguments = dict(zip(names, values, strict=False))
     check(str(call), name, arguments)
-    return Call(name, arguments)
+    return TransformSpec(name, arguments)
 
 
 def check(call: str, name: str, arguments: dict[str, float]) -> None:

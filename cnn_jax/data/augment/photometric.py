@@ -6,42 +6,44 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.data.augment import pillow_ops
-from cnn_jax.data.augment.geometry import within
+from cnn_jax.data.augment.geometry import symmetric_uniform
 
 
 def autocontrast(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
     """Spreads each channel over 0 to 255, with the given probability."""
-    return sometimes(key, probability, pillow_ops.autocontrast, image)
+    return apply_randomly(key, probability, pillow_ops.autocontrast, image)
 
 
 def equalize(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
     """Makes each channel's histogram flat, with the given probability."""
-    return sometimes(key, probability, pillow_ops.equalize, image)
+    return apply_randomly(key, probability, pillow_ops.equalize, image)
 
 
 def invert(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
     """Black becomes white, with the given probability."""
-    return sometimes(key, probability, pillow_ops.invert, image)
+    return apply_randomly(key, probability, pillow_ops.invert, image)
 
 
 def posterize(key: jax.Array, image: jax.Array, fewest_bits: int = 4) -> jax.Array:
     """Keeps `fewest_bits` to 8 bits, each as likely."""
     return pillow_ops.posterize(
-        pillow_ops.whole(image), jax.random.randint(key, (), fewest_bits, 9)
+        pillow_ops.round_levels(image), jax.random.randint(key, (), fewest_bits, 9)
     )
 
 
 def solarize(key: jax.Array, image: jax.Array, lowest_threshold: int = 128) -> jax.Array:
     """Inverts the levels from a threshold on, `lowest_threshold` to 256 (none)."""
     threshold = jax.random.randint(key, (), lowest_threshold, 257)
-    return pillow_ops.solarize(pillow_ops.whole(image), threshold)
+    return pillow_ops.solarize(pillow_ops.round_levels(image), threshold)
 
 
 def sharpness(key: jax.Array, image: jax.Array, strength: float = 0.5) -> jax.Array:
     """Away from the smoothed image (or towards it) by 1 - strength to 1 + strength."""
-    return pillow_ops.sharpness(pillow_ops.whole(image), 1 + within(key, strength))
+    return pillow_ops.sharpness(
+        pillow_ops.round_levels(image), 1 + symmetric_uniform(key, strength)
+    )
 
 
-def sometimes(key, probability, change, image: jax.Array) -> jax.Array:
+def apply_randomly(key, probability, change, image: jax.Array) -> jax.Array:
     chosen = jax.random.bernoulli(key, probability)
-    return jnp.where(chosen, change(pillow_ops.whole(image)), image)
+    return jnp.where(chosen, change(pillow_ops.round_levels(image)), image)

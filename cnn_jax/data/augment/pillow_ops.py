@@ -1,6 +1,6 @@
 """Pillow's operations on whole grey levels, with its own rounding.
 
-Images are float32 [H, W, C] holding whole numbers 0 to 255, C = 1 or 3; see `whole`.
+Images are float32 [H, W, C] holding whole numbers 0 to 255, C = 1 or 3; see `round_levels`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ RAMP = np.arange(256, dtype=np.float32)[:, None]  # every level, for any number 
 TINY = 1e-4  # quotients of whole numbers: none is so near below a whole number
 
 
-def whole(image: jax.Array) -> jax.Array:
+def round_levels(image: jax.Array) -> jax.Array:
     """The nearest whole grey levels within 0 to 255."""
     return jnp.floor(jnp.clip(image, 0.0, 255.0) + 0.5)
 
@@ -34,7 +34,7 @@ def posterize(image: jax.Array, bits: Number) -> jax.Array:
     return jnp.floor(image / step) * step
 
 
-def spread(levels: jax.Array, low: Number, high: Number) -> jax.Array:
+def stretch_range(levels: jax.Array, low: Number, high: Number) -> jax.Array:
     """`low` becomes 0 and `high` 255."""
     changed = jnp.floor((levels - low) * 255 / jnp.maximum(high - low, 1) + TINY)
     return jnp.where(high > low, jnp.clip(changed, 0.0, 255.0), levels)
@@ -42,10 +42,10 @@ def spread(levels: jax.Array, low: Number, high: Number) -> jax.Array:
 
 def autocontrast(image: jax.Array) -> jax.Array:
     """Each channel's darkest level becomes 0 and its brightest 255."""
-    return spread(image, image.min((0, 1)), image.max((0, 1)))
+    return stretch_range(image, image.min((0, 1)), image.max((0, 1)))
 
 
-def equalizer(image: jax.Array) -> jax.Array:
+def equalization_table(image: jax.Array) -> jax.Array:
     """What each level of each channel becomes, so that the histograms are flat: [256, C]."""
     height, width, channels = image.shape
     cells = image.astype(jnp.int32) + 256 * jnp.arange(channels)
@@ -64,7 +64,7 @@ def equalizer(image: jax.Array) -> jax.Array:
 
 def equalize(image: jax.Array) -> jax.Array:
     """Makes the histogram of each channel flat."""
-    return look_up(equalizer(image), image)
+    return look_up(equalization_table(image), image)
 
 
 def look_up(table: jax.Array, image: jax.Array) -> jax.Array:
@@ -74,7 +74,7 @@ def look_up(table: jax.Array, image: jax.Array) -> jax.Array:
     return table.reshape(-1).at[cells].get(mode="promise_in_bounds")
 
 
-def grey(image: jax.Array) -> jax.Array:
+def luma(image: jax.Array) -> jax.Array:
     """The luma [H, W, 1]; a grey image is its own."""
     if image.shape[-1] == 1:
         return image
@@ -98,12 +98,12 @@ def contrast(image: jax.Array, factor: Number) -> jax.Array:
 
 
 def mean_grey(image: jax.Array) -> jax.Array:
-    return jnp.floor(grey(image).mean() + 0.5)
+    return jnp.floor(luma(image).mean() + 0.5)
 
 
 def color(image: jax.Array, factor: Number) -> jax.Array:
     """Its greys at 0, the image at 1; a grey image stays as it is."""
-    return image if image.shape[-1] == 1 else blend(grey(image), image, factor)
+    return image if image.shape[-1] == 1 else blend(luma(image), image, factor)
 
 
 def sharpness(image: jax.Array, factor: Number) -> jax.Array:

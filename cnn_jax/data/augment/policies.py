@@ -45,11 +45,11 @@ Colours = Callable[[jax.Array, jax.Array, Strength], jax.Array]
 
 # Shear and turn as the authors' code has them: about the corner, and about the centre.
 MATRICES: dict[str, Matrices] = {
-    "shear_x": lambda m, shape, full: warp.sheared(m * full.shear, 0),
-    "shear_y": lambda m, shape, full: warp.sheared(0, m * full.shear),
-    "translate_x": lambda m, shape, full: warp.moved(m * full.translate * shape[1], 0),
-    "translate_y": lambda m, shape, full: warp.moved(0, m * full.translate * shape[0]),
-    "rotate": lambda m, shape, full: warp.about_centre(warp.turned(m * full.rotate), shape),
+    "shear_x": lambda m, shape, full: warp.shear(m * full.shear, 0),
+    "shear_y": lambda m, shape, full: warp.shear(0, m * full.shear),
+    "translate_x": lambda m, shape, full: warp.translation(m * full.translate * shape[1], 0),
+    "translate_y": lambda m, shape, full: warp.translation(0, m * full.translate * shape[0]),
+    "rotate": lambda m, shape, full: warp.about_centre(warp.rotation(m * full.rotate), shape),
 }
 
 
@@ -58,20 +58,20 @@ def factor(magnitude: jax.Array, full: Strength) -> jax.Array:
     return low + magnitude * (high - low)
 
 
-def kept_bits(magnitude: jax.Array, full: Strength) -> jax.Array:
+def bits_left(magnitude: jax.Array, full: Strength) -> jax.Array:
     """8 at magnitude 0; at least one where a magnitude is beyond 1."""
     return jnp.maximum(8 - jnp.round(magnitude * (8 - full.fewest_bits)), 1)
 
 
 # What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
 TABLES: dict[str, Tables] = {
-    "autocontrast": lambda image, m, full: pillow_ops.spread(
+    "autocontrast": lambda image, m, full: pillow_ops.stretch_range(
         pillow_ops.RAMP, image.min((0, 1)), image.max((0, 1))
     ),
-    "equalize": lambda image, m, full: pillow_ops.equalizer(image),
+    "equalize": lambda image, m, full: pillow_ops.equalization_table(image),
     "invert": lambda image, m, full: pillow_ops.invert(pillow_ops.RAMP),
     "solarize": lambda image, m, full: pillow_ops.solarize(pillow_ops.RAMP, 256 * (1 - m)),
-    "posterize": lambda image, m, full: pillow_ops.posterize(pillow_ops.RAMP, kept_bits(m, full)),
+    "posterize": lambda image, m, full: pillow_ops.posterize(pillow_ops.RAMP, bits_left(m, full)),
     "brightness": lambda image, m, full: pillow_ops.brightness(pillow_ops.RAMP, factor(m, full)),
     "contrast": lambda image, m, full: pillow_ops.blend(
         pillow_ops.mean_grey(image), pillow_ops.RAMP, factor(m, full)
@@ -103,11 +103,11 @@ def apply(
 
     Magnitudes 0 to 1 [n]; a sign [n] turns a geometric operation around.
     """
-    image, matrices = pillow_ops.whole(image), []
+    image, matrices = pillow_ops.round_levels(image), []
     for slot in range(len(chosen)):
         name_is = {name: chosen[slot] == number for number, name in enumerate(names)}
         tables, colours = {}, {}
-        matrix = warp.moved(0, 0)
+        matrix = warp.translation(0, 0)
         for name, is_it in name_is.items():
             if name in MATRICES:
                 turned = MATRICES[name](signs[slot] * magnitudes[slot], image.shape, full)
@@ -178,13 +178,15 @@ def auto_augment(
     """
     names = ["identity", *sorted({name for pair in table for name, _, _ in pair})]
     numbers = jnp.array([[names.index(name) for name, _, _ in pair] for pair in table])
-    chances = jnp.array([[chance for _, chance, _ in pair] for pair in table], jnp.float32)
-    grades = jnp.array([[grade for _, _, grade in pair] for pair in table], jnp.float32)
-    pair_key, chance_key, sign_key = jax.random.split(key, 3)
+    probabilities = jnp.array(
+        [[probability for _, probability, _ in pair] for pair in table], jnp.float32
+    )
+    magnitudes = jnp.array([[magnitude for _, _, magnitude in pair] for pair in table], jnp.float32)
+    pair_key, apply_key, sign_key = jax.random.split(key, 3)
     pair = jax.random.randint(pair_key, (), 0, len(table))
-    done = jax.random.uniform(chance_key, (2,)) < chances[pair]
-    chosen = jnp.where(done, numbers[pair], 0)
-    return apply(image, names, chosen, grades[pair] / 9, random_signs(sign_key, 2), full)
+    applied = jax.random.uniform(apply_key, (2,)) < probabilities[pair]
+    chosen = jnp.where(applied, numbers[pair], 0)
+    return apply(image, names, chosen, magnitudes[pair] / 9, random_signs(sign_key, 2), full)
 
 
 def random_signs(key: jax.Array, count: int) -> jax.Array:

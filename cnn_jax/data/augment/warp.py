@@ -21,24 +21,24 @@ def matrix(a: Number, b: Number, c: Number, d: Number, e: Number, f: Number) -> 
     return jnp.concatenate([rows, jnp.array([[0.0, 0.0, 1.0]], jnp.float32)])
 
 
-def moved(right: Number, down: Number) -> jax.Array:
+def translation(right: Number, down: Number) -> jax.Array:
     """The content moves by so many pixels."""
     return matrix(1, 0, -right, 0, 1, -down)
 
 
-def turned(degrees: Number) -> jax.Array:
+def rotation(degrees: Number) -> jax.Array:
     """The content turns counter-clockwise about the origin."""
     angle = jnp.deg2rad(degrees)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return matrix(cos, -sin, 0, sin, cos, 0)
 
 
-def magnified(across: Number, down: Number) -> jax.Array:
+def scaling(across: Number, down: Number) -> jax.Array:
     """The content grows by these factors, from the origin."""
     return matrix(1 / across, 0, 0, 0, 1 / down, 0)
 
 
-def sheared(horizontally: Number, vertically: Number) -> jax.Array:
+def shear(horizontally: Number, vertically: Number) -> jax.Array:
     """x' = x + horizontally * y, y' = y + vertically * x."""
     return matrix(1, horizontally, 0, vertically, 1, 0)
 
@@ -58,24 +58,24 @@ def product(matrices: Iterable[jax.Array]) -> jax.Array:
 def about_centre(warped: jax.Array, shape: tuple) -> jax.Array:
     """The same warp with its origin in the middle of the image."""
     x, y = shape[1] / 2, shape[0] / 2
-    return product([moved(-x, -y), warped, moved(x, y)])
+    return product([translation(-x, -y), warped, translation(x, y)])
 
 
-def grid(shape: tuple) -> tuple[jax.Array, jax.Array]:
+def pixel_centres(shape: tuple) -> tuple[jax.Array, jax.Array]:
     """(x, y) of every pixel's centre, float32 [H, W] each."""
     x = jnp.arange(shape[1], dtype=jnp.float32) + 0.5
     y = jnp.arange(shape[0], dtype=jnp.float32) + 0.5
     return jnp.broadcast_to(x, shape[:2]), jnp.broadcast_to(y[:, None], shape[:2])
 
 
-def warp(image: jax.Array, warped: jax.Array, fill: float = 0.0) -> jax.Array:
+def warp(image: jax.Array, matrix: jax.Array, fill: float = 0.0) -> jax.Array:
     """The image [H, W, C] through a matrix; what comes from outside the image is `fill`.
 
     dm-pix's affine_transform also interpolates over the channels: eight corners, not four.
     """
-    x, y = grid(image.shape)
-    m = warped
-    return sample(
+    x, y = pixel_centres(image.shape)
+    m = matrix
+    return bilinear_sample(
         image,
         m[0, 0] * x + m[0, 1] * y + m[0, 2],
         m[1, 0] * x + m[1, 1] * y + m[1, 2],
@@ -83,7 +83,7 @@ def warp(image: jax.Array, warped: jax.Array, fill: float = 0.0) -> jax.Array:
     )
 
 
-def sample(image: jax.Array, x: jax.Array, y: jax.Array, fill: float) -> jax.Array:
+def bilinear_sample(image: jax.Array, x: jax.Array, y: jax.Array, fill: float) -> jax.Array:
     """The image at the points x, y [H, W], bilinear; half a pixel at the rim is as the rim."""
     height, width, channels = image.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)

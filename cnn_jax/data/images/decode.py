@@ -45,30 +45,30 @@ def read_header(content: bytes, max_pixels: int = PIXELS) -> Header:
 
 def decode(
     content: bytes,
-    smallest: int = 0,
+    min_side: int = 0,
     max_pixels: int = PIXELS,
-    room: np.ndarray | None = None,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """uint8 [H, W, 3], upright; raises `BadImageError`.
 
-    With `smallest`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
-    `smallest` pixels. Where the image has the very shape of `room`, uint8, it may be decoded into
-    it, and then it is `room` that is returned.
+    With `min_side`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
+    `min_side` pixels. Where the image has the very shape of `out`, uint8, it may be decoded into
+    it, and then it is `out` that is returned.
     """
     import simplejpeg
 
     header = read_header(content, max_pixels)
     if header.simple:
-        fits = room is not None and room.shape == (header.height, header.width, 3)
+        fits = out is not None and out.shape == (header.height, header.width, 3)
         try:
-            if fits and header.orientation == 1 and smallest >= min(room.shape[:2]):
-                simplejpeg.decode_jpeg(content, "RGB", buffer=room)
-                return room
-            image = simplejpeg.decode_jpeg(content, "RGB", min_height=smallest, min_width=smallest)
+            if fits and header.orientation == 1 and min_side >= min(out.shape[:2]):
+                simplejpeg.decode_jpeg(content, "RGB", buffer=out)
+                return out
+            image = simplejpeg.decode_jpeg(content, "RGB", min_height=min_side, min_width=min_side)
             return upright(image, header.orientation)
         except ValueError:
             pass  # Pillow decides: it takes stray bytes, and says what is wrong with others
-    return pillow_pixels(content, smallest)
+    return pillow_pixels(content, min_side)
 
 
 def jpeg_header(content: bytes) -> Header | None:
@@ -126,11 +126,11 @@ def pillow_open(content: bytes):
         raise BadImageError(f"damaged header: {error}") from error
 
 
-def pillow_pixels(content: bytes, smallest: int) -> np.ndarray:
+def pillow_pixels(content: bytes, min_side: int) -> np.ndarray:
     """uint8 [H, W, 3], upright; raises `BadImageError`."""
     image = pillow_open(content)
-    if smallest and image.format == "JPEG":
-        image.draft(None, (smallest, smallest))
+    if min_side and image.format == "JPEG":
+        image.draft(None, (min_side, min_side))
     try:
         return upright(as_rgb(image), exif_orientation(image))
     except Exception as error:  # see above

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cnn_jax.data.images.resize import centre_crop, fit_channels, resize, resize_shorter
-from cnn_jax.data.transform_spec import parse_numbers
+from cnn_jax.data.transform_spec import parse_spec
 from cnn_jax.errors import UserError
 
 Views = list[np.ndarray]  # each uint8 [k, S, S, C]; S differs between them
@@ -76,7 +76,7 @@ SINGLE = "single_crop"
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
+class EvalProtocol:
     """The protocol that `config.protocol` names, for a net of input `size`; picklable."""
 
     name: str
@@ -85,9 +85,9 @@ class Protocol:
     channels: int
 
     @classmethod
-    def parse(cls, call: str, size: int, channels: int) -> Protocol | None:
+    def parse(cls, call: str, size: int, channels: int) -> EvalProtocol | None:
         """None for the single crop, which is how the data is fitted anyway."""
-        name, numbers = parse_numbers("protocol", call, {SINGLE: lambda: None, **PROTOCOLS}, 2)
+        name, numbers = parse_spec("protocol", call, {SINGLE: lambda: None, **PROTOCOLS}, 2)
         if name == SINGLE:
             return None
         if not numbers[0] >= size or (name == "multi_scale" and sorted(numbers) != [*numbers]):
@@ -102,7 +102,7 @@ class Protocol:
         return f"{self.name}({', '.join(map(str, self.arguments))})"
 
     @property
-    def smallest(self) -> int:
+    def min_side(self) -> int:
         """The side under which a photograph should not be decoded."""
         return max(self.arguments) + (3 * self.arguments[1] if self.name == "crops_144" else 0)
 

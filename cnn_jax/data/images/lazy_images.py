@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnn_jax.data.images.decode import PIXELS, BadImageError, decode, read_header
-from cnn_jax.data.images.resize import Fit
+from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError
 
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
@@ -31,12 +31,12 @@ class Source(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Photos:
+class LazyImages:
     """Rows of a source. Indexed by row, it decodes; `shape` is as of the array it stands for."""
 
     source: Source
     numbers: np.ndarray  # int64 [N], of the source
-    fit: Fit
+    fit: ResizeSpec
     max_pixels: int = PIXELS
 
     def __len__(self) -> int:
@@ -46,18 +46,18 @@ class Photos:
     def shape(self) -> tuple[int, int, int, int]:
         return (len(self), self.fit.size, self.fit.size, self.fit.channels or 3)
 
-    def take(self, rows: np.ndarray) -> Photos:
+    def take(self, rows: np.ndarray) -> LazyImages:
         return dataclasses.replace(self, numbers=self.numbers[rows])
 
     def name(self, row: int) -> str:
         return self.source.name(int(self.numbers[row]))
 
-    def original(self, row: int, smallest: int = 0, room: np.ndarray | None = None) -> np.ndarray:
-        """uint8 [H, W, 3], no smaller than `smallest` unless it is by itself.
+    def original(self, row: int, min_side: int = 0, out: np.ndarray | None = None) -> np.ndarray:
+        """uint8 [H, W, 3], no smaller than `min_side` unless it is by itself.
 
-        Raises `BadImageError`. `room` as `decode` has it.
+        Raises `BadImageError`. `out` as `decode` has it.
         """
-        return decode(self.content(row), smallest, self.max_pixels, room)
+        return decode(self.content(row), min_side, self.max_pixels, out)
 
     def check_header(self, row: int) -> None:
         """Raises `BadImageError` for what can be seen without decoding."""
@@ -78,13 +78,13 @@ class Photos:
 
     def __getitem__(self, row: int) -> np.ndarray:
         """uint8 [S, S, C], fitted; raises `BadImageError`."""
-        return self.fit(self.original(row, self.fit.smallest))
+        return self.fit(self.original(row, self.fit.min_side))
 
-    def read_into(self, room: np.ndarray, row: int) -> None:
-        """The fitted image written to `room`, uint8 [S, S, C], without a copy where it fits."""
-        image = self.fit(self.original(row, self.fit.smallest, room))
-        if not np.may_share_memory(image, room):
-            room[:] = image
+    def read_into(self, out: np.ndarray, row: int) -> None:
+        """The fitted image written to `out`, uint8 [S, S, C], without a copy where it fits."""
+        image = self.fit(self.original(row, self.fit.min_side, out))
+        if not np.may_share_memory(image, out):
+            out[:] = image
 
     def decoded(self, rows: Iterable[int], label: str = "") -> Iterator[np.ndarray | BadImageError]:
         """The fitted image of each row, or what is wrong with it, by as many threads as cores."""
@@ -95,10 +95,12 @@ class Photos:
             except BadImageError as error:
                 return error
 
-        yield from in_threads(one, list(rows), label)
+        yield from map_in_threads(one, list(rows), label)
 
 
-def in_threads(function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]:
+def map_in_threads(
+    function: Callable[[Any], Any], items: Sequence[Any], label: str
+) -> Iterator[Any]:
     """`function` of every item in order, with a progress bar on a terminal when it takes long."""
     from tqdm import tqdm
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import numpy as np
 
 from cnn_jax.data.images.resize import resize, resize_shorter
-from cnn_jax.data.transform_spec import parse_numbers
+from cnn_jax.data.transform_spec import parse_spec
 from cnn_jax.errors import UserError
 
 Crop = Callable[[np.random.RandomState, np.ndarray, int], np.ndarray]
 
 
-def draws(seed: int, step: int, example: int) -> np.random.RandomState:
+def example_rng(seed: int, step: int, example: int) -> np.random.RandomState:
     """The random numbers of one example in one step."""
     sequence = np.random.SeedSequence((seed % 2**64, step, example))
     return np.random.RandomState(np.random.Philox(sequence))
@@ -85,7 +85,7 @@ class TrainCrop:
     @classmethod
     def parse(cls, call: str, size: int) -> TrainCrop:
         """`"scale_jitter(256, 480)"`; raises `UserError`."""
-        name, arguments = parse_numbers("data.train_crop", call, CROPS, given=3)
+        name, arguments = parse_spec("data.train_crop", call, CROPS, given=3)
         first, second = arguments
         if not (size <= first <= second if name == "scale_jitter" else 0 < first <= second <= 1):
             raise UserError(
@@ -97,7 +97,7 @@ class TrainCrop:
         return cls(name, arguments)
 
     @property
-    def smallest(self) -> int:
+    def min_side(self) -> int:
         """The side under which an image should not be decoded; 0: as it is."""
         return int(self.arguments[0]) if self.name == "scale_jitter" else 0
 

@@ -12,7 +12,7 @@ FITS = ("pad", "bilinear", "nearest", "crop")
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class ResizeSpec:
     """How an image comes to [size, size, channels].
 
     - `pad`: zeros around the middle; a photograph that is larger is first shrunk to fit.
@@ -38,7 +38,7 @@ class Fit:
             )
 
     @property
-    def smallest(self) -> int:
+    def min_side(self) -> int:
         """The side under which an image should not be decoded."""
         return self.resize if self.how == "crop" else self.size
 

@@ -13,7 +13,7 @@ from cnn_jax.data.dataset import Split
 Batch = dict[str, jax.Array]  # image uint8 [B, H, W, C], label [B], mask bool [B], id int32 [B]
 
 
-class Resident(flax.struct.PyTreeNode):
+class DeviceDataset(flax.struct.PyTreeNode):
     """A whole split on the device."""
 
     image: jax.Array  # uint8 [N, H, W, C]
@@ -21,7 +21,7 @@ class Resident(flax.struct.PyTreeNode):
     id: jax.Array  # int32 [N]
 
     @classmethod
-    def of(cls, split: Split) -> Resident:
+    def of(cls, split: Split) -> DeviceDataset:
         return cls(image=split.images, label=split.labels, id=split.ids)
 
     def batch(self, rows: jax.Array, mask: jax.Array) -> Batch:
@@ -34,10 +34,10 @@ class Resident(flax.struct.PyTreeNode):
         }
 
 
-class Shuffled(flax.struct.PyTreeNode):
+class TrainOrder(flax.struct.PyTreeNode):
     """A resident split and the orders of two epochs: a batch may cross from one to the next."""
 
-    data: Resident
+    data: DeviceDataset
     epoch: jax.Array  # int32, the first of the two
     rows: jax.Array  # int32 [2 N]
 
@@ -51,10 +51,10 @@ class Shuffled(flax.struct.PyTreeNode):
         return self.data.batch(rows, jnp.ones_like(rows, bool))
 
 
-class Rows(flax.struct.PyTreeNode):
+class EvalRows(flax.struct.PyTreeNode):
     """Rows of a resident split, as evaluation goes over them."""
 
-    data: Resident
+    data: DeviceDataset
     rows: jax.Array  # int32 [B]
     mask: jax.Array  # bool [B]
 
@@ -63,7 +63,7 @@ class Rows(flax.struct.PyTreeNode):
         return self.data.batch(place(self.rows), self.mask)
 
 
-class Given(flax.struct.PyTreeNode):
+class HostBatch(flax.struct.PyTreeNode):
     """The examples themselves, brought to the devices by a stream."""
 
     examples: Batch
@@ -73,4 +73,4 @@ class Given(flax.struct.PyTreeNode):
         return jax.tree.map(place, self.examples)
 
 
-Source = Shuffled | Rows | Given
+BatchSource = TrainOrder | EvalRows | HostBatch

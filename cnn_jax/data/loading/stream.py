@@ -16,9 +16,9 @@ import numpy as np
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images.decode import BadImageError
-from cnn_jax.data.images.eval_protocols import Protocol
+from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.lazy_images import bad_image
-from cnn_jax.data.images.random_crops import TrainCrop, draws
+from cnn_jax.data.images.random_crops import TrainCrop, example_rng
 from cnn_jax.data.images.resize import fit_channels
 from cnn_jax.data.loading.sampler import batch_rows, evaluation_rows
 from cnn_jax.errors import UserError
@@ -27,7 +27,7 @@ Examples = dict[str, np.ndarray]  # image uint8 [b, H, W, C], label [b], mask bo
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class ProcessShard:
     """Which part of every batch this process reads."""
 
     index: int = 0
@@ -45,7 +45,7 @@ class TrainBatches:
     split: Split
     batch_size: int
     seed: int
-    share: Share
+    share: ProcessShard
     crop: TrainCrop | None = None
 
     def __call__(self, step: int) -> Examples:
@@ -57,11 +57,11 @@ class TrainBatches:
         write = functools.partial(self.write_crop, step) if self.crop else self.split.read_into
         return examples(self.split, rows, np.ones(len(rows), bool), write)
 
-    def write_crop(self, step: int, room: np.ndarray, row: int) -> None:
+    def write_crop(self, step: int, out: np.ndarray, row: int) -> None:
         photos = self.split.images
-        random = draws(self.seed, step, int(self.split.ids[row]))
-        image = self.crop(random, photos.original(row, self.crop.smallest), photos.fit.size)
-        room[:] = fit_channels(image, photos.fit.channels)
+        random = example_rng(self.seed, step, int(self.split.ids[row]))
+        image = self.crop(random, photos.original(row, self.crop.min_side), photos.fit.size)
+        out[:] = fit_channels(image, photos.fit.channels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PassBatches:
 
     split: Split
     batch_size: int
-    share: Share
+    share: ProcessShard
 
     def __call__(self, step: int) -> Examples:
         rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
@@ -84,13 +84,13 @@ class ViewBatches:
 
     split: Split
     batch_size: int
-    share: Share
-    protocol: Protocol
+    share: ProcessShard
+    protocol: EvalProtocol
 
     def __call__(self, step: int) -> Examples:
         rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
         rows, mask = self.share.of(rows), self.share.of(mask)
-        smallest = self.protocol.smallest
+        smallest = self.protocol.min_side
         views = [self.protocol(self.split.original(int(row), smallest)) for row in rows]
         return {
             "image": tuple(np.stack(same_size) for same_size in zip(*views, strict=True)),
@@ -105,9 +105,9 @@ def examples(
 ) -> Examples:
     """A batch of `rows`, whose images `write` puts, one by one, where they belong."""
     images = np.empty((len(rows), *split.image_shape), np.uint8)
-    for room, row in zip(images, rows, strict=True):
+    for out, row in zip(images, rows, strict=True):
         try:
-            write(room, int(row))
+            write(out, int(row))
         except BadImageError as error:
             raise bad_image(split.images.name(int(row)), error) from error
     return {"image": images, "label": split.labels[rows], "id": split.ids[rows], "mask": mask}

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from cnn_jax.data import splits
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.images.decode import BadImageError
-from cnn_jax.data.images.lazy_images import Photos, Source, first_of, in_threads, refuse
+from cnn_jax.data.images.lazy_images import LazyImages, Source, first_of, map_in_threads, refuse
 from cnn_jax.data.images.random_crops import TrainCrop
-from cnn_jax.data.images.resize import Fit
+from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -30,14 +30,14 @@ class Listed(Protocol):
     splits: dict[str, np.ndarray] | None
 
 
-def load(config: ConfigDict, listed: Listed, fit: Fit) -> Dataset:
+def load(config: ConfigDict, listed: Listed, fit: ResizeSpec) -> Dataset:
     """The dataset of `config.data`: its files held to `config.verify`, the bad ones refused."""
     key = f"data.name={config.name!r}"
     if config.verify:
         verify(listed.source, Path(config.verify).expanduser())
     if config.train_crop:
         TrainCrop.parse(config.train_crop, config.image_size)  # a mistake shows before the work
-    photos = Photos(listed.source, np.arange(len(listed.source)), fit, config.max_pixels)
+    photos = LazyImages(listed.source, np.arange(len(listed.source)), fit, config.max_pixels)
     streaming = is_streaming(config, photos)
     decoded, bad = check(photos, config, streaming)
     refuse([(photos.name(i), str(e)) for i, e in bad], len(photos), key, config.skip_bad)
@@ -52,7 +52,7 @@ def load(config: ConfigDict, listed: Listed, fit: Fit) -> Dataset:
     return Dataset(config.name, task, **by_split, parts=parts)
 
 
-def is_streaming(config: ConfigDict, photos: Photos) -> bool:
+def is_streaming(config: ConfigDict, photos: LazyImages) -> bool:
     """As the config says, or, where it leaves it open, by size."""
     if config.train_crop and config.streaming is False:
         raise UserError(
@@ -64,7 +64,9 @@ def is_streaming(config: ConfigDict, photos: Photos) -> bool:
     return bool(config.train_crop) or np.prod(photos.shape) > config.memory_megabytes * 1e6
 
 
-def check(photos: Photos, config: ConfigDict, streaming: bool) -> tuple[np.ndarray | None, list]:
+def check(
+    photos: LazyImages, config: ConfigDict, streaming: bool
+) -> tuple[np.ndarray | None, list]:
     """(fitted images of the good files unless streaming, [(row, what is wrong)])."""
     rows = range(len(photos))
     if streaming and not config.skip_bad:  # headers at once, the rest when it is their turn
@@ -75,7 +77,7 @@ def check(photos: Photos, config: ConfigDict, streaming: bool) -> tuple[np.ndarr
             except BadImageError as error:
                 return error
 
-        found = in_threads(look, rows, "reading headers")
+        found = map_in_threads(look, rows, "reading headers")
         return None, [(i, error) for i, error in enumerate(found) if error]
     images, bad = [], []
     for row, image in enumerate(photos.decoded(rows, "decoding")):
@@ -108,7 +110,7 @@ def divide(whole: Split, listed: Listed, config: ConfigDict, key: str) -> dict[s
     for name in ("test", "validation"):
         if name not in found:
             size = splits.counted(config[name], count)
-            train, found[name] = splits.held_out(train, size, config.split_seed, f"data.{name}")
+            train, found[name] = splits.hold_out(train, size, config.split_seed, f"data.{name}")
     if len(found["test"]) == 0:
         raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
     return {"train": train, "validation": found["validation"], "test": found["test"]}
@@ -130,7 +132,7 @@ def verify(source: Source, manifest: Path) -> None:
     names = [source.name(i) for i in range(len(source))]
     wrong = [(name, "not in the manifest") for name in names if name not in wanted]
     wrong += [(name, "gone") for name in sorted(wanted.keys() - set(names))]
-    for name, digest in hashes(source):
+    for name, digest in file_hashes(source):
         if wanted.get(name, digest) != digest:
             wrong.append((name, "another SHA-256"))
     if wrong:
@@ -140,7 +142,7 @@ def verify(source: Source, manifest: Path) -> None:
         )
 
 
-def hashes(source: Source) -> list[tuple[str, str]]:
+def file_hashes(source: Source) -> list[tuple[str, str]]:
     """(name, SHA-256) of every file of a source."""
 
     def one(number: int) -> tuple[str, str]:
@@ -149,4 +151,4 @@ def hashes(source: Source) -> list[tuple[str, str]]:
         except OSError as error:
             return source.name(number), f"unreadable: {error.strerror}"
 
-    return list(in_threads(one, range(len(source)), "hashing"))
+    return list(map_in_threads(one, range(len(source)), "hashing"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.images.lazy_images import in_threads
+from cnn_jax.data.images.lazy_images import map_in_threads
 from cnn_jax.errors import UserError, nearest
 
 PARTS = ("train", "validation", "test")
@@ -126,7 +126,9 @@ def read_labels(source: PreparedSource, label_key: str) -> np.ndarray:
         labels = np.load(kept)
         if len(labels) == len(source):
             return labels
-    found = in_threads(lambda i: source.record(i)[label_key], range(len(source)), "reading labels")
+    found = map_in_threads(
+        lambda i: source.record(i)[label_key], range(len(source)), "reading labels"
+    )
     labels = np.fromiter(found, np.int32, len(source))
     with contextlib.suppress(OSError):  # a shared, read-only set: read again next time
         np.save(kept, labels)

@@ -26,7 +26,8 @@ def each(transform, *numbers, image=IMAGE):
 
 def drawn(transform, *numbers):
     """The matrices that it draws, float32 [400, 3, 3]."""
-    return np.asarray(quick_jit(jax.vmap(lambda key: transform.draw(key, SHAPE, *numbers)))(KEYS))
+    sample = jax.vmap(lambda key: transform.sample_matrix(key, SHAPE, *numbers))
+    return np.asarray(quick_jit(sample)(KEYS))
 
 
 def warped(matrices, fill=0.0):
@@ -135,7 +136,7 @@ def test_warps_in_a_row_are_one():
 
 
 def boxes_of(areas, aspects):
-    draw = quick_jit(jax.vmap(lambda key: boxes.draw(key, (20, 40), areas, aspects)))
+    draw = quick_jit(jax.vmap(lambda key: boxes.sample_box(key, (20, 40), areas, aspects)))
     return boxes.Box(*map(np.asarray, draw(KEYS)))
 
 
@@ -193,7 +194,7 @@ def test_scale_jitter_is_pillows_resize_then_a_crop():
 
 
 def test_the_elastic_field_is_smoothed_noise():
-    draw = quick_jit(jax.vmap(lambda key: elastic.field(key, (20, 12, 1), 10.0, 1.5)))
+    draw = quick_jit(jax.vmap(lambda key: elastic.displacement_field(key, (20, 12, 1), 10.0, 1.5)))
     fields = np.asarray(draw(KEYS))
     assert fields.shape == (400, 20, 12, 2)
     noise = np.asarray(jax.random.uniform(KEYS[0], (2, 20, 12), minval=-1.0), np.float64)
@@ -217,5 +218,5 @@ def test_elastic_moves_pixels_as_scipy_does():
         ],
         -1,
     )
-    found = quick_jit(elastic.displaced)(IMAGE, jnp.float32(by))
+    found = quick_jit(elastic.displace)(IMAGE, jnp.float32(by))
     np.testing.assert_allclose(found, wanted, atol=0.01)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import augment
-from cnn_jax.data.augment import Mixed, mixing
+from cnn_jax.data.augment import MixedTargets, mixing
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.errors import UserError
 from cnn_jax.models import Output
@@ -30,8 +30,8 @@ def mixed(call):
     """(images, targets) of the six images, as NumPy arrays."""
     compiled = quick_jit(augment.compose((call,)))
     images, targets = compiled(jax.random.key(1), jnp.arange(6), jnp.asarray(IMAGES), LABELS)
-    assert isinstance(targets, Mixed)
-    return np.asarray(images), Mixed(*map(np.asarray, targets))
+    assert isinstance(targets, MixedTargets)
+    return np.asarray(images), MixedTargets(*map(np.asarray, targets))
 
 
 def shares(mix, side):
@@ -50,7 +50,7 @@ def test_mixup_blends_with_the_example_before():
     images, targets = mixed("mixup(1.0)")
     np.testing.assert_array_equal(targets.label, LABELS)
     np.testing.assert_array_equal(targets.partner, np.roll(LABELS, 1))
-    share = targets.share[:, None, None, None]
+    share = targets.lam[:, None, None, None]
     wanted = share * IMAGES + (1 - share) * np.roll(IMAGES, 1, 0)
     np.testing.assert_allclose(images, wanted, rtol=1e-5)
 
@@ -69,7 +69,7 @@ def test_cutmix_pastes_a_rectangle_and_counts_it():
     partner = np.roll(IMAGES, 1, 0)
     pasted = (images == partner).all(-1)
     assert ((images == IMAGES).all(-1) | pasted).all()
-    np.testing.assert_allclose(targets.share, 1 - pasted.mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(targets.lam, 1 - pasted.mean((1, 2)), atol=1e-6)
     for mask in pasted:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if len(rows):
@@ -100,7 +100,7 @@ def test_the_loss_is_that_of_both_labels_by_their_share(tiny, name):
     loss = make_loss(tiny, Task("classification", tuple("abcdef")))
     output = Output(jnp.asarray(RNG.normal(size=(6, 6))), (jnp.asarray(RNG.normal(size=(6, 6))),))
     partner, share = jnp.roll(LABELS, 1), np.linspace(0, 1, 6)
-    found = loss(output, Mixed(LABELS, partner, jnp.asarray(share, jnp.float32)))
+    found = loss(output, MixedTargets(LABELS, partner, jnp.asarray(share, jnp.float32)))
     own, other = loss(output, LABELS), loss(output, partner)
     assert set(found) == {"loss", "auxiliary_loss_1"}
     for key in found:
@@ -113,9 +113,9 @@ def test_softmax_of_mixed_smoothed_targets_by_numpy(tiny):
     logits, share = RNG.normal(size=(6, 6)), np.linspace(0, 1, 6)
     partner = np.roll(LABELS, 1)
     loss = make_loss(tiny, Task("classification", tuple("abcdef")))
-    found = loss(Output(jnp.asarray(logits), ()), Mixed(LABELS, partner, jnp.asarray(share)))[
-        "loss"
-    ]
+    found = loss(
+        Output(jnp.asarray(logits), ()), MixedTargets(LABELS, partner, jnp.asarray(share))
+    )["loss"]
     own, other = (0.9 * np.eye(6)[np.asarray(rows)] + 0.1 / 6 for rows in (LABELS, partner))
     targets = share[:, None] * own + (1 - share[:, None]) * other
     log_softmax = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -130,7 +130,7 @@ def figures(config, **changes):
     carry, found = run.steps.init(), []
     feed = run.feed()
     for step in range(2):
-        (state, running), _ = run.steps.train(carry, feed.at(step))
+        (state, running), _ = run.steps.train(carry, feed.batch_at(step))
         found.append((float(running.loss.compute()), float(running.accuracy.compute())))
         carry = state, run.steps.empty_metrics()
     return found
@@ -157,7 +157,7 @@ def test_the_gradient_of_mixed_targets_in_one_and_in_two_parts(mixing_config):
     params = init_variables(recipe.model, 0, shape)["params"]
     partner, share = jnp.roll(jnp.arange(8), 1), jnp.linspace(0, 1, 8)
     batch = {"image": jnp.asarray(RNG.normal(size=(8, *shape)), jnp.float32)}
-    batch |= {"label": jnp.arange(8), "target": Mixed(jnp.arange(8), partner, share)}
+    batch |= {"label": jnp.arange(8), "target": MixedTargets(jnp.arange(8), partner, share)}
 
     @quick_jit
     def all_of(params):

@@ -67,8 +67,8 @@ def test_warps_that_follow_each_other_are_one():
     def by_hand(i, image):
         key = jax.random.fold_in(KEY, i)
         keys = [jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)]
-        first = geometry.rotate.draw(keys[0], image.shape, 30)
-        second = geometry.translate.draw(keys[1], image.shape, 0.2)
+        first = geometry.rotate.sample_matrix(keys[0], image.shape, 30)
+        second = geometry.translate.sample_matrix(keys[1], image.shape, 0.2)
         in_turn = geometry.translate(keys[1], geometry.rotate(keys[0], image, 30), 0.2)
         return warp.warp(image, warp.product([first, second])), in_turn
 

@@ -74,19 +74,19 @@ def test_exif_is_found_wherever_it_stands(before):
 
 
 def test_an_image_of_the_rooms_shape_is_decoded_into_it():
-    content, room = encoded(RGB, quality=95), np.zeros_like(RGB)
-    assert decode(content, min(RGB.shape[:2]), room=room) is room
-    assert_close(room, decode(content), 0)
+    content, out = encoded(RGB, quality=95), np.zeros_like(RGB)
+    assert decode(content, min(RGB.shape[:2]), out=out) is out
+    assert_close(out, decode(content), 0)
     turned = Image.Exif()
     turned[0x0112] = 3
-    found = decode(encoded(RGB, quality=95, exif=turned), min(RGB.shape[:2]), room=room)
-    assert_close(found, room[::-1, ::-1], 1)
-    assert not np.may_share_memory(found, room)
+    found = decode(encoded(RGB, quality=95, exif=turned), min(RGB.shape[:2]), out=out)
+    assert_close(found, out[::-1, ::-1], 1)
+    assert not np.may_share_memory(found, out)
 
 
 def test_dct_scaling_keeps_the_smallest_side_and_the_picture():
     large = picture(3, 400, 640)
-    found = decode(encoded(large, quality=95), smallest=100)
+    found = decode(encoded(large, quality=95), min_side=100)
     assert 100 <= min(found.shape[:2]) < 200
     shrunk = Image.fromarray(large).resize(found.shape[1::-1], Image.Resampling.BOX)
     assert_close(found, np.asarray(shrunk), 3)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax import models
-from cnn_jax.data.images.eval_protocols import Protocol
+from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import MapDense, mean_positions
 from cnn_jax.training.experiment import make_run
@@ -28,13 +28,13 @@ def ten_by_hand(image):
 
 def test_ten_crops_by_hand():
     image = picture(0, 40, 60)
-    (found,) = Protocol.parse("ten_crop(20)", 16, 3)(image)
+    (found,) = EvalProtocol.parse("ten_crop(20)", 16, 3)(image)
     np.testing.assert_array_equal(found, ten_by_hand(image))
 
 
 def test_googlenets_144_crops_by_hand():
     image = picture(1, 64, 48)  # upright: top, middle and bottom squares
-    protocol = Protocol.parse("crops_144(20, 4)", 16, 3)
+    protocol = EvalProtocol.parse("crops_144(20, 4)", 16, 3)
     (found,) = protocol(image)
     assert len(found) == 72
     assert protocol.views == 144
@@ -51,7 +51,7 @@ def test_googlenets_144_crops_by_hand():
 
 def test_scales_are_middle_squares():
     image = picture(2, 40, 60)
-    found = Protocol.parse("multi_scale(16, 20, 24)", 16, 3)(image)
+    found = EvalProtocol.parse("multi_scale(16, 20, 24)", 16, 3)(image)
     assert [view.shape for view in found] == [(1, s, s, 3) for s in (16, 20, 24)]
     np.testing.assert_array_equal(found[1][0], resized(image, 30, 20)[:, 5:25])
 
@@ -112,7 +112,7 @@ def test_evaluation_is_the_mean_of_class_probabilities(tmp_path, devices):
     losses = []
     for row in range(len(split)):
         shares = []
-        for crop in ten_by_hand(split.original(row, run.protocol.smallest)):
+        for crop in ten_by_hand(split.original(row, run.protocol.min_side)):
             for view in (crop, crop[:, ::-1]):
                 scores = ((view - mean) / std).ravel() @ params["kernel"] + params["bias"]
                 shares.append(np.exp(scores) / np.exp(scores).sum())

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnn_jax.data.images.random_crops import TrainCrop, draws, inception_box
-from cnn_jax.data.loading.stream import Share, TrainBatches, batches
+from cnn_jax.data.images.random_crops import TrainCrop, example_rng, inception_box
+from cnn_jax.data.loading.stream import ProcessShard, TrainBatches, batches
 from cnn_jax.errors import UserError
 from cnn_jax.training.experiment import make_run
 from configs.base import base
@@ -29,7 +29,7 @@ def run_of(root, **changes):
 def take(feed, steps):
     place = lambda x: x  # noqa: E731
     return [
-        {k: np.asarray(v) for k, v in feed.at(s).batch(np.int32(s), BATCH, place).items()}
+        {k: np.asarray(v) for k, v in feed.batch_at(s).batch(np.int32(s), BATCH, place).items()}
         for s in steps
     ]
 
@@ -70,7 +70,7 @@ def test_processes_share_every_batch(root):
     run = run_of(root, streaming=True)
     whole, *parts = (
         list(batches(TrainBatches(run.dataset.train, BATCH, 0, share), 0, 5, 0, 2))
-        for share in (Share(), Share(0, 2), Share(1, 2))
+        for share in (ProcessShard(), ProcessShard(0, 2), ProcessShard(1, 2))
     )
     for step in range(5):
         joined = {k: np.concatenate([p[step][k] for p in parts]) for k in whole[step]}
@@ -80,17 +80,17 @@ def test_processes_share_every_batch(root):
 def test_crops_depend_on_seed_step_and_id_alone(root):
     run = run_of(root, streaming=True, train_crop="random_resized_crop(0.2, 0.9)")
     split, crop = run.dataset.train, run.reading.crop
-    one, again = (TrainBatches(split, BATCH, 5, Share(), crop)(7) for _ in range(2))
+    one, again = (TrainBatches(split, BATCH, 5, ProcessShard(), crop)(7) for _ in range(2))
     assert_same([one], [again])
     row = int(np.flatnonzero(split.ids == one["id"][3])[0])
-    image = crop(draws(5, 7, int(one["id"][3])), split.images.original(row), 16)
+    image = crop(example_rng(5, 7, int(one["id"][3])), split.images.original(row), 16)
     np.testing.assert_array_equal(one["image"][3], image)
-    other = TrainBatches(split, BATCH, 6, Share(), crop)(7)
+    other = TrainBatches(split, BATCH, 6, ProcessShard(), crop)(7)
     assert not np.array_equal(one["image"], other["image"])
 
 
 def test_inceptions_box_has_its_share_and_ratio():
-    boxes = np.array([inception_box(draws(0, 0, i), 60, 80, 0.08, 1.0) for i in range(2000)])
+    boxes = np.array([inception_box(example_rng(0, 0, i), 60, 80, 0.08, 1.0) for i in range(2000)])
     top, left, height, width = boxes.T
     assert ((top >= 0) & (left >= 0) & (top + height <= 60) & (left + width <= 80)).all()
     share, ratio = height * width / 4800, width / height
@@ -104,8 +104,8 @@ def test_inceptions_box_has_its_share_and_ratio():
 def test_scale_jitter_against_pillow():
     from PIL import Image
 
-    image, random = picture(1, 40, 60), draws(0, 1, 2)
-    found = TrainCrop.parse("scale_jitter(20, 30)", 16)(draws(0, 1, 2), image, 16)
+    image, random = picture(1, 40, 60), example_rng(0, 1, 2)
+    found = TrainCrop.parse("scale_jitter(20, 30)", 16)(example_rng(0, 1, 2), image, 16)
     side = random.randint(20, 31)
     width, how = round(60 * side / 40), Image.Resampling.BILINEAR
     resized = Image.fromarray(image).resize((width, side), how)

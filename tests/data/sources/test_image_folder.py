@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax import data
-from cnn_jax.data.images.resize import Fit
+from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_folder
 from cnn_jax.errors import UserError
 from cnn_jax.tools.prepare import write_manifest
@@ -214,7 +214,7 @@ def test_a_manifest_holds_files_to_their_bits(tmp_path):
 @pytest.mark.parametrize("how", ["crop", "pad", "bilinear"])
 def test_fits_against_pillow(how, shape):
     image = picture(5, *shape)
-    found = Fit(16, how, 3, 20)(image)
+    found = ResizeSpec(16, how, 3, 20)(image)
     height, width = shape
     if how == "bilinear":
         wanted = Image.fromarray(image).resize((16, 16), Image.Resampling.BILINEAR)
