@@ -1,12 +1,26 @@
 """cnn_jax: classic convolutional networks in JAX, each as its paper has it."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.*)"', (HERE / "cnn_jax/__init__.py").read_text())[1]
+
+
+class BuildWithConfigs(build_py):
+    """An installation holds the configs in its package; an editable one has them beside it."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib) / "cnn_jax/configs"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(HERE / "configs", folder, ignore=shutil.ignore_patterns("__pycache__"))
+
 
 setup(
     name="cnn_jax",
@@ -16,9 +30,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cnn_jax", "cnn_jax.*"]),
-    package_data={
-        "cnn_jax": ["**/*.csv", "**/*.json", "ops/cpu_kernels/*.cc", "ops/cpu_kernels/*.h"]
-    },
+    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "**/*.cc", "**/*.h"]},
+    cmdclass={"build_py": BuildWithConfigs},
+    entry_points={"console_scripts": ["cnn_jax = cnn_jax.__main__:main"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -46,6 +60,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],
+        "docs": ["sphinx>=8", "myst-nb>=1.3", "sphinx-book-theme>=1.1", "ipykernel>=6"],
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
         "torch": ["torch>=2.10", "torchvision>=0.25"],

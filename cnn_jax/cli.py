@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import keyword
 import os
 import re
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cnn_jax.errors import UserError, nearest
+from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import keep_compiled
+from cnn_jax.runtime.config_files import read_config_flags
 from cnn_jax.runtime.malloc import keep_memory
 
 INTERRUPTED = 130
+HELP = ("--help", "-help", "-h", "--helpshort")
 
 flags.disclaim_key_flags()  # --help of a program lists the config's flag as its own
 
@@ -71,18 +72,21 @@ def guard(
     return guarded
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
     """absl's parser; what is wrong with flags, config file and keys is said in one line."""
-    words = sys.argv
+    original, config = sys.argv, None
+    if any(word in HELP for word in argv[1:]):
+        print(help_of_program(flags.FLAGS))
+        raise SystemExit(0)
     try:
-        config = check_config(argv)
+        words, config = read_config_flags(argv)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
-        return flags.FLAGS([subscripted(word) for word in argv])
+        return flags.FLAGS(sys.argv)
     except UserError as error:
         return fail(str(error))
     except flags.UnrecognizedFlagError as error:
@@ -92,10 +96,10 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         return fail(wrong_value(str(error), config))
     except flags.Error as error:
         return fail(str(error).splitlines()[0])
-    except SystemExit as end:  # --help, which absl ends with 1
+    except SystemExit as end:  # --helpfull, which absl ends with 1
         raise SystemExit(0) from end
     finally:
-        sys.argv = words
+        sys.argv = original
 
 
 def subscripted(word: str) -> str:
@@ -108,84 +112,6 @@ def subscripted(word: str) -> str:
     return "".join([first, *parts, equals, value])
 
 
-def check_config(argv: Sequence[str]) -> ConfigDict | None:
-    """The file of --config without changes; raises `UserError` unless it has all changed keys."""
-    files, changes = [], []
-    for i, word in enumerate(argv[1:], 1):
-        if match := re.fullmatch(r"--?config(?:=(.*))?", word, re.DOTALL):
-            files.append(match[1] if match[1] is not None else "".join(argv[i + 1 : i + 2]))
-        elif match := re.match(r"--?(?:no)?(config\.([^=]+).*)", word, re.DOTALL):
-            changes.append((match[1], match[2]))
-    if not files:
-        if changes:
-            raise UserError(f"--{changes[0][0]} needs --config=FILE before it")
-        return None
-    if len(files) > 1:
-        raise UserError(f"--config is given twice: {' and '.join(files)}")
-    config = load_config(files[0])
-    for change, key in changes:
-        check_key(config, key, change)
-    return config
-
-
-def load_config(name: str) -> ConfigDict:
-    """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns."""
-    file, colon, argument = name.partition(":")
-    path = Path(file)
-    if not path.is_file() or path.suffix != ".py":
-        others = sorted(str(other) for other in path.parent.glob("*.py"))
-        raise UserError(f"--config={name!r}: {file!r} is no Python file{nearest(file, others)}")
-    make_importable(path)
-    try:
-        spec = importlib.util.spec_from_file_location("config", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        config = module.get_config(*[argument] * bool(colon))
-    except SyntaxError as error:
-        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        where = f"line {frames[-1].lineno}: " if frames else ""
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"--config={name!r}: {where}{what}") from error
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"--config={name!r}: get_config returns no ConfigDict but {config!r:.100}")
-    return config
-
-
-def make_importable(path: Path) -> None:
-    """Lets a config import its neighbours, and `configs.base`, wherever the program is started."""
-    top = path.resolve().parent
-    while (top / "__init__.py").exists():
-        top = top.parent
-    sys.path.insert(0, str(top))
-    sys.path.append(str(Path(__file__).resolve().parents[1]))
-
-
-def check_key(config: ConfigDict, key: str, change: str) -> None:
-    """Raises `UserError`, with the keys that there are, unless `key` names one value."""
-    found, parts = config, key.split(".")
-    for i, part in enumerate(parts):
-        here = ".".join(["config", *parts[:i]])
-        if not isinstance(found, ConfigDict):
-            raise UserError(f"{change}: {here} is a value, it has no keys")
-        if part not in found:
-            hint = nearest(key, keys_of(config))
-            raise UserError(f"{change}: there is no such key{hint}; {here} has {', '.join(found)}")
-        found = found[part]
-    if isinstance(found, ConfigDict):
-        raise UserError(f"{change}: config.{key} is no value, it has the keys {', '.join(found)}")
-
-
-def keys_of(config: ConfigDict, prefix: str = "") -> list[str]:
-    """The keys of all values, dotted."""
-    out = []
-    for key, value in config.items():
-        is_section = isinstance(value, ConfigDict)
-        out += keys_of(value, f"{prefix}{key}.") if is_section else [prefix + key]
-    return out
-
-
 def wrong_value(text: str, config: ConfigDict | None) -> str:
     """ "flag --config.a=abc: invalid ..." -> "config.a='abc' has the wrong type: ..."."""
     match = re.match(r"flag --(\S+?)=(.*?): (.*)", text, re.DOTALL)
@@ -196,29 +122,11 @@ def wrong_value(text: str, config: ConfigDict | None) -> str:
         return f"--{name} is missing"
     if config is None or not name.startswith("config."):
         return f"--{name}={value!r}: {reason.splitlines()[0]}"
-    *sections, key = name.split(".")[1:]
-    for part in sections:
-        config = config[part]
-    return f"{name}={value!r} has the wrong type: expected {config.get_type(key).__name__}"
-
-
-def join_processes() -> None:
-    """`jax.distributed` as the cluster says, or these variables: JAX_COORDINATOR_ADDRESS
-    (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0).
-    """
-    import jax
-
-    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    given = [name for name in names if name in os.environ]
-    if given and len(given) < len(names):
-        raise UserError(f"--distributed: {given[0]} is set, so set all of {', '.join(names)}")
-    if not given:
-        jax.distributed.initialize()
-        return
-    address, count, index = (os.environ[name] for name in names)
-    if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
-        raise UserError(f"--distributed: JAX_PROCESS_ID={index} of JAX_NUM_PROCESSES={count}")
-    jax.distributed.initialize(address, int(count), int(index))
+    *parents, key = name.split(".")[1:]
+    section: Any = config
+    for part in parents:
+        section = section[part]
+    return f"{name}={value!r} has the wrong type: expected {section.get_type(key).__name__}"
 
 
 def same_command(workdir: str) -> str:
@@ -226,5 +134,8 @@ def same_command(workdir: str) -> str:
     words = sys.argv[1:]
     if not any(re.match(r"--?workdir(=|$)", word) for word in words):
         words = [*words, f"--workdir={workdir}"]
-    name = getattr(sys.modules["__main__"].__spec__, "name", "cnn_jax.main")
+    main = sys.modules["__main__"]
+    if command := getattr(main, "COMMAND", ""):  # by `cnn_jax train`
+        return f"{command} {shlex.join(words)}"
+    name = getattr(main.__spec__, "name", "cnn_jax.main")
     return shlex.join(["python", "-m", name, *words])

@@ -1,4 +1,14 @@
-"""python -m cnn_jax.main --config=configs/lenet5.py --workdir=runs/lenet5"""
+"""Trains the net of a config on its dataset, or evaluates what was trained.
+
+    cnn_jax train --config=lenet5 --workdir=runs/lenet5
+    cnn_jax train --config=lenet5:mnist --config.batch_size=32 --config.optimizer.name=sgd
+    cnn_jax train --config=resnet18:folder:PHOTOS --config.data.image_size=64 --dry_run
+    cnn_jax evaluate --config=lenet5 --workdir=runs/lenet5
+    python -m cnn_jax.main --config=configs/lenet5.py --mode=evaluate        (the same)
+
+Ctrl-C or SIGTERM saves and prints the command that goes on; so does the same command given again.
+A wrong key is answered with the nearest right ones; configs/base.py has all, with their defaults.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +19,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from cnn_jax import cli
+from cnn_jax.runtime.distributed import join_processes
 
 CONFIG = cli.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG-DATASET.")
@@ -30,7 +41,7 @@ def main(argv: Sequence[str]) -> int | None:
     from cnn_jax.training import dry_run
 
     if DISTRIBUTED.value:
-        cli.join_processes()
+        join_processes()
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None

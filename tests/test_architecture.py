@@ -18,6 +18,7 @@ BELOW = {
     "analysis": {"models", "ops"},
     "training": {"data", "models", "ops", "runtime", "transfer"},
     "cli": {"runtime"},
+    "__main__": {"cli", "runtime"},
     "train": {"data", "runtime", "training"},
 }
 

@@ -16,10 +16,12 @@ def run(*words, **options):
     return command
 
 
-def test_help_names_every_flag():
+def test_help_names_every_flag_config_and_dataset():
     out = run("--help").out
-    for flag in ("--config: ", "--workdir: ", "--mode: ", "dry_run: ", "distributed: "):
-        assert flag in out
+    for flag in ("config=...", "workdir=...", "mode=train|evaluate", "[no]dry_run"):
+        assert f"\n  --{flag} " in out
+    for name in ("resnet18 ", "lenet5_1998 ", "fashion_mnist ", "folder:PATH "):
+        assert f"\n  {name} " in out
 
 
 def test_train_then_evaluate(tmp_path):

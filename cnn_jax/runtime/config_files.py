@@ -1,0 +1,159 @@
+"""Config files: found here or in the package, loaded, and held against the keys that are changed.
+
+A config is a Python file whose `get_config`, given the word after the colon where there is one,
+returns a `ConfigDict`. The configs of this project travel with the package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from ml_collections import ConfigDict
+
+from cnn_jax.errors import UserError, nearest
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# An installation holds the configs within the package, a checkout beside it.
+SHIPPED = next(p for p in (PACKAGE / "configs", PACKAGE.parent / "configs") if p.is_dir())
+
+
+def find_config(file: str) -> Path:
+    """The path of a config file: as it is given, or one of the package's.
+
+    `lenet5`, `lenet5.py` and `configs/lenet5.py` name a config of the package, unless there is
+    such a file. Raises `UserError`, with the nearest names, where there is neither.
+    """
+    path = Path(file)
+    if path.is_file() and path.suffix == ".py":
+        return path
+    shipped = SHIPPED / f"{path.name.removesuffix('.py')}.py"
+    if path.parent in (Path(), Path("configs")) and shipped.is_file() and not path.is_file():
+        return shipped
+    choices = {str(other) for other in path.parent.glob("*.py")}
+    choices |= {f"configs/{other.name}" for other in shipped_configs()}
+    raise UserError(
+        f"--config={file!r}: {file!r} is no Python file{nearest(file, sorted(choices))}"
+    )
+
+
+def shipped_configs() -> list[Path]:
+    """The config files of the package that can be named, in order."""
+    return sorted(p for p in SHIPPED.glob("*.py") if p.stem not in ("__init__", "base"))
+
+
+def load_config(name: str) -> ConfigDict:
+    """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns."""
+    file, colon, argument = name.partition(":")
+    path = find_config(file)
+    make_importable(path)
+    try:
+        module = load_module("config", path)
+        config = module.get_config(*[argument] * bool(colon))
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        where = f"line {frames[-1].lineno}: " if frames else ""
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"--config={name!r}: {where}{what}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config={name!r}: get_config returns no ConfigDict but {config!r:.100}")
+    return config
+
+
+def load_module(name: str, path: Path, folders: Sequence[str] | None = None) -> ModuleType:
+    """The module, or with `folders` the package, of one file; it is not put into `sys.modules`."""
+    spec = importlib.util.spec_from_file_location(
+        name, path, submodule_search_locations=None if folders is None else [*folders]
+    )
+    assert spec is not None, path
+    assert spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_importable(path: Path) -> None:
+    """Lets a config import its neighbours, and `configs.base`, wherever the program is started.
+
+    A folder `configs` of the user's own stands before the package's, which fills what it lacks;
+    for a config of the package it is the other way round.
+    """
+    path = path.resolve()
+    top = path.parent
+    while (top / "__init__.py").exists():
+        top = top.parent
+    own = path.parent == SHIPPED
+    if not own:
+        sys.path.insert(0, str(top))
+    try:
+        configs = importlib.import_module("configs")
+    except ModuleNotFoundError:
+        configs = load_module("configs", SHIPPED / "__init__.py", [str(SHIPPED)])
+        sys.modules["configs"] = configs
+    folders = [folder for folder in getattr(configs, "__path__", []) if folder != str(SHIPPED)]
+    # A list, because a namespace's own path forgets what is added to it.
+    configs.__path__ = [str(SHIPPED), *folders] if own else [*folders, str(SHIPPED)]
+
+
+def check_key(config: ConfigDict, key: str, change: str) -> None:
+    """Raises `UserError`, with the keys that there are, unless `key` names one value."""
+    node, parts = config, key.split(".")
+    for i, part in enumerate(parts):
+        section = ".".join(["config", *parts[:i]])
+        if not isinstance(node, ConfigDict):
+            raise UserError(f"{change}: {section} is a value, it has no keys")
+        if part not in node:
+            hint = nearest(key, keys_of(config))
+            raise UserError(
+                f"{change}: there is no such key{hint}; {section} has {', '.join(node)}"
+            )
+        node = node[part]
+    if isinstance(node, ConfigDict):
+        raise UserError(f"{change}: config.{key} is no value, it has the keys {', '.join(node)}")
+
+
+def keys_of(config: ConfigDict, prefix: str = "") -> list[str]:
+    """The keys of all values, dotted."""
+    keys = []
+    for key, value in config.items():
+        is_section = isinstance(value, ConfigDict)
+        keys += keys_of(value, f"{prefix}{key}.") if is_section else [prefix + key]
+    return keys
+
+
+def read_config_flags(argv: Sequence[str]) -> tuple[list[str], ConfigDict | None]:
+    """The words of a command line with --config's file found, and the config without changes.
+
+    None where no config is named. Raises `UserError` unless it has all the keys that are changed.
+    """
+    words, names, changes = [*argv], [], []
+    for i, word in enumerate(argv[1:], 1):
+        if match := re.fullmatch(r"--?config(?:=(.*))?", word, re.DOTALL):
+            apart = match[1] is None  # --config FILE, as two words
+            names.append("".join(argv[i + 1 : i + 2]) if apart else match[1])
+            file, colon, argument = names[-1].partition(":")
+            resolved = f"{find_config(file)}{colon}{argument}"
+            if apart:
+                words[i + 1] = resolved
+            else:
+                words[i] = f"--config={resolved}"
+        elif match := re.match(r"--?(?:no)?(config\.([^=]+).*)", word, re.DOTALL):
+            changes.append((match[1], match[2]))
+    if not names:
+        if changes:
+            raise UserError(f"--{changes[0][0]} needs --config=FILE before it")
+        return words, None
+    if len(names) > 1:
+        raise UserError(f"--config is given twice: {' and '.join(names)}")
+    config = load_config(names[0])
+    for change, key in changes:
+        check_key(config, key, change)
+    return words, config

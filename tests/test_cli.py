@@ -1,0 +1,99 @@
+"""The command `cnn_jax`: what it lists, how it is answered, and where it finds configs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnn_jax import __main__ as command
+from cnn_jax import data
+from cnn_jax.errors import UserError
+from cnn_jax.runtime import command_help, config_files
+from tests.support.commands import ROOT
+
+TOOLS = {path.stem for path in (ROOT / "cnn_jax/tools").glob("*.py")} - {"__init__"}
+
+
+def cnn_jax(*words, cwd=ROOT):
+    """`python -m cnn_jax words...` as a process, ended."""
+    argv = [sys.executable, "-m", "cnn_jax", *words]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_listing_names_every_tool_in_one_line_each():
+    rows = command.help_text().split("\n\n")[2].splitlines()
+    assert [row.split()[0] for row in rows] == ["train", "evaluate", *sorted(TOOLS)]
+    assert all(len(row) <= 100 and row.endswith(".") for row in rows)
+
+
+def test_new_tool_is_listed_by_itself(tmp_path, monkeypatch):
+    (tmp_path / "paint.py").write_text('"""Paints: a picture of it all.\n\nMore."""\nraise 1\n')
+    (tmp_path / "_hidden.py").write_text("")
+    monkeypatch.setattr(command, "TOOLS", tmp_path)
+    assert command.tools() == {"paint": "Paints."}
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"]])
+def test_help(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cnn_jax", *words])
+    command.main()
+    assert capsys.readouterr().out == command.help_text() + "\n"
+
+
+def test_unknown_command_is_one_line_with_the_nearest(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cnn_jax", "trian"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: command='trian' is unknown (did you mean 'train'?); choices: ")
+    assert line.count("\n") == 1
+
+
+def test_tools_run_with_flags_and_words_of_their_own():
+    """Its --help is its docstring and flags; a word after it is its own."""
+    shown = cnn_jax("summarize", "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    docstring = command_help.docstring_of(ROOT / "cnn_jax/tools/summarize.py")
+    assert shown.stdout.startswith(f"{docstring}\n\nFlags:\n")
+    assert "  --input_size=N " in shown.stdout
+    assert "--[no]layers " in shown.stdout
+
+
+def test_configs_of_the_package_are_found_from_anywhere(tmp_path):
+    """A mistake in the last key shows that the file was loaded; nothing is computed."""
+    failed = cnn_jax("train", "--config", "bn_lenet:mnist", "--config.epochs=-1", cwd=tmp_path)
+    assert failed.stderr == "error: epochs=-1.0 is out of range: choose a number > 0\n"
+
+
+def test_help_lists_flags_configs_and_datasets():
+    """The datasets are written down beside the help, which must not import the data room."""
+    assert list(command_help.DATASETS) == data.names()
+    assert "lenet5_1998" in {path.stem for path in config_files.shipped_configs()}
+    assert "base" not in {path.stem for path in config_files.shipped_configs()}
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5.py", "configs/lenet5", "configs/lenet5.py"])
+def test_names_of_a_config_of_the_package(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_files.find_config(name) == config_files.SHIPPED / "lenet5.py"
+    assert config_files.load_config(f"{name}:mnist").data.name == "mnist"
+
+
+def test_own_file_comes_before_one_of_the_package(tmp_path, monkeypatch):
+    """It may import the package's configs, from a folder `configs` of its own too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/lenet5.py").write_text(
+        "from configs.base import base\n\ndef get_config():\n    return base('own', 'digits', 8)\n"
+    )
+    assert config_files.find_config("configs/lenet5.py") == Path("configs/lenet5.py")
+    assert config_files.load_config("configs/lenet5.py").name == "own"
+
+
+@pytest.mark.parametrize("name", ["lenet", "other/lenet5.py", "../configs/lenet5.py", "base.txt"])
+def test_config_that_is_not_there(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"is no Python file"):
+        config_files.find_config(name)
