@@ -74,8 +74,8 @@ class Training:
     def restore_or_init(self) -> tuple[Progress, Carry]:
         step = self.checkpoints.newest_whole()
         if step is None:
-            if self.run.start and jax.process_index() == 0:
-                workdir.write_json(self.folder / "init.json", self.run.start.record())
+            if self.run.initial_weights and jax.process_index() == 0:
+                workdir.write_json(self.folder / "init.json", self.run.initial_weights.record())
             return Progress(), self.run.steps.init()
         restored = self.checkpoints.restore(step, self.run.steps.abstract)
         progress = Progress(**restored.meta["progress"])
@@ -114,8 +114,8 @@ class Training:
         )
         if step:
             self.writers.say(f"going on from step {step:,} in {self.folder}")
-        elif run.start:
-            for line in run.start.lines():
+        elif run.initial_weights:
+            for line in run.initial_weights.summary_lines():
                 self.writers.say(line)
         self.writers.say(
             f"{run.monitor} figures are by {SINGLE}, the report on test by {run.protocol or SINGLE}"
@@ -266,10 +266,10 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     can mend, and `Interrupted` after a signal, with everything saved.
     """
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
-    begins = not Checkpoints(folder).steps()
-    run = make_run(config, begins=begins, folder=Path(folder))
+    is_new_run = not Checkpoints(folder).steps()
+    run = make_run(config, is_new_run=is_new_run, folder=Path(folder))
     with workdir.enter(folder, config):
-        keep_data(run, Path(folder), begins)
+        keep_data(run, Path(folder), is_new_run)
         training = Training(run, Path(folder))
         try:
             training.loop()
@@ -278,10 +278,10 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
             training.close()
 
 
-def keep_data(run: Run, folder: Path, begins: bool) -> None:
+def keep_data(run: Run, folder: Path, is_new_run: bool) -> None:
     """Keeps the split and the constants of the training data, or holds the run to those kept."""
     workdir.keep_split(folder, run.dataset.parts)
-    if jax.process_index() == 0 and (begins or not (folder / FILE).exists()):
+    if jax.process_index() == 0 and (is_new_run or not (folder / FILE).exists()):
         run.recipe.constants.write(folder)
 
 
@@ -310,9 +310,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
     workdir.check(folder, config)
-    run = make_run(config, begins=False, folder=Path(folder))
+    run = make_run(config, is_new_run=False, folder=Path(folder))
     with workdir.enter(folder, config):
-        keep_data(run, Path(folder), begins=False)
+        keep_data(run, Path(folder), is_new_run=False)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         newest = checkpoints.newest_whole()
         if newest is None:

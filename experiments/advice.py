@@ -18,7 +18,7 @@ from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.tools import advise
-from cnn_jax.transfer.initial_weights import read
+from cnn_jax.transfer.initial_weights import read_trained_weights
 from configs import resnet18
 from experiments.machine import in_words, machine
 
@@ -26,7 +26,7 @@ from experiments.machine import in_words, machine
 def main(argv: Sequence[str]) -> int:
     del argv
     found, out = {}, Path(OUT.value)
-    read(WEIGHTS.value, "weights")  # its mistakes show before anything is fetched
+    read_trained_weights(WEIGHTS.value, "weights")  # its mistakes show before anything is fetched
     for kind, name in (("similar", SIMILAR.value), ("different", DIFFERENT.value)):
         for count in (FEW.value, 0):
             config = resnet18.get_config("digits")

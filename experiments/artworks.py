@@ -119,9 +119,9 @@ def protocol() -> dict[str, Any]:
 
 def source() -> str:
     """In words, which weights were begun with."""
-    from cnn_jax.transfer.initial_weights import read
+    from cnn_jax.transfer.initial_weights import read_trained_weights
 
-    return read(WEIGHTS.value, "weights").source
+    return read_trained_weights(WEIGHTS.value, "weights").source
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -175,20 +175,20 @@ def linear_ways(net: Any, cache: Path) -> tuple[list[Tried], bool]:
 
 def is_high(point: str, net: Any) -> bool:
     """Whether a point lies at the end of the last stage before the head, or after it."""
-    from cnn_jax.transfer.features import stage_of
+    from cnn_jax.transfer.features import stage_name
 
     names = list(net.points.top)
     stages = [stage for stage in outline(net).stages if not stage.startswith("auxiliary")]
     if len(stages) < 2:
         return True
-    last = [i for i, name in enumerate(names) if stage_of(name) == stages[-2]]
+    last = [i for i, name in enumerate(names) if stage_name(name) == stages[-2]]
     return names.index(point) >= last[-1]
 
 
 def outline(net: Any) -> Any:
-    from cnn_jax.transfer.freezing import Outline
+    from cnn_jax.transfer.freezing import NetOutline
 
-    return Outline.of(net.run.recipe.model, net.run.dataset.train.image_shape)
+    return NetOutline.of(net.run.recipe.model, net.run.dataset.train.image_shape)
 
 
 def training_configs(config: Any, net: Any) -> list[tuple[str, Any]]:
@@ -204,7 +204,7 @@ def training_configs(config: Any, net: Any) -> list[tuple[str, Any]]:
         if way == FEW and not frozen:
             continue
         changed = config.copy_and_resolve_references()
-        changed.init["from"] = "" if way == SCRATCH else net.run.start.path
+        changed.init["from"] = "" if way == SCRATCH else net.run.initial_weights.path
         changed.freeze, changed.unfreeze = frozen, ()
         changed.optimizer.learning_rate = high if way == SCRATCH else low
         if way == SCRATCH:
@@ -264,7 +264,7 @@ def conclusion(
     chosen = min(as_good, key=lambda one: one.seconds)
     return {
         "model": net.run.config.model.name,
-        "weights": net.run.start.weights.source,
+        "weights": net.run.initial_weights.weights.source,
         "dataset": net.run.dataset.name,
         "protocol": SINGLE,
         "per_class": round(per_class, 1),

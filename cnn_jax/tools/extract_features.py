@@ -62,16 +62,16 @@ class Trained:
     run: Any
 
     def __post_init__(self) -> None:
-        from cnn_jax.transfer.features import Points
+        from cnn_jax.transfer.features import CapturePoints
 
         shape = self.run.dataset.train.image_shape
-        self.points = Points.of(self.run.recipe.model, shape)
+        self.points = CapturePoints.of(self.run.recipe.model, shape)
         self.variables = self.run.steps.init()[0].variables
 
     def resolve(self, asked: Sequence[str]) -> list[str]:
         """The points of the names; raises `UserError` for a head that was not trained."""
         names = self.points.resolve(asked)
-        fresh = {tensor.split("/")[1] for tensor in self.run.start.fresh}
+        fresh = {tensor.split("/")[1] for tensor in self.run.initial_weights.randomly_initialised}
         if untrained := [name for name in names if name.split("/")[0] in fresh]:
             raise UserError(f"stage={untrained[0]!r} has no trained weights: it begins fresh")
         return names
@@ -84,7 +84,7 @@ class Trained:
         run, flat = self.run, workdir.flat(self.run.config)
         kept = [k for k in flat if k.startswith(("model.", "data.")) and k not in workdir.FREE_KEYS]
         return {
-            "weights": run.start.weights.sha256,
+            "weights": run.initial_weights.weights.sha256,
             "config": {key: flat[key] for key in ["dtype", *kept]},
             "split": split,
             "images": [content_hash(run.dataset.split(s)) for s in dict.fromkeys(("train", split))],
@@ -103,7 +103,7 @@ class Trained:
         step = make_step(run.recipe.model, run.recipe.normalise, points, pooled, run.devices)
         about = {
             **self.identity(split, pooled),
-            "source": run.start.weights.source,
+            "source": run.initial_weights.weights.source,
             "classes": list(run.dataset.task.classes),
             "versions": workdir.versions(),
         }

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     net = trained_net(CONFIG.value, WORKDIR.value, WEIGHTS.value)
     rows = probe(net, STAGES.value.split(","), Path(CACHE_DIR.value), neighbours=NEIGHBOURS.value)
-    title = f"{net.run.config.model.name} ({net.run.start.weights.source})"
+    title = f"{net.run.config.model.name} ({net.run.initial_weights.weights.source})"
     title += f" on {net.run.config.data.name}"
     print(title + "\n" + as_text(rows))
     if JSON.value:

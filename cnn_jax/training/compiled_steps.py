@@ -23,8 +23,8 @@ from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics
 from cnn_jax.training.train_state import TrainState, finite
 from cnn_jax.training.train_step import Carry, Recipe, eval_step, gradients, init_state, train_step
-from cnn_jax.transfer.freezing import Phase
-from cnn_jax.transfer.initial_weights import Start
+from cnn_jax.transfer.freezing import FreezePhase
+from cnn_jax.transfer.initial_weights import InitialWeights
 
 Program = Callable[[Carry, BatchSource, int], tuple[Carry, jax.Array]]
 
@@ -57,12 +57,12 @@ def compile_steps(
     clock: Clock,
     image_shape: tuple[int, ...],
     plateau: optax.GradientTransformationExtraArgs | None,
-    start: Start | None = None,
+    initial_weights: InitialWeights | None = None,
     loop: bool = False,
 ) -> Steps:
     """The steps over all devices; nothing is compiled before its first call.
 
-    With a `start`, `init` gives its weights where it has any, and fresh ones elsewhere. In a
+    With `initial_weights`, `init` gives these where it has any, and fresh ones elsewhere. In a
     `loop`, training makes several updates a call.
     """
     collection = metrics.train_metrics(figure_names(recipe, image_shape))
@@ -76,14 +76,14 @@ def compile_steps(
 
     def begin(seed: int = recipe.seed) -> Carry:
         state, running = fresh(np.uint32(seed))
-        return state if start is None else state.filled(start.fill), running
+        return state if initial_weights is None else state.filled(initial_weights.fill), running
 
     everywhere = devices.everywhere
     phases = recipe.plan.phases
     return Steps(
         init=begin,
         programs=tuple(train_program(recipe, p, devices, clock, layout, loop) for p in phases),
-        starts=tuple(phase.start for phase in phases),
+        starts=tuple(phase.first_step for phase in phases),
         evaluate=eval_program(recipe, devices, clock),
         finite=sharding.jit_once(finite, out_shardings=everywhere),
         abstract=layout.abstract,
@@ -115,7 +115,7 @@ class Layout:
 
 
 def train_program(
-    recipe: Recipe, phase: Phase, devices: Devices, clock: Clock, layout: Layout, loop: bool
+    recipe: Recipe, phase: FreezePhase, devices: Devices, clock: Clock, layout: Layout, loop: bool
 ) -> Program:
     """Steps of training in `phase`; they take the carry's memory.
 

@@ -29,8 +29,14 @@ from cnn_jax.training import config_checks, optimizers
 from cnn_jax.training.compiled_steps import Steps, compile_steps
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.train_step import Recipe, make_recipe
-from cnn_jax.transfer.freezing import Outline, describe, make_plan
-from cnn_jax.transfer.initial_weights import HEAD_MODES, Start, differences, make_start, shapes
+from cnn_jax.transfer.freezing import NetOutline, describe_plan, make_freeze_plan
+from cnn_jax.transfer.initial_weights import (
+    HEAD_MODES,
+    InitialWeights,
+    make_initial_weights,
+    option_differences,
+    variable_shapes,
+)
 
 DTYPES = ("float32", "bfloat16")
 ACCELERATOR_STEPS = 8  # a call
@@ -50,7 +56,7 @@ class Run:
     plateau: Any
     recipe: Recipe
     steps: Steps
-    start: Start | None  # the weights of `init.from`
+    initial_weights: InitialWeights | None  # the weights of `init.from`
     protocol: EvalProtocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
 
@@ -66,11 +72,11 @@ class Run:
             return []
         sizes = {
             name.removeprefix("params/"): math.prod(shape)
-            for name, shape in shapes(self.recipe.model, shape).items()
+            for name, shape in variable_shapes(self.recipe.model, shape).items()
             if name.startswith("params/")
         }
-        outline = Outline.of(self.recipe.model, self.dataset.train.image_shape)
-        return describe(plan, outline, sizes, self.config.freeze_norm)
+        outline = NetOutline.of(self.recipe.model, self.dataset.train.image_shape)
+        return describe_plan(plan, outline, sizes, self.config.freeze_norm)
 
     @property
     def reading(self) -> ReadOptions:
@@ -97,7 +103,7 @@ class Run:
 def make_run(
     config: ConfigDict,
     dataset: Dataset | None = None,
-    begins: bool = True,
+    is_new_run: bool = True,
     folder: Path | None = None,
 ) -> Run:
     """Checks the config, loads the data and prepares the steps; compiles nothing.
@@ -125,24 +131,28 @@ def make_run(
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
     schedule, plateau = optimizers.make_schedule(config, clock), optimizers.make_plateau(config)
     image_shape = dataset.train.image_shape
-    plan = make_plan(config, model, image_shape, clock.step_at)
-    start = None
+    plan = make_freeze_plan(config, model, image_shape, clock.step_at)
+    initial_weights = None
     if config.init.head not in HEAD_MODES:
         raise unknown("init.head", config.init.head, HEAD_MODES)
-    if begins and config.init["from"]:
+    if is_new_run and config.init["from"]:
         path, head = config.init["from"], config.init.head
         names = config.model.name, image_shape, head, config.data.name
-        start = make_start(path, model, *names)
-    warnings += transfer_warnings(config, model, start)
-    kept = InputStatistics.read(folder) if folder and not begins else None
+        initial_weights = make_initial_weights(path, model, *names)
+    warnings += transfer_warnings(config, model, initial_weights)
+    kept = InputStatistics.read(folder) if folder and not is_new_run else None
     recipe = make_recipe(config, model, dataset, schedule, plan, kept)
     if protocol and protocol.slides:
         recipe = dataclasses.replace(recipe, view_model=sliding(model))
     together = steps_together(config, dataset)
-    steps = compile_steps(recipe, devices, clock, image_shape, plateau, start, together > 1)
+    steps = compile_steps(
+        recipe, devices, clock, image_shape, plateau, initial_weights, together > 1
+    )
     agenda = Agenda.of(config, clock, steps.starts)
     timing = (clock, agenda, together, schedule, plateau)
-    return Run(config, dataset, devices, *timing, recipe, steps, start, protocol, warnings)
+    return Run(
+        config, dataset, devices, *timing, recipe, steps, initial_weights, protocol, warnings
+    )
 
 
 def steps_together(config: ConfigDict, dataset: Dataset) -> int:
@@ -158,14 +168,16 @@ def steps_together(config: ConfigDict, dataset: Dataset) -> int:
     return 1
 
 
-def transfer_warnings(config: ConfigDict, model: nn.Module, start: Start | None) -> list[str]:
+def transfer_warnings(
+    config: ConfigDict, model: nn.Module, initial_weights: InitialWeights | None
+) -> list[str]:
     """Of stages frozen as they were drawn, and of weights that expect another net or image."""
     found = []
-    if start and (differ := differences(start.weights, model)):
-        found.append(f"the weights are of {start.weights.model} with {', '.join(differ)}")
+    if initial_weights and (differ := option_differences(initial_weights.weights, model)):
+        found.append(f"the weights are of {initial_weights.weights.model} with {', '.join(differ)}")
     if config.freeze and not config.init["from"]:
         found.append("freeze: without init.from the frozen stages stay as they were drawn")
-    expected = start and start.weights.preprocessing
+    expected = initial_weights and initial_weights.weights.preprocessing
     fits = {0.485: "imagenet", 0.5: "minus_one_to_one"}
     wanted = expected and fits.get(expected["mean"][0])
     if expected and config.data.normalisation not in (wanted, "per_channel"):  # moments alike

@@ -25,7 +25,7 @@ from cnn_jax.ops import flat_params
 from cnn_jax.runtime.rng_streams import named_key
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.train_state import TrainState
-from cnn_jax.transfer.freezing import NOTHING_HELD, TRAIN_ALL, Phase, Plan
+from cnn_jax.transfer.freezing import NOTHING_FROZEN, TRAIN_ALL, FreezePhase, FreezePlan
 
 Carry = tuple[TrainState, clu.metrics.Collection]
 
@@ -43,7 +43,7 @@ class Recipe:
     seed: int
     microbatches: int
     average_decay: float
-    plan: Plan = TRAIN_ALL  # what holds still, and until when
+    plan: FreezePlan = TRAIN_ALL  # what holds still, and until when
     space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
 
@@ -79,12 +79,12 @@ def make_recipe(
     model: nn.Module,
     dataset: Dataset,
     schedule: optax.Schedule,
-    plan: Plan = TRAIN_ALL,
+    plan: FreezePlan = TRAIN_ALL,
     constants: InputStatistics | None = None,
 ) -> Recipe:
     """The parts that the config names; the constants are of the training split unless given."""
     loss = losses.make_loss(config, dataset.task)
-    optimizer = optimizers.make_optimizer(config, schedule, plan.starts, plan.rates)
+    optimizer = optimizers.make_optimizer(config, schedule, plan.first_steps, plan.rate_factors)
     if constants is None:  # a pass over the images: after mistakes
         constants = InputStatistics.of(config, dataset.train.images)
     shape, colours = dataset.train.image_shape, constants.colours
@@ -107,7 +107,9 @@ def init_state(
     recipe: Recipe, seed: jax.Array, image_shape: tuple[int, ...], replicas: int, plateau: Any
 ) -> TrainState:
     """The state before the first step, a pure function of the seed."""
-    variables, frozen = recipe.plan.never.divide(init_variables(recipe.model, seed, image_shape))
+    variables, frozen = recipe.plan.never_trained.partition(
+        init_variables(recipe.model, seed, image_shape)
+    )
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
@@ -131,7 +133,7 @@ def gradients(
     batch: Batch,
     key: jax.Array,
     held: dict[str, Tree] | None = None,
-    phase: Phase = NOTHING_HELD,
+    phase: FreezePhase = NOTHING_FROZEN,
 ) -> tuple[Tree, Tree, dict[str, jax.Array]]:
     """(gradients, new batch_stats, figures [B] by name) of the mean loss over the batch.
 
@@ -154,7 +156,7 @@ def gradients(
             )
         figures = recipe.loss(output, part["target"])
         figures |= metrics.step_figures(recipe.task, output.logits, part["label"])
-        moving, _ = phase.divide({"batch_stats": changed.get("batch_stats", stats)})
+        moving, _ = phase.partition({"batch_stats": changed.get("batch_stats", stats)})
         return figures["loss"].mean(), (moving["batch_stats"], figures)
 
     differentiate = jax.grad(mean_loss, has_aux=True)
@@ -187,12 +189,12 @@ def train_step(
     carry: Carry,
     batch: Batch,
     axis: str | None = None,
-    phase: Phase = NOTHING_HELD,
+    phase: FreezePhase = NOTHING_FROZEN,
 ) -> Carry:
     """One update. `axis` names the devices' axis when every device runs this on its own images."""
     state, running = carry
     # `still` will be trained in a later phase; `state.frozen` never will.
-    moving, still = phase.divide({"params": state.params, "batch_stats": state.batch_stats})
+    moving, still = phase.partition({"params": state.params, "batch_stats": state.batch_stats})
     others = [part for part in (still, state.frozen) if jax.tree.leaves(part)]
     step_key = jax.random.fold_in(named_key(recipe.seed, "dropout"), state.step)
     augment_key = jax.random.fold_in(named_key(recipe.seed, "augment"), state.step)
@@ -234,10 +236,10 @@ def train_step(
     return state, running
 
 
-def keep_held(phase: Phase, new: dict[str, Tree], old: dict[str, Tree]) -> dict[str, Tree]:
+def keep_held(phase: FreezePhase, new: dict[str, Tree], old: dict[str, Tree]) -> dict[str, Tree]:
     """`new`, but the very bits of `old` for what holds still: -0 + 0 is not -0."""
-    held = phase.divide(old)[1]
-    return merge(phase.divide(new)[0], held) if jax.tree.leaves(held) else new
+    held = phase.partition(old)[1]
+    return merge(phase.partition(new)[0], held) if jax.tree.leaves(held) else new
 
 
 def eval_step(recipe: Recipe, variables: dict[str, Tree], batch: Batch) -> dict[str, jax.Array]:

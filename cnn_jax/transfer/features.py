@@ -27,14 +27,14 @@ from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.sharding import Devices, UnderWay
-from cnn_jax.transfer.freezing import stage_of
+from cnn_jax.transfer.freezing import stage_name
 
 HEADER = "features.json"
 ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
-class Points:
+class CapturePoints:
     """Where a net can be read: name -> shape of one example's result, from the image to the head.
 
     A name is a module's path or that of a pool between two.
@@ -44,7 +44,7 @@ class Points:
     training_only: tuple[str, ...]  # heads that evaluation does not compute
 
     @classmethod
-    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> Points:
+    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> CapturePoints:
         """By an abstract trace: nothing is computed."""
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         variables = jax.eval_shape(model.init, jax.random.key(0), images)
@@ -68,14 +68,14 @@ class Points:
     @property
     def ends(self) -> list[str]:
         """The last point of every stage, without the head and what only prepares it."""
-        by_stage = {stage_of(name): name for name in self.top if "Dropout" not in name}
+        by_stage = {stage_name(name): name for name in self.top if "Dropout" not in name}
         return list(by_stage.values())[:-1]
 
     def resolve(self, asked: Iterable[str]) -> list[str]:
         """Names of points, of stages (their last point), or "all" (every stage's) as points."""
         out = []
         for name in asked:
-            members = [point for point in self.top if stage_of(point) == name]
+            members = [point for point in self.top if stage_name(point) == name]
             heads = [head for head in self.training_only if name.partition("/")[0] == head]
             if name == ALL:
                 out += self.ends
@@ -87,7 +87,7 @@ class Points:
                 raise UserError(f"stage={name!r} is a head that only training computes")
             else:
                 top = [point for point in self.top if "Dropout" not in point]
-                choices = dict.fromkeys([*map(stage_of, top), *top])
+                choices = dict.fromkeys([*map(stage_name, top), *top])
                 raise UserError(
                     f"stage={name!r} is unknown{nearest(name, self.shapes)}; choices: {ALL}, "
                     f"{', '.join(choices)}"

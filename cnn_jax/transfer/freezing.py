@@ -26,16 +26,16 @@ from cnn_jax.models.batch_norm import BatchNorm
 from cnn_jax.models.variables import Tree, divide
 
 NORM_MODES = ("train", "freeze_affine", "freeze_all")
-HEADS = "auxiliary"  # how the names of training-only heads begin
+AUXILIARY_PREFIX = "auxiliary"  # how the names of training-only heads begin
 
 
-def stage_of(module: str) -> str:
+def stage_name(module: str) -> str:
     """The stage of a top-level module: "layer1_0" -> "layer1", "conv1_norm" -> "conv1"."""
     return re.sub(r"_\d+$", "", re.sub(r"(?<=.)_norm$", "", module))
 
 
 @dataclasses.dataclass(frozen=True)
-class Outline:
+class NetOutline:
     """A net's parameters and BatchNorms by path ("layer1_0/conv1/kernel"), and its stages."""
 
     stages: tuple[str, ...]  # from the image to the head
@@ -43,7 +43,7 @@ class Outline:
     norms: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> Outline:
+    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> NetOutline:
         """By an abstract trace: nothing is computed."""
         called, norms = [], []
 
@@ -60,30 +60,30 @@ class Outline:
             variables = jax.eval_shape(model.init, jax.random.key(0), images)
         params = tuple(flatten_dict(variables["params"], sep="/"))
         owners = {path.partition("/")[0] for path in params}
-        stages = dict.fromkeys(stage_of(name) for name in called if name in owners)
+        stages = dict.fromkeys(stage_name(name) for name in called if name in owners)
         return cls(tuple(stages), params, tuple(dict.fromkeys(norms)))
 
-    def depth(self, path: str) -> int:
+    def distance_to_head(self, path: str) -> int:
         """How many stages lie between a parameter's and the head; 0 for heads."""
-        trunk = [name for name in self.stages if not name.startswith(HEADS)]
-        name = stage_of(path.partition("/")[0])
+        trunk = [name for name in self.stages if not name.startswith(AUXILIARY_PREFIX)]
+        name = stage_name(path.partition("/")[0])
         return len(trunk) - 1 - trunk.index(name) if name in trunk else 0
 
-    def matching(self, key: str, pattern: Any) -> set[str]:
+    def matching_params(self, key: str, pattern: Any) -> set[str]:
         """The parameters that a pattern names; raises `UserError` where there are none."""
-        found = {p for p in self.params if isinstance(pattern, str) and matches(pattern, p)}
-        if not found:
+        paths = {p for p in self.params if isinstance(pattern, str) and matches(pattern, p)}
+        if not paths:
             raise UserError(
                 f"{key}: {pattern!r} names nothing of the net{nearest(pattern, self.stages)}; "
                 f"its stages: {', '.join(self.stages)}"
             )
-        return found
+        return paths
 
 
 def matches(pattern: str, path: str) -> bool:
     """Whether a path, or what it lies in, has a name that fits."""
     module, *rest = path.split("/")
-    for first in (module, stage_of(module)):
+    for first in (module, stage_name(module)):
         for end in range(len(rest) + 1):
             if fnmatch.fnmatchcase("/".join([first, *rest[:end]]), pattern):
                 return True
@@ -91,24 +91,27 @@ def matches(pattern: str, path: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
-    """What holds still from step `start` on, until the next phase."""
+class FreezePhase:
+    """What is frozen from `first_step` on, until the next phase."""
 
-    start: int = 0
+    first_step: int = 0
     params: frozenset[str] = frozenset()
     norms: frozenset[str] = frozenset()  # those that use population statistics, and leave them
 
-    def holds(self, path: str) -> bool:
+    def freezes(self, path: str) -> bool:
         """Of "params/conv1/kernel" or "batch_stats/conv1_norm/mean"."""
         kind, _, name = path.partition("/")
         return name in self.params if kind == "params" else name.rpartition("/")[0] in self.norms
 
-    def divide(self, variables: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Tree]]:
-        """(what moves, what holds still), each {"params", "batch_stats"}."""
+    def partition(self, variables: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Tree]]:
+        """(what is trainable, what is frozen), each {"params", "batch_stats"}."""
         if not self.params and not self.norms:
             return variables, {kind: {} for kind in variables}
-        held, moving = divide(variables, self.holds)
-        return tuple({kind: part.get(kind, {}) for kind in variables} for part in (moving, held))
+        frozen, trainable = divide(variables, self.freezes)
+        return (
+            {kind: trainable.get(kind, {}) for kind in variables},
+            {kind: frozen.get(kind, {}) for kind in variables},
+        )
 
     def population_norms(self) -> contextlib.AbstractContextManager:
         """Within it, `norms` normalise by population statistics although the net is training."""
@@ -127,51 +130,54 @@ class Phase:
         return nn.intercept_methods(intercept)
 
 
-NOTHING_HELD = Phase()
+NOTHING_FROZEN = FreezePhase()
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class FreezePlan:
     """The phases of a run, and the parameters that do not start at once or at the common rate."""
 
-    phases: tuple[Phase, ...] = (NOTHING_HELD,)
-    starts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # path -> its first step
-    rates: Mapping[str, float] = dataclasses.field(default_factory=dict)  # path -> factor
+    phases: tuple[FreezePhase, ...] = (NOTHING_FROZEN,)
+    first_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by path
+    rate_factors: Mapping[str, float] = dataclasses.field(default_factory=dict)  # by path
 
     @property
-    def never(self) -> Phase:
+    def never_trained(self) -> FreezePhase:
         """What is not trained at all."""
         return self.phases[-1]
 
 
-TRAIN_ALL = Plan()
+TRAIN_ALL = FreezePlan()
 
 
-def make_plan(
+def make_freeze_plan(
     config: ConfigDict, model: nn.Module, image_shape: tuple[int, ...], step_at: Callable
-) -> Plan:
+) -> FreezePlan:
     """The plan of a config; `step_at` turns an epoch into a step.
 
     Raises `UserError` for what names nothing of the net, and where nothing would be trained.
     """
     if config.freeze_norm not in NORM_MODES:
         raise unknown("freeze_norm", config.freeze_norm, NORM_MODES)
-    thaws = pairs("unfreeze", config.unfreeze)
-    groups = pairs("optimizer.groups", config.optimizer.groups)
+    unfreezes = parse_pairs("unfreeze", config.unfreeze)
+    groups = parse_pairs("optimizer.groups", config.optimizer.groups)
     decay = config.optimizer.layer_decay
-    if not (config.freeze or thaws or groups or decay != 1):
+    if not (config.freeze or unfreezes or groups or decay != 1):
         return TRAIN_ALL
-    outline = Outline.of(model, image_shape)
-    starts = {}
+    outline = NetOutline.of(model, image_shape)
+    first_steps: dict[str, int | None] = {}  # None: never trained
     for pattern in config.freeze:
-        starts |= dict.fromkeys(outline.matching("freeze", pattern))
-    for pattern, epoch in thaws:
+        first_steps |= dict.fromkeys(outline.matching_params("freeze", pattern))
+    for pattern, epoch in unfreezes:
         if epoch >= config.epochs:
             raise UserError(
                 f"unfreeze: {pattern!r} at epoch {epoch:g} is not before epochs={config.epochs}"
             )
-        starts |= dict.fromkeys(outline.matching("unfreeze", pattern), step_at(epoch))
-    phases = [phase_at(step, starts, outline, config.freeze_norm) for step in steps_of(starts)]
+        first_steps |= dict.fromkeys(outline.matching_params("unfreeze", pattern), step_at(epoch))
+    phases = [
+        phase_at(step, first_steps, outline, config.freeze_norm)
+        for step in phase_steps(first_steps)
+    ]
     if getattr(model, "scan", False) and any(phase.norms for phase in phases):
         raise UserError(
             "freeze_norm='freeze_all' holds single BatchNorms still, and model.scan=True makes one "
@@ -182,17 +188,24 @@ def make_plan(
             f"freeze={config.freeze!r}, unfreeze={config.unfreeze!r} leaves nothing to train at "
             f"the start; stages of {config.model.name}: {', '.join(outline.stages)}"
         )
-    rates = {path: decay ** outline.depth(path) for path in outline.params} if decay != 1 else {}
+    rate_factors = (
+        {path: decay ** outline.distance_to_head(path) for path in outline.params}
+        if decay != 1
+        else {}
+    )
     for pattern, factor in groups:
-        for path in outline.matching("optimizer.groups", pattern):
-            rates[path] = factor * (decay ** outline.depth(path))
-    held = {path for phase in phases for path in phase.params}
-    never = phases[-1].params
-    starts = {p: s for p, s in starts.items() if s is not None and p in held}
-    return Plan(tuple(phases), starts, {p: r for p, r in rates.items() if p not in never})
+        for path in outline.matching_params("optimizer.groups", pattern):
+            rate_factors[path] = factor * (decay ** outline.distance_to_head(path))
+    frozen_at_times = {path for phase in phases for path in phase.params}
+    never_trained = phases[-1].params
+    return FreezePlan(
+        tuple(phases),
+        {p: s for p, s in first_steps.items() if s is not None and p in frozen_at_times},
+        {p: factor for p, factor in rate_factors.items() if p not in never_trained},
+    )
 
 
-def pairs(key: str, entries: Any) -> list[tuple[str, float]]:
+def parse_pairs(key: str, entries: Any) -> list[tuple[str, float]]:
     """(("layer4", 2.0), ...) checked; one pair may stand alone."""
     if len(entries) == 2 and isinstance(entries[0], str):
         entries = (entries,)
@@ -204,41 +217,43 @@ def pairs(key: str, entries: Any) -> list[tuple[str, float]]:
     return [(name, float(number)) for name, number in entries]
 
 
-def steps_of(starts: Mapping[str, int | None]) -> list[int]:
-    """The first steps of all phases."""
-    return sorted({0, *(step for step in starts.values() if step is not None)})
+def phase_steps(first_steps: Mapping[str, int | None]) -> list[int]:
+    """The first steps of all phases, from those of the parameters."""
+    return sorted({0, *(step for step in first_steps.values() if step is not None)})
 
 
 def phase_at(
-    step: int, starts: Mapping[str, int | None], outline: Outline, norm_mode: str
-) -> Phase:
-    """What holds still at a step: all that starts later, or never (None)."""
-    held = {path for path, start in starts.items() if start is None or start > step}
-    within = {}  # BatchNorm -> its scale and bias, all of which are to hold still
+    step: int, first_steps: Mapping[str, int | None], outline: NetOutline, norm_mode: str
+) -> FreezePhase:
+    """What is frozen at a step: all that is trained later, or never (None)."""
+    frozen = {path for path, first in first_steps.items() if first is None or first > step}
+    frozen_norms = {}  # BatchNorm -> its scale and bias, all of which are frozen
     for norm in outline.norms:
-        own = {path for path in outline.params if path.rpartition("/")[0] == norm}
-        if own and own <= held:
-            within[norm] = own
+        affine = {path for path in outline.params if path.rpartition("/")[0] == norm}
+        if affine and affine <= frozen:
+            frozen_norms[norm] = affine
     if norm_mode == "train":
-        held -= set().union(*within.values())
-    norms = within if norm_mode == "freeze_all" else ()
-    return Phase(step, frozenset(held), frozenset(norms))
+        frozen -= set().union(*frozen_norms.values())
+    norms = frozen_norms if norm_mode == "freeze_all" else ()
+    return FreezePhase(step, frozenset(frozen), frozenset(norms))
 
 
-def describe(plan: Plan, outline: Outline, sizes: Mapping[str, int], norm_mode: str) -> list[str]:
+def describe_plan(
+    plan: FreezePlan, outline: NetOutline, sizes: Mapping[str, int], norm_mode: str
+) -> list[str]:
     """The plan in words; `sizes` are those of all parameters by path."""
     lines = []
     for i, phase in enumerate(plan.phases):
         if not phase.params:
             if len(plan.phases) > 1:
-                lines.append(f"from step {phase.start:,}: everything is trained")
+                lines.append(f"from step {phase.first_step:,}: everything is trained")
             continue
         by_stage: dict[str, list[bool]] = {name: [] for name in outline.stages}
         for path in outline.params:
-            by_stage[stage_of(path.partition("/")[0])].append(path in phase.params)
-        names = [n if all(held) else f"{n} (in part)" for n, held in by_stage.items() if any(held)]
+            by_stage[stage_name(path.partition("/")[0])].append(path in phase.params)
+        names = [n if all(part) else f"{n} (in part)" for n, part in by_stage.items() if any(part)]
         count = sum(sizes[path] for path in phase.params)
-        when = f"from step {phase.start:,}: " if i else ""
+        when = f"from step {phase.first_step:,}: " if i else ""
         lines.append(
             f"{when}frozen: {', '.join(names)}; {sum(sizes.values()) - count:,} parameters are "
             f"trained; BatchNorm there: {norm_mode}"

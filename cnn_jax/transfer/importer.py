@@ -17,7 +17,7 @@ from cnn_jax import models
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.transfer.features import capture
 from cnn_jax.transfer.maps import MAPS
-from cnn_jax.transfer.names import NameMap, stage_of, their_tensor
+from cnn_jax.transfer.names import NameMap, source_tensor_name, stage_counterpart
 from cnn_jax.transfer.weights import read_tensors
 
 TOLERANCE = 5e-3
@@ -103,7 +103,7 @@ def import_weights(
     classifier = next(
         name for name in head if name.endswith("/kernel") and not name.startswith("auxiliary")
     )
-    weight = tensors.get(their_tensor(names, classifier))
+    weight = tensors.get(source_tensor_name(names, classifier))
     headless = weight is None and drop_head
     classes = models.REGISTRY[model].num_classes if weight is None else len(weight)
     if num_classes is not None and not drop_head:
@@ -113,7 +113,7 @@ def import_weights(
     wrong, used = [], set()
 
     def take(ours: str, shape: tuple[int, ...]) -> np.ndarray:
-        theirs = their_tensor(names, ours)
+        theirs = source_tensor_name(names, ours)
         if headless and ours in head:
             used.update({theirs} & set(tensors))
             return np.zeros(shape, np.float32)
@@ -208,7 +208,7 @@ def fits(model: str, tensors: Flat) -> bool:
     head = head_tensors(model, options)
     for tree in shapes(models.create(model, 2, **options), model):
         for ours, shape in tree.items():
-            value = tensors.get(their_tensor(names, ours))
+            value = tensors.get(source_tensor_name(names, ours))
             flat = names.flat.get(ours.rsplit("/", 1)[0])
             if ours not in head and (value is None or ours_from(value, shape, flat) is None):
                 return False
@@ -309,7 +309,7 @@ def compare(
 
     Runs in evaluation mode with float32 products, and again in float64 where that is not enough.
     """
-    stages = {name: stage_of(imported.names, name) for name in reference.expected}
+    stages = {name: stage_counterpart(imported.names, name) for name in reference.expected}
     wanted = frozenset(stage[0] for stage in stages.values() if stage)
 
     def results(dtype: Any) -> dict[str, tuple[str, np.ndarray]]:

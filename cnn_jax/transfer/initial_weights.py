@@ -18,21 +18,21 @@ from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime.checkpoints import SUMS, Checkpoints, damage, file_hash
-from cnn_jax.transfer.freezing import HEADS
+from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 
 HEAD_MODES = ("auto", "keep", "drop")
 # Options that change nothing in what trained weights compute.
-OF_TRAINING = ("dropout", "auxiliary_dropout", "stochastic_depth", "zero_init", "auxiliary")
-SHOWN = 4  # names on a line; all of them are in init.json
-Flat = dict[str, np.ndarray]
+TRAINING_OPTIONS = ("dropout", "auxiliary_dropout", "stochastic_depth", "zero_init", "auxiliary")
+NAMES_SHOWN = 4  # names on a line; all of them are in init.json
+FlatTree = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Weights:
+class TrainedWeights:
     """A trained net's variables by name ("params/conv1/kernel"), and where they are from."""
 
-    flat: Flat
+    flat: FlatTree
     model: str
     source: str  # in words
     sha256: str
@@ -41,7 +41,7 @@ class Weights:
     dataset: str = ""  # that a run of ours was trained on
 
 
-def read(path: str, key: str = "init.from") -> Weights:
+def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     """The weights in a folder; `key` names in errors what asked for them.
 
     A workdir gives those of its best checkpoint, the averaged ones where there are any.
@@ -52,8 +52,9 @@ def read(path: str, key: str = "init.from") -> Weights:
         flat = flatten_dict({"params": params, "batch_stats": stats}, sep="/")
         origin = description.get("source", {})
         words = f"{description['model']} of {origin.get('names', 'elsewhere')}"
-        options, expected = description.get("options", {}), description.get("preprocessing")
-        return Weights(flat, description["model"], words, description["sha256"], options, expected)
+        digest, options = description["sha256"], description.get("options", {})
+        preprocessing = description.get("preprocessing")
+        return TrainedWeights(flat, description["model"], words, digest, options, preprocessing)
     if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
         what = "is neither a workdir nor a folder of imported weights"
         raise UserError(f"{key}={path!r} {what if folder.exists() else 'does not exist'}")
@@ -63,15 +64,17 @@ def read(path: str, key: str = "init.from") -> Weights:
     except (ValueError, KeyError) as error:
         raise UserError(f"{key}={path!r}: {folder / 'config.json'} cannot be read") from error
     checkpoints = Checkpoints(folder)
-    step = best_whole(checkpoints, f"{key}={path!r}")
+    step = best_valid_step(checkpoints, f"{key}={path!r}")
     state = checkpoints.read(step).tree[0]
     words = f"{model} trained on {dataset}, step {step}"
     digest = file_hash(checkpoints.path(step) / SUMS)
     options = {key[6:]: v for key, v in config.items() if key.startswith("model.")}
-    return Weights(variables_of(state), model, words, digest, options, dataset=dataset)
+    return TrainedWeights(
+        evaluation_variables(state), model, words, digest, options, dataset=dataset
+    )
 
 
-def best_whole(checkpoints: Checkpoints, label: str) -> int:
+def best_valid_step(checkpoints: Checkpoints, label: str) -> int:
     """The step of the best checkpoint, or of the newest whole one where the best is damaged."""
     for step in reversed(checkpoints.steps()):
         if damage(checkpoints.path(step)) is None:
@@ -81,25 +84,25 @@ def best_whole(checkpoints: Checkpoints, label: str) -> int:
     raise UserError(f"{label} holds no whole checkpoint")
 
 
-def variables_of(state: dict[str, Any]) -> Flat:
+def evaluation_variables(state: dict[str, Any]) -> FlatTree:
     """What evaluation uses of a saved state, with the mean of the replicas' statistics."""
-    own = state.get("average") or {name: state[name] for name in ("params", "batch_stats")}
-    stats = flatten_dict(own.get("batch_stats") or {}, sep="/")
+    trees = state.get("average") or {name: state[name] for name in ("params", "batch_stats")}
+    stats = flatten_dict(trees.get("batch_stats") or {}, sep="/")
     # Statistics are vectors; with a leading axis there is one a replica.
     stats = {name: value.mean(0) if value.ndim > 1 else value for name, value in stats.items()}
-    flat = {f"params/{name}": v for name, v in flatten_dict(own["params"], sep="/").items()}
+    flat = {f"params/{name}": v for name, v in flatten_dict(trees["params"], sep="/").items()}
     flat |= {f"batch_stats/{name}": value for name, value in stats.items()}
     return flat | flatten_dict(state.get("frozen") or {}, sep="/")
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-    """Which variables of a net begin with which values; the others begin fresh."""
+class InitialWeights:
+    """Which variables of a net begin with which values; the others are drawn at random."""
 
     path: str
-    weights: Weights
-    values: Flat
-    fresh: dict[str, str]  # name -> why
+    weights: TrainedWeights
+    values: FlatTree
+    randomly_initialised: dict[str, str]  # name -> why
     unused: tuple[str, ...]
 
     def fill(self, tree: Tree, prefix: str = "") -> Tree:
@@ -117,21 +120,20 @@ class Start:
         return jax.tree_util.tree_map_with_path(at, tree)
 
     def variables(self) -> dict[str, Tree]:
-        """The values as trees; raises `UserError` where some would begin fresh."""
-        if self.fresh:
-            raise UserError(
-                f"{self.path!r} lacks weights of the net: {listed(self.fresh)}; train first"
-            )
+        """The values as trees; raises `UserError` where some are missing."""
+        if self.randomly_initialised:
+            names = shortened(self.randomly_initialised)
+            raise UserError(f"{self.path!r} lacks weights of the net: {names}; train first")
         return {"batch_stats": {}} | unflatten_dict(self.values, sep="/")
 
-    def lines(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """What was loaded and what was not, in short."""
-        count, total = len(self.values), len(self.values) + len(self.fresh)
+        count, total = len(self.values), len(self.values) + len(self.randomly_initialised)
         out = [f"begins with {self.path} ({self.weights.source}): {count} of {total} tensors"]
-        if self.fresh:
-            out.append(f"  fresh: {listed(self.fresh)}")
+        if self.randomly_initialised:
+            out.append(f"  fresh: {shortened(self.randomly_initialised)}")
         if self.unused:
-            out.append(f"  not used: {listed(self.unused)}")
+            out.append(f"  not used: {shortened(self.unused)}")
         return out
 
     def record(self) -> dict[str, Any]:
@@ -141,19 +143,19 @@ class Start:
             "source": self.weights.source,
             "sha256": self.weights.sha256,
             "loaded": sorted(self.values),
-            "fresh": self.fresh,
+            "fresh": self.randomly_initialised,
             "unused": list(self.unused),
         }
 
 
-def listed(names: Iterable[str]) -> str:
+def shortened(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     names = [name.removeprefix("params/") for name in names]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def make_start(
+def make_initial_weights(
     path: str,
     model: nn.Module,
     name: str,
@@ -161,86 +163,92 @@ def make_start(
     head: str = "auto",
     dataset: str = "",
     key: str = "init.from",
-) -> Start:
-    """The start of the net `name` from the weights at `path`.
+) -> InitialWeights:
+    """The initial weights of the net `name`, from those at `path`.
 
-    A classifier begins fresh where its shape is another; with `head` "drop" always, with "auto"
-    also where the weights were trained on another dataset than `dataset`. Training-only heads may
-    be missing on either side. Anything else that does not fit is another architecture:
+    A classifier is drawn at random where its shape is another; with `head` "drop" always, with
+    "auto" also where the weights were trained on another dataset than `dataset`. Training-only
+    heads may be missing on either side. Anything else that does not fit is another architecture:
     `UserError`, naming the first tensors.
     """
-    weights = read(path, key)
-    wanted = shapes(model, image_shape)
+    weights = read_trained_weights(path, key)
+    expected = variable_shapes(model, image_shape)
     heads = head_names(model, image_shape)
-    values, fresh, wrong, refused = {}, {}, [], ""
+    values, randomly_initialised, misfits, refused = {}, {}, [], ""
     if head == "drop":
         refused = "init.head='drop'"
     elif head == "auto" and dataset and weights.dataset and dataset != weights.dataset:
         refused = f"of {weights.dataset}"
-    for tensor, shape in wanted.items():
+    for tensor, shape in expected.items():
         value = weights.flat.get(tensor)
         if tensor in heads and refused:
-            fresh[tensor] = refused
+            randomly_initialised[tensor] = refused
         elif value is not None and value.shape == shape:
             values[tensor] = np.asarray(value, np.float32)
         elif tensor in heads and value is not None:
-            fresh[tensor] = f"{by(value.shape)} there, {by(shape)} here"
-        elif tensor in heads or tensor.split("/")[1].startswith(HEADS):
-            fresh[tensor] = "not there"
+            randomly_initialised[tensor] = (
+                f"{shape_text(value.shape)} there, {shape_text(shape)} here"
+            )
+        elif tensor in heads or tensor.split("/")[1].startswith(AUXILIARY_PREFIX):
+            randomly_initialised[tensor] = "not there"
         elif value is None:
-            wrong.append(f"{tensor} is not there")
+            misfits.append(f"{tensor} is not there")
         else:
-            wrong.append(f"{tensor} is {by(value.shape)} there, {by(shape)} here")
-    unused = [tensor for tensor in weights.flat if tensor not in values and tensor not in fresh]
-    wrong += [
+            misfits.append(f"{tensor} is {shape_text(value.shape)} there, {shape_text(shape)} here")
+    unused = [
+        tensor
+        for tensor in weights.flat
+        if tensor not in values and tensor not in randomly_initialised
+    ]
+    misfits += [
         f"{tensor} has no place here"
         for tensor in unused
-        if tensor not in wanted and not tensor.split("/")[1].startswith(HEADS)
+        if tensor not in expected and not tensor.split("/")[1].startswith(AUXILIARY_PREFIX)
     ]
-    if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    if misfits:
+        more = f"; and {len(misfits) - 3} more" if len(misfits) > 3 else ""
         raise UserError(
-            f"{key}={path!r} ({weights.model}) does not fit {name}: {'; '.join(wrong[:3])}{more}"
+            f"{key}={path!r} ({weights.model}) does not fit {name}: {'; '.join(misfits[:3])}{more}"
         )
     for tensor, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f"{key}={path!r}: {tensor} has values that are not finite")
-    return Start(path, weights, values, fresh, tuple(unused))
+    return InitialWeights(path, weights, values, randomly_initialised, tuple(unused))
 
 
-def differences(weights: Weights, model: nn.Module) -> list[str]:
+def option_differences(weights: TrainedWeights, model: nn.Module) -> list[str]:
     """Options in which the net of the weights differs and which no shape shows, in words."""
-    theirs = models.REGISTRY.get(weights.model)
-    if theirs is None or theirs.module is not type(model):
+    trained_net = models.REGISTRY.get(weights.model)
+    if trained_net is None or trained_net.module is not type(model):
         return []
-    of_their_name = {key: default for key, (_, default) in theirs.options().items()}
-    given = {key: v for key, v in weights.options.items() if v is not None}
+    defaults = {key: default for key, (_, default) in trained_net.options().items()}
+    changed = {key: v for key, v in weights.options.items() if v is not None}
     out = []
-    for key, value in (of_their_name | given).items():
+    for key, value in (defaults | changed).items():
         here = getattr(model, key, value)
         value = tuple(value) if isinstance(value, list) else value
-        if key in of_their_name and key not in OF_TRAINING and here != value:
+        if key in defaults and key not in TRAINING_OPTIONS and here != value:
             out.append(f"{key}={value!r} there, {here!r} here")
     return out
 
 
-def by(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a number"
 
 
-def shapes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def variable_shapes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shapes of a net's variables by name, without computing anything."""
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    kept = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
-    return {name: leaf.shape for name, leaf in flatten_dict(kept, sep="/").items()}
+    trees = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
+    return {name: leaf.shape for name, leaf in flatten_dict(trees, sep="/").items()}
 
 
 def head_names(model: nn.Module, image_shape: tuple[int, ...]) -> set[str]:
     """The classifiers' tensors: those whose shape follows the number of classes."""
-    own = shapes(model, image_shape)
+    own = variable_shapes(model, image_shape)
     try:
-        other = shapes(model.clone(num_classes=model.num_classes + 1), image_shape)
+        other = variable_shapes(model.clone(num_classes=model.num_classes + 1), image_shape)
     except UserError:  # a net that has one number of classes only
         return set()
     return {name for name in own if own[name] != other[name]}

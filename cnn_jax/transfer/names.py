@@ -86,7 +86,7 @@ TENSORS = {
 }
 
 
-def their_tensor(names: NameMap, ours: str) -> str | None:
+def source_tensor_name(names: NameMap, ours: str) -> str | None:
     """The source's name of our tensor `module/leaf`, or None where the map has no such module."""
     module, leaf = ours.rsplit("/", 1)
     if module not in names.modules or leaf not in TENSORS:
@@ -94,7 +94,7 @@ def their_tensor(names: NameMap, ours: str) -> str | None:
     return f"{names.modules[module]}.{TENSORS[leaf]}"
 
 
-def stage_of(names: NameMap, theirs: str) -> tuple[str, Transform] | None:
+def stage_counterpart(names: NameMap, theirs: str) -> tuple[str, Transform] | None:
     """Our counterpart of their stage `theirs`, if it has one."""
     if theirs in names.stages:
         return names.stages[theirs]

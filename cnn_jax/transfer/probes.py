@@ -18,7 +18,7 @@ Part = tuple[np.ndarray, np.ndarray]  # features [N, D], labels [N]
 
 
 @dataclasses.dataclass(frozen=True)
-class Probed:
+class ProbeResult:
     """How well a probe does, and the constant that the validation split chose."""
 
     chosen: float  # the inverse strength C, or the number of neighbours
@@ -29,7 +29,7 @@ class Probed:
 
 def linear_probe(
     train: Part, validation: Part, test: Part, strengths: Sequence[float] = STRENGTHS
-) -> Probed:
+) -> ProbeResult:
     """Multinomial logistic regression on standardised features, by L-BFGS.
 
     Of several strengths as good on the validation split, the strongest penalty is taken. The
@@ -49,12 +49,12 @@ def linear_probe(
         score = accuracy(model.predict(x_val), y_val)
         if best is None or score > best[0]:
             best = score, strength, model.predict(x_test)
-    return Probed(best[1], best[0], accuracy(best[2], y_test), macro_recall(best[2], y_test))
+    return ProbeResult(best[1], best[0], accuracy(best[2], y_test), macro_recall(best[2], y_test))
 
 
 def neighbour_probe(
     train: Part, validation: Part, test: Part, counts: Sequence[int] = NEIGHBOURS
-) -> Probed:
+) -> ProbeResult:
     """The vote of the nearest training examples by cosine, as many as validation prefers."""
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -65,7 +65,7 @@ def neighbour_probe(
         if best is None or score > best[0]:
             best = score, count, model
     found = best[2].predict(test[0])
-    return Probed(best[1], best[0], accuracy(found, test[1]), macro_recall(found, test[1]))
+    return ProbeResult(best[1], best[0], accuracy(found, test[1]), macro_recall(found, test[1]))
 
 
 def standardised(train: Part, *others: Part) -> list[Part]:

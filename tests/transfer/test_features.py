@@ -12,7 +12,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime import sharding
 from cnn_jax.tools import probe as probe_tool
 from cnn_jax.tools.extract_features import trained_net
-from cnn_jax.transfer.features import Points
+from cnn_jax.transfer.features import CapturePoints
 from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 from configs.base import base
 
@@ -121,7 +121,7 @@ def test_linear_probe_chooses_by_validation():
 
 def test_names_of_points(trained):
     config, folder = trained
-    resnet = Points.of(models.create("resnet18"), (64, 64, 3))
+    resnet = CapturePoints.of(models.create("resnet18"), (64, 64, 3))
     assert resnet.ends == [
         *("conv1_norm", "pool1", "layer1_1", "layer2_1", "layer3_1", "layer4_1", "global_pool")
     ]
@@ -130,7 +130,7 @@ def test_names_of_points(trained):
     assert resnet.shapes["pool1"] == (16, 16, 64)
     with pytest.raises(UserError, match=r"'layer5' is unknown .*choices: all, conv1, pool1"):
         resnet.resolve(["layer5"])
-    google = Points.of(models.create("googlenet"), (64, 64, 3))
+    google = CapturePoints.of(models.create("googlenet"), (64, 64, 3))
     with pytest.raises(UserError, match="'auxiliary_4a' is a head that only training computes"):
         google.resolve(["auxiliary_4a"])
     dropped = config.copy_and_resolve_references()

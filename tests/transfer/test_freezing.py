@@ -11,7 +11,7 @@ from cnn_jax import models, train
 from cnn_jax.errors import UserError
 from cnn_jax.training.experiment import make_run
 from cnn_jax.training.optimizers import make_optimizer
-from cnn_jax.transfer.freezing import Outline, make_plan, stage_of
+from cnn_jax.transfer.freezing import NetOutline, make_freeze_plan, stage_name
 from tests.test_train import Killed, fingerprint, kill_at
 
 FIRST = ("hidden1", "norm1")  # of the tiny net: hidden1, norm1, hidden2, norm2, output
@@ -168,7 +168,9 @@ def test_rates_by_hand(deep):
     run = make_run(deep)
     shapes = run.steps.abstract[0].params
     plan = run.recipe.plan
-    optimizer = make_optimizer(deep, optax.constant_schedule(0.1), plan.starts, plan.rates)
+    optimizer = make_optimizer(
+        deep, optax.constant_schedule(0.1), plan.first_steps, plan.rate_factors
+    )
     ones = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
     updates = flat(optimizer.update(ones, optimizer.init(ones), ones)[0])
     found = {name: float(value.ravel()[0]) for name, value in updates.items()}
@@ -203,24 +205,32 @@ def test_an_optimiser_that_starts_later_is_a_fresh_one(tiny):
 def test_stages_of_nets():
     names = ("conv1", "conv1_norm", "layer1_0", "conv3_2_norm", "norm", "inception_4a", "block10")
     stages = ("conv1", "conv1", "layer1", "conv3", "norm", "inception_4a", "block10")
-    assert tuple(map(stage_of, names)) == stages
-    outline = Outline.of(models.create("resnet18"), (32, 32, 3))
+    assert tuple(map(stage_name, names)) == stages
+    outline = NetOutline.of(models.create("resnet18"), (32, 32, 3))
     assert outline.stages == ("conv1", "layer1", "layer2", "layer3", "layer4", "fc")
-    assert outline.depth("conv1_norm/scale") == 5
-    assert outline.depth("fc/bias") == 0
-    first = outline.matching("freeze", "conv1")
+    assert outline.distance_to_head("conv1_norm/scale") == 5
+    assert outline.distance_to_head("fc/bias") == 0
+    first = outline.matching_params("freeze", "conv1")
     assert first == {"conv1/kernel", "conv1_norm/scale", "conv1_norm/bias"}
-    assert outline.matching("freeze", "layer4/*") == outline.matching("freeze", "layer4")
-    assert outline.matching("freeze", "layer1_1") < outline.matching("freeze", "layer1")
+    assert outline.matching_params("freeze", "layer4/*") == outline.matching_params(
+        "freeze", "layer4"
+    )
+    assert outline.matching_params("freeze", "layer1_1") < outline.matching_params(
+        "freeze", "layer1"
+    )
     assert len(outline.norms) == 20
-    google = Outline.of(models.create("googlenet"), (64, 64, 3))
-    assert google.depth("auxiliary_4a/fc/kernel") == google.depth("linear/bias") == 0
+    google = NetOutline.of(models.create("googlenet"), (64, 64, 3))
+    assert (
+        google.distance_to_head("auxiliary_4a/fc/kernel")
+        == google.distance_to_head("linear/bias")
+        == 0
+    )
 
 
 def plan_of(config, **changes):
     config.update(changes)
     model = models.create("mlp", 10, hidden=(16, 12), norm="batch")
-    return make_plan(config, model, (8, 8, 1), lambda epoch: round(10 * epoch))
+    return make_freeze_plan(config, model, (8, 8, 1), lambda epoch: round(10 * epoch))
 
 
 @pytest.mark.parametrize(
@@ -253,12 +263,12 @@ def test_one_loop_of_blocks_has_no_single_norms_to_hold_still(tiny):
     tiny.freeze = ("layer1",)
     net = models.create("resnet20_cifar", scan=True)
     with pytest.raises(UserError, match=r"set model\.scan=False"):
-        make_plan(tiny, net, (8, 8, 3), round)
+        make_freeze_plan(tiny, net, (8, 8, 3), round)
     tiny.freeze_norm = "freeze_affine"
-    assert make_plan(tiny, net, (8, 8, 3), round).phases[0].params
+    assert make_freeze_plan(tiny, net, (8, 8, 3), round).phases[0].params
 
 
 def test_norms_alone_can_be_trained(tiny):
     plan = plan_of(tiny, freeze=("*",), freeze_norm="train")
-    assert all("norm" not in path for path in plan.never.params)
-    assert len(plan.never.params) == 4
+    assert all("norm" not in path for path in plan.never_trained.params)
+    assert len(plan.never_trained.params) == 4

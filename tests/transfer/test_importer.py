@@ -273,7 +273,7 @@ def resnet18_file(tmp_path):
     names = maps.MAPS["resnet18"]()
     trees = importer.shapes(models.create("resnet18", 2), "resnet18")
     state = {
-        importer.their_tensor(names, ours): np.zeros(importer.torch_shape(shape), np.float32)
+        importer.source_tensor_name(names, ours): np.zeros(importer.torch_shape(shape), np.float32)
         for tree in trees
         for ours, shape in tree.items()
     }

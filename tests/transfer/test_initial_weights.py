@@ -10,7 +10,7 @@ from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.experiment import make_run
-from cnn_jax.transfer.initial_weights import make_start
+from cnn_jax.transfer.initial_weights import make_initial_weights
 from cnn_jax.transfer.weights import save_weights
 
 
@@ -46,7 +46,7 @@ def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
     changed = started(config, folder)
     changed.parallel, changed.devices = "jit", 1
     run = make_run(changed)
-    assert not run.start.fresh
+    assert not run.initial_weights.randomly_initialised
     begun = run.steps.init()[0]
     same(begun.params, state["average"]["params"])
     wanted = jax.tree.map(lambda s: s.mean(0), state["average"]["batch_stats"])
@@ -76,7 +76,7 @@ def test_a_dropped_head_is_fresh_and_all_is_said(source, tmp_path, capsys):
 def test_a_head_of_other_classes_is_fresh(source, tmp_path):
     """And imported weights without a head, or with auxiliary heads that this net has not."""
     config, folder = source
-    start = make_run(started(config, folder)).start
+    start = make_run(started(config, folder)).initial_weights
     params = {name[7:]: v for name, v in start.values.items() if name.startswith("params/")}
     stats = {name[12:]: v for name, v in start.values.items() if name.startswith("batch_")}
     params["output/kernel"] = np.zeros((16, 3), np.float32)
@@ -84,13 +84,13 @@ def test_a_head_of_other_classes_is_fresh(source, tmp_path):
     del params["output/bias"]
     save_weights(tmp_path, params, stats, {"model": "mlp"})
     begun = make_run(started(config, tmp_path))
-    assert begun.start.fresh == {
+    assert begun.initial_weights.randomly_initialised == {
         "params/output/bias": "not there",
         "params/output/kernel": "16x3 there, 16x10 here",
     }
-    assert begun.start.unused == ("params/auxiliary_1/kernel",)
+    assert begun.initial_weights.unused == ("params/auxiliary_1/kernel",)
     with pytest.raises(UserError, match=r"lacks weights of the net: output/bias, output/kernel"):
-        begun.start.variables()
+        begun.initial_weights.variables()
 
 
 def test_weights_of_another_architecture(source):
@@ -109,7 +109,7 @@ def test_weights_of_another_architecture(source):
 
 def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
     config, folder = source
-    start = make_run(started(config, folder)).start
+    start = make_run(started(config, folder)).initial_weights
     trees = start.variables()
     about = {
         "model": "mlp",
@@ -143,12 +143,12 @@ def test_a_damaged_best_checkpoint_gives_way(source, tmp_path):
 
     config, folder = source
     shutil.copytree(folder, tmp_path / "copy")
-    run = make_run(config, begins=False)
+    run = make_run(config, is_new_run=False)
     newest = Checkpoints(tmp_path / "copy").steps()[-1]
     for file in (tmp_path / "copy" / "checkpoints" / f"{newest:08d}").rglob("metadata"):
         file.write_text("{}")
     with pytest.raises(UserError, match="holds no whole checkpoint"):
-        make_start(str(tmp_path / "copy"), run.recipe.model, "mlp", (8, 8, 1))
+        make_initial_weights(str(tmp_path / "copy"), run.recipe.model, "mlp", (8, 8, 1))
 
 
 def test_options_that_no_shape_shows_are_warned_of(source):
@@ -166,6 +166,10 @@ def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
     config, folder = source
     model = make_run(started(config, folder)).recipe.model
     shape = (8, 8, 1)
-    fresh = make_start(str(folder), model, "mlp", shape, dataset="mnist").fresh
+    fresh = make_initial_weights(
+        str(folder), model, "mlp", shape, dataset="mnist"
+    ).randomly_initialised
     assert fresh == dict.fromkeys(("params/output/bias", "params/output/kernel"), "of digits")
-    assert not make_start(str(folder), model, "mlp", shape, "keep", "mnist").fresh
+    assert not make_initial_weights(
+        str(folder), model, "mlp", shape, "keep", "mnist"
+    ).randomly_initialised

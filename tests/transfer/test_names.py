@@ -10,7 +10,7 @@ import pytest
 from cnn_jax import models
 from cnn_jax.transfer import importer
 from cnn_jax.transfer.maps import MAPS
-from cnn_jax.transfer.names import stage_of, their_tensor
+from cnn_jax.transfer.names import source_tensor_name, stage_counterpart
 
 with (Path(__file__).parent / "state_dicts.csv").open(newline="") as file:
     ROWS = list(csv.DictReader(file))
@@ -35,7 +35,7 @@ QUICK = {
 }
 
 
-def their_shape(shape):
+def source_shape(shape):
     """Our shape in torch's order; sides of 1 left out, as 1x1 convolutions may be dense there."""
     return [n for n in importer.torch_shape(shape) if n != 1]
 
@@ -54,9 +54,9 @@ def test_every_tensor_is_used_once(row):
     theirs = {}
     for tree in trees:
         for ours, shape in tree.items():
-            tensor = their_tensor(names, ours)
+            tensor = source_tensor_name(names, ours)
             assert tensor not in theirs, f"{tensor} is used twice"
-            theirs[tensor] = their_shape(shape)
+            theirs[tensor] = source_shape(shape)
     lines = sorted(f"{tensor} {shape}" for tensor, shape in theirs.items())
     assert len(lines) == int(row["tensors"])
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == row["sha256"]
@@ -75,10 +75,10 @@ def test_no_module_has_two_names(name):
 
 def test_a_stage_is_found_by_its_name_or_its_module():
     names = MAPS["googlenet_torchvision"]()
-    assert stage_of(names, "inception4a")[0] == "inception_4a"
-    assert stage_of(names, "maxpool2")[0] == "pool2"
-    assert stage_of(names, "inception3a.branch1.conv")[0] == "inception_3a/1x1"
-    assert stage_of(names, "nowhere") is None
+    assert stage_counterpart(names, "inception4a")[0] == "inception_4a"
+    assert stage_counterpart(names, "maxpool2")[0] == "pool2"
+    assert stage_counterpart(names, "inception3a.branch1.conv")[0] == "inception_3a/1x1"
+    assert stage_counterpart(names, "nowhere") is None
 
 
 @pytest.mark.parametrize("name", ["alexnet_torchvision", "vgg11_bn", "googlenet_torchvision"])
