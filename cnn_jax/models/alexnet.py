@@ -37,7 +37,7 @@ import jax
 
 from cnn_jax.models.layers import (
     Activation,
-    MapDense,
+    ConvolutionalDense,
     Norm,
     Output,
     Pooling,
@@ -45,13 +45,13 @@ from cnn_jax.models.layers import (
     adaptive_avg_pool,
     conv_norm,
     global_pool,
+    local_response_norm,
     mean_positions,
-    pool,
     require_size,
-    stage,
+    sow_activation,
+    window_pool,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.ops import local_response_norm
 
 GAUSSIAN = nn.initializers.normal(0.01)
 ONES = nn.initializers.ones
@@ -101,29 +101,31 @@ class AlexNet(nn.Module):
                 **options,
             )
 
-        def respond(x: jax.Array, layer: int) -> jax.Array:
-            return stage(self, f"lrn{layer}", lrn_by_tower(x, self.towers)) if self.lrn else x
+        def lrn(x: jax.Array, layer: int) -> jax.Array:
+            return (
+                sow_activation(self, f"lrn{layer}", lrn_by_tower(x, self.towers)) if self.lrn else x
+            )
 
-        def subsample(x: jax.Array, layer: int) -> jax.Array:
-            x = pool(self.pooling, x, 3 if self.overlap else 2, 2)
-            return stage(self, f"pool{layer}", x)
+        def pool(x: jax.Array, layer: int) -> jax.Array:
+            x = window_pool(self.pooling, x, 3 if self.overlap else 2, 2)
+            return sow_activation(self, f"pool{layer}", x)
 
         x = convolve(images, 1, 11, stride=4, padding="VALID")  # 55x55x96
-        x = subsample(respond(x, 1), 1)  # 27x27x96
+        x = pool(lrn(x, 1), 1)  # 27x27x96
         x = convolve(x, 2, 5, groups=self.towers)  # 27x27x256
-        x = subsample(respond(x, 2), 2)  # 13x13x256
+        x = pool(lrn(x, 2), 2)  # 13x13x256
         x = convolve(x, 3, 3)  # 13x13x384
         x = convolve(x, 4, 3, groups=self.towers)  # 13x13x384
         x = convolve(x, 5, 3, groups=self.towers)  # 13x13x256
-        x = subsample(x, 5)  # 6x6x256
+        x = pool(x, 5)  # 6x6x256
 
         dense = functools.partial(nn.Dense, kernel_init=GAUSSIAN, dtype=self.dtype)
         if self.head != "dense":
-            x = stage(self, "global_pool", global_pool(self.head, x))
+            x = sow_activation(self, "global_pool", global_pool(self.head, x))
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 6) if self.adaptive else x
         start = {"kernel_init": GAUSSIAN, "bias_init": ONES, "dtype": self.dtype}
-        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
+        for layer, name in ((ConvolutionalDense, "fc6"), (nn.Dense, "fc7")):
             x = activate(self.activation, layer(4096, **start, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
@@ -152,22 +154,22 @@ class AlexNetTorchvision(nn.Module):
             conv_norm, train=train, kind=self.norm, activation=self.activation, **common
         )
 
-        def subsample(x: jax.Array, layer: int, lrn: bool) -> jax.Array:
+        def pool(x: jax.Array, layer: int, lrn: bool) -> jax.Array:
             x = local_response_norm(x) if lrn else x
-            return stage(self, f"pool{layer}", pool(self.pooling, x, 3, 2))
+            return sow_activation(self, f"pool{layer}", window_pool(self.pooling, x, 3, 2))
 
         x = unit(images, 64, 11, 4, padding=2, name="conv1")  # 55x55x64
-        x = subsample(x, 1, self.lrn)  # 27x27x64
+        x = pool(x, 1, self.lrn)  # 27x27x64
         x = unit(x, 192, 5, name="conv2")  # 27x27x192
-        x = subsample(x, 2, self.lrn)  # 13x13x192
+        x = pool(x, 2, self.lrn)  # 13x13x192
         x = unit(x, 384, 3, name="conv3")  # 13x13x384
         x = unit(x, 256, 3, name="conv4")  # 13x13x256
         x = unit(x, 256, 3, name="conv5")  # 13x13x256
-        x = subsample(x, 5, lrn=False)  # 6x6x256
+        x = pool(x, 5, lrn=False)  # 6x6x256
 
         dense = functools.partial(nn.Dense, **common)
         x = adaptive_avg_pool(x, 6) if self.adaptive else x
-        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
+        for layer, name in ((ConvolutionalDense, "fc6"), (nn.Dense, "fc7")):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = activate(self.activation, layer(4096, **common, name=name)(x))
         return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))

@@ -43,12 +43,12 @@ from cnn_jax.models.layers import (
     conv,
     conv_norm,
     global_pool,
+    local_response_norm,
     max_pool,
     require_size,
-    stage,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.ops import local_response_norm
 
 # 1x1 | 3x3 reduce, 3x3 | double 3x3 reduce, double 3x3 | pool, its projection; 3c and 4e halve.
 TABLE = {
@@ -120,10 +120,10 @@ class BNInception(nn.Module):
             widths = tuple(self.pool_projection if w is None else w for w in TABLE[name])
             return Inception(widths, unit, name=f"inception_{name}")(x)
 
-        def subsample(x: jax.Array, number: int) -> jax.Array:
-            return stage(self, f"pool{number}", max_pool(x, 3, 2, ceil=True))
+        def pool(x: jax.Array, number: int) -> jax.Array:
+            return sow_activation(self, f"pool{number}", max_pool(x, 3, 2, ceil=True))
 
-        def respond(x: jax.Array) -> jax.Array:
+        def lrn(x: jax.Array) -> jax.Array:
             return local_response_norm(x) if self.lrn else x
 
         x = images
@@ -142,10 +142,10 @@ class BNInception(nn.Module):
             x = unit(depthwise(x), 64, 1, name="conv1")
         else:
             x = unit(x, 64, 7, 2, name="conv1")  # 112x112x64
-        x = respond(subsample(x, 1))  # 56x56x64
+        x = lrn(pool(x, 1))  # 56x56x64
         x = unit(x, 64, 1, name="conv2_reduce")  # 56x56x64
         x = unit(x, 192, 3, name="conv2")  # 56x56x192
-        x = subsample(respond(x), 2)  # 28x28x192
+        x = pool(lrn(x), 2)  # 28x28x192
         x = inception(x, "3a")  # 28x28x256
         x = inception(x, "3b")  # 28x28x320
         x = inception(x, "3c")  # 14x14x576
@@ -156,7 +156,7 @@ class BNInception(nn.Module):
         x = inception(x, "4e")  # 7x7x1056
         x = inception(x, "5a")  # 7x7x1024
         x = inception(x, "5b")  # 7x7x1024
-        x = stage(self, "global_pool", global_pool(self.head, x))  # 1024
+        x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 1024
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Output(nn.Dense(self.num_classes, name="linear", dtype=self.dtype)(x))
 

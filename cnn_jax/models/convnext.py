@@ -22,7 +22,6 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Output,
@@ -32,7 +31,8 @@ from cnn_jax.models.layers import (
     global_pool,
     norm,
     require_size,
-    stage,
+    residual_add,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -72,7 +72,7 @@ class Block(nn.Module):
             y = y * self.param("layer_scale", constant, (channels,)).astype(y.dtype)
         # One draw for each example: its whole branch survives, scaled up, or is left out.
         y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
-        return ops.computed_once(x + y)
+        return residual_add(x, y)
 
 
 class ConvNeXt(nn.Module):
@@ -125,7 +125,7 @@ class ConvNeXt(nn.Module):
                     name=f"stage{level}_{i}",
                 )(x)
                 index += 1
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = normalise(x, "norm")
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=NORMAL, dtype=self.dtype, name="fc")

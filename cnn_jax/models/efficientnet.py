@@ -31,7 +31,6 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
@@ -40,10 +39,11 @@ from cnn_jax.models.layers import (
     Pooling,
     SqueezeExcitation,
     conv_norm,
-    divisible,
     global_pool,
+    make_divisible,
     require_size,
-    stage,
+    residual_add,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -96,7 +96,7 @@ class MBConv(nn.Module):
             return y
         # One draw for each example: its whole branch survives, scaled up, or is left out.
         y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
-        return ops.computed_once(x + y)
+        return residual_add(x, y)
 
 
 class EfficientNet(nn.Module):
@@ -117,7 +117,7 @@ class EfficientNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Output:
         def scaled(channels: int) -> int:
-            return divisible(channels * self.width)
+            return make_divisible(channels * self.width)
 
         require_size(images, 1, "EfficientNet")
         unit = functools.partial(
@@ -150,7 +150,7 @@ class EfficientNet(nn.Module):
                 )(x)
                 block += 1
         x = unit(x, scaled(1280), 1, name="stage9", activation=self.activation)  # 7x7x1280
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
         fc = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="fc")
@@ -173,10 +173,10 @@ VARIANTS = {
 def efficientnet(variant: str) -> Net:
     """The registry's entry for b0 ... b7."""
     width, depth, size, dropout = VARIANTS[variant]
-    fixed = {"width": width, "depth": depth, "dropout": dropout}
+    preset = {"width": width, "depth": depth, "dropout": dropout}
     if variant >= "b5":
-        fixed["epsilon"] = 1e-3
-    return Net(EfficientNet, fixed, (size, size, 3))
+        preset["epsilon"] = 1e-3
+    return Net(EfficientNet, preset, (size, size, 3))
 
 
 NETS = {f"efficientnet_{variant}": efficientnet(variant) for variant in VARIANTS}

@@ -44,16 +44,16 @@ from cnn_jax.models.layers import (
     activate,
     adaptive_avg_pool,
     avg_pool,
+    compute_auxiliary,
     conv_norm,
     global_pool,
+    local_response_norm,
     max_pool,
-    pool,
     require_size,
-    runs_heads,
-    stage,
+    sow_activation,
+    window_pool,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.ops import local_response_norm
 
 # 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection
 TABLE = {
@@ -115,7 +115,7 @@ class GoogLeNet(nn.Module):
     """Table 1; images [B, 224, 224, 3], 31 pixels at least (torchvision's form 15)."""
 
     num_classes: int = 1000
-    port: bool = False  # torchvision's epsilon, last pool and heads' pools
+    torchvision_variant: bool = False  # torchvision's epsilon, last pool and heads' pools
     auxiliary: bool = True
     lrn: bool = True
     norm: Norm = "none"
@@ -129,10 +129,10 @@ class GoogLeNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Output:
-        require_size(images, 15 if self.port else 31, "googlenet")
+        require_size(images, 15 if self.torchvision_variant else 31, "googlenet")
         start = {
-            "kernel_init": nn.initializers.normal(0.01) if self.port else XAVIER,
-            "bias_init": nn.initializers.constant(0.0 if self.port else 0.2),
+            "kernel_init": nn.initializers.normal(0.01) if self.torchvision_variant else XAVIER,
+            "bias_init": nn.initializers.constant(0.0 if self.torchvision_variant else 0.2),
             "dtype": self.dtype,
         }
         dense = functools.partial(nn.Dense, **start)
@@ -141,26 +141,28 @@ class GoogLeNet(nn.Module):
             train=train,
             kind=self.norm,
             activation=self.activation,
-            epsilon=1e-3 if self.port else 1e-5,
+            epsilon=1e-3 if self.torchvision_variant else 1e-5,
             **start,
         )
-        runs = self.auxiliary and runs_heads(self, train)
+        runs = self.auxiliary and compute_auxiliary(self, train)
         heads = []
 
         def inception(x: jax.Array, name: str) -> jax.Array:
             block = Inception(TABLE[name], self.wide_kernel, unit, name=f"inception_{name}")
             return block(x)
 
-        def subsample(x: jax.Array, number: int, window: int = 3) -> jax.Array:
-            return stage(self, f"pool{number}", pool(self.pooling, x, window, 2, ceil=True))
+        def pool(x: jax.Array, number: int, window: int = 3) -> jax.Array:
+            return sow_activation(
+                self, f"pool{number}", window_pool(self.pooling, x, window, 2, ceil=True)
+            )
 
-        def respond(x: jax.Array) -> jax.Array:
+        def lrn(x: jax.Array) -> jax.Array:
             return local_response_norm(x) if self.lrn else x
 
-        def classify_early(x: jax.Array, name: str) -> None:
+        def auxiliary_head(x: jax.Array, name: str) -> None:
             head = AuxiliaryHead(
                 self.num_classes,
-                self.port,
+                self.torchvision_variant,
                 self.auxiliary_dropout,
                 self.activation,
                 unit,
@@ -170,36 +172,42 @@ class GoogLeNet(nn.Module):
             heads.append(head(x, train))
 
         x = unit(images, 64, 7, 2, name="conv1")  # 112x112x64
-        x = respond(subsample(x, 1))  # 56x56x64
+        x = lrn(pool(x, 1))  # 56x56x64
         x = unit(x, 64, 1, name="conv2_reduce")  # 56x56x64
         x = unit(x, 192, 3, name="conv2")  # 56x56x192
-        x = subsample(respond(x), 2)  # 28x28x192
+        x = pool(lrn(x), 2)  # 28x28x192
         x = inception(x, "3a")  # 28x28x256
         x = inception(x, "3b")  # 28x28x480
-        x = subsample(x, 3)  # 14x14x480
+        x = pool(x, 3)  # 14x14x480
         x = inception(x, "4a")  # 14x14x512
         if runs:
-            classify_early(x, "4a")
+            auxiliary_head(x, "4a")
         x = inception(x, "4b")  # 14x14x512
         x = inception(x, "4c")  # 14x14x512
         x = inception(x, "4d")  # 14x14x528
         if runs:
-            classify_early(x, "4d")
+            auxiliary_head(x, "4d")
         x = inception(x, "4e")  # 14x14x832
-        x = subsample(x, 4, window=2 if self.port else 3)  # 7x7x832
+        x = pool(x, 4, window=2 if self.torchvision_variant else 3)  # 7x7x832
         x = inception(x, "5a")  # 7x7x832
         x = inception(x, "5b")  # 7x7x1024
         if self.head == "dense":
             x = activate(self.activation, dense(1024, name="fc")(x.reshape(x.shape[0], -1)))
         else:
-            x = stage(self, "global_pool", global_pool(self.head, x))  # 1024
+            x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 1024
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = dense(self.num_classes, name="linear", bias_init=nn.initializers.zeros)(x)
         return Output(logits, tuple(heads))
 
 
-TORCHVISION = {"port": True, "lrn": False, "norm": "batch", "wide_kernel": 3, "dropout": 0.2}
+TORCHVISION = {
+    "torchvision_variant": True,
+    "lrn": False,
+    "norm": "batch",
+    "wide_kernel": 3,
+    "dropout": 0.2,
+}
 NETS = {
-    "googlenet": Net(GoogLeNet, {}, hidden=("port",)),
-    "googlenet_torchvision": Net(GoogLeNet, TORCHVISION, hidden=("port",)),
+    "googlenet": Net(GoogLeNet, {}, not_options=("torchvision_variant",)),
+    "googlenet_torchvision": Net(GoogLeNet, TORCHVISION, not_options=("torchvision_variant",)),
 }

@@ -41,12 +41,12 @@ from cnn_jax.models.layers import (
     Output,
     Pooling,
     avg_pool,
+    compute_auxiliary,
     conv_norm,
     global_pool,
     max_pool,
     require_size,
-    runs_heads,
-    stage,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -212,10 +212,10 @@ class InceptionV3(nn.Module):
             x = unit(x, 64, 3, name="conv_2b")  # 147x147x64
         else:
             x = unit(x, 64, 7, 2, padding="VALID", name="conv_1a")  # 147x147x64
-        x = stage(self, "pool1", max_pool(x, 3, 2))  # 73x73x64
+        x = sow_activation(self, "pool1", max_pool(x, 3, 2))  # 73x73x64
         x = unit(x, 80, 1, name="conv_3b")  # 73x73x80
         x = unit(x, 192, 3, padding="VALID", name="conv_4a")  # 71x71x192
-        x = stage(self, "pool2", max_pool(x, 3, 2))  # 35x35x192
+        x = sow_activation(self, "pool2", max_pool(x, 3, 2))  # 35x35x192
         x = Mixed5(32, unit, name="mixed_5b")(x)  # 35x35x256
         x = Mixed5(64, unit, name="mixed_5c")(x)  # 35x35x288
         x = Mixed5(64, unit, name="mixed_5d")(x)  # 35x35x288
@@ -225,14 +225,14 @@ class InceptionV3(nn.Module):
         x = Mixed6(160, unit, name="mixed_6d")(x)
         x = Mixed6(192, unit, name="mixed_6e")(x)
         heads = ()
-        if self.auxiliary and runs_heads(self, train):
+        if self.auxiliary and compute_auxiliary(self, train):
             kind = self.norm if self.auxiliary_norm else "none"
             head = AuxiliaryHead(self.num_classes, kind, unit, self.dtype, name="auxiliary_6e")
             heads = (head(x),)
         x = Mixed7a(unit, name="mixed_7a")(x)  # 8x8x1280
         x = Mixed7(unit, name="mixed_7b")(x)  # 8x8x2048
         x = Mixed7(unit, name="mixed_7c")(x)  # 8x8x2048
-        x = stage(self, "global_pool", global_pool(self.head, x))  # 2048
+        x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 2048
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         linear = nn.Dense(
             self.num_classes, kernel_init=HE_TRUNCATED, dtype=self.dtype, name="linear"

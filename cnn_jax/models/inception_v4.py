@@ -33,7 +33,7 @@ from cnn_jax.models.layers import (
     global_pool,
     max_pool,
     require_size,
-    stage,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -62,14 +62,14 @@ class Stem(nn.Module):
         x = unit(x, 32, 3, name="conv_2a")  # 147x147x32
         x = self.unit(x, 64, 3, name="conv_2b")  # 147x147x64
         x = concatenate(max_pool(x, 3, 2), unit(x, 96, 3, 2, name="mixed_3a_3x3"))
-        x = stage(self, "mixed_3a", x)  # 73x73x160
+        x = sow_activation(self, "mixed_3a", x)  # 73x73x160
         three = unit(x, 64, 1, name="mixed_4a_3x3_reduce")
         three = unit(three, 96, 3, name="mixed_4a_3x3")
         seven = unit(x, 64, 1, name="mixed_4a_7x7_reduce")
         seven = self.unit(seven, 64, (1, 7), name="mixed_4a_7x7_1x7")
         seven = self.unit(seven, 64, (7, 1), name="mixed_4a_7x7_7x1")
         seven = unit(seven, 96, 3, name="mixed_4a_7x7_3x3")
-        x = stage(self, "mixed_4a", concatenate(three, seven))  # 71x71x192
+        x = sow_activation(self, "mixed_4a", concatenate(three, seven))  # 71x71x192
         return concatenate(unit(x, 192, 3, 2, name="mixed_5a_3x3"), max_pool(x, 3, 2))
 
 
@@ -200,7 +200,7 @@ class InceptionV4(nn.Module):
         x = ReductionB(unit, name="reduction_b")(x)  # 8x8x1536
         for i in range(1, 4):
             x = InceptionC(unit, name=f"inception_c{i}")(x)  # 8x8x1536
-        x = stage(self, "global_pool", global_pool(self.head, x))  # 1536
+        x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 1536
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         linear = nn.Dense(
             self.num_classes, kernel_init=HE_TRUNCATED, dtype=self.dtype, name="linear"

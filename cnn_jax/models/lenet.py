@@ -33,7 +33,7 @@ from cnn_jax.models.layers import (
     activate,
     conv,
     norm,
-    pool,
+    window_pool,
 )
 from cnn_jax.models.registry import Net
 
@@ -112,7 +112,7 @@ class Subsampling(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         coefficient = self.param("coefficient", uniform_by_fan_in(4), (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        x = 4 * pool("avg", x, 2, 2)
+        x = 4 * window_pool("avg", x, 2, 2)
         x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
         return x * coefficient + bias
 
@@ -149,28 +149,28 @@ class LeNet5(nn.Module):
                 units, use_bias=self.norm != "batch", name=name, kernel_init=init, dtype=self.dtype
             )(x)
 
-        def squash(x: jax.Array, layer: str) -> jax.Array:
+        def norm_act(x: jax.Array, layer: str) -> jax.Array:
             x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
             return activate(self.activation, x)
 
-        def subsample(x: jax.Array, name: str) -> jax.Array:
+        def pool(x: jax.Array, name: str) -> jax.Array:
             if self.pooling == "trainable":
                 return activate(self.activation, Subsampling(self.dtype, name=name)(x))
-            return pool(self.pooling, x, 2, 2)
+            return window_pool(self.pooling, x, 2, 2)
 
         short = [max(0, 32 - side) for side in images.shape[1:3]]
         x = jnp.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
-        x = squash(convolve(x, 6, "c1"), "c1")  # 28x28x6
-        x = subsample(x, "s2")  # 14x14x6
+        x = norm_act(convolve(x, 6, "c1"), "c1")  # 28x28x6
+        x = pool(x, "s2")  # 14x14x6
         if self.c3 == "partial":
             x = PartialConv(dtype=self.dtype, name="c3")(x)
         else:
             x = convolve(x, 16, "c3")
-        x = squash(x, "c3")  # 10x10x16
-        x = subsample(x, "s4")  # 5x5x16
+        x = norm_act(x, "c3")  # 10x10x16
+        x = pool(x, "s4")  # 5x5x16
         x = x.reshape(x.shape[0], -1)
-        x = squash(dense(x, 120, "c5"), "c5")  # a convolution over the whole 5x5 map
-        x = squash(dense(x, 84, "f6"), "f6")
+        x = norm_act(dense(x, 120, "c5"), "c5")  # a convolution over the whole 5x5 map
+        x = norm_act(dense(x, 84, "f6"), "f6")
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if self.output == "rbf":
             distance = x[:, None, :] - jnp.asarray(class_codes(self.num_classes), x.dtype)

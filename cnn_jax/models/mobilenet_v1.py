@@ -34,7 +34,7 @@ from cnn_jax.models.layers import (
     conv_norm,
     global_pool,
     require_size,
-    stage,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -85,7 +85,7 @@ class MobileNetV1(nn.Module):
             else:
                 x = unit(x, features, 3, stride, name=f"block{i}")
             # 112x112x64, 56x56x128, 28x28x256, 14x14x512, 7x7x1024
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))

@@ -25,7 +25,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Norm,
@@ -33,10 +32,11 @@ from cnn_jax.models.layers import (
     Pooling,
     activate,
     conv_norm,
-    divisible,
     global_pool,
+    make_divisible,
     require_size,
-    stage,
+    residual_add,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
         y = self.unit(y, self.features, 1, name="project")
         if not self.linear_bottleneck:
             y = activate(self.activation, y)
-        return ops.computed_once(x + y) if self.shortcut and x.shape == y.shape else y
+        return residual_add(x, y) if self.shortcut and x.shape == y.shape else y
 
 
 class MobileNetV2(nn.Module):
@@ -94,7 +94,12 @@ class MobileNetV2(nn.Module):
         require_size(images, 1, "MobileNet v2")
         unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
         x = unit(
-            images, divisible(32 * self.width), 3, 2, name="conv_first", activation=self.activation
+            images,
+            make_divisible(32 * self.width),
+            3,
+            2,
+            name="conv_first",
+            activation=self.activation,
         )  # 112x112x32
         index = 0
         for expansion, features, count, first_stride in BOTTLENECKS:
@@ -102,7 +107,7 @@ class MobileNetV2(nn.Module):
             for i in range(count):
                 index += 1
                 x = Bottleneck(
-                    divisible(features * self.width),
+                    make_divisible(features * self.width),
                     first_stride if i == 0 else 1,
                     expansion,
                     unit,
@@ -111,9 +116,9 @@ class MobileNetV2(nn.Module):
                     self.shortcut,
                     name=f"bottleneck{index}",
                 )(x)
-        last = divisible(1280 * max(1.0, self.width))
+        last = make_divisible(1280 * max(1.0, self.width))
         x = unit(x, last, 1, name="conv_last", activation=self.activation)  # 7x7x1280
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.normal(0.01)
         fc = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="fc")

@@ -24,7 +24,6 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops
 from cnn_jax.models.layers import (
     Activation,
     Norm,
@@ -33,10 +32,11 @@ from cnn_jax.models.layers import (
     SqueezeExcitation,
     activate,
     conv_norm,
-    divisible,
     global_pool,
+    make_divisible,
     require_size,
-    stage,
+    residual_add,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
 
@@ -94,10 +94,10 @@ class Bneck(nn.Module):
         y = unit(y, wide, self.kernel, self.stride, groups=wide, name="depthwise")
         if self.squeeze:
             y = SqueezeExcitation(
-                divisible(wide / 4), gate="hard_sigmoid", dtype=self.dtype, name="attention"
+                make_divisible(wide / 4), gate="hard_sigmoid", dtype=self.dtype, name="attention"
             )(y)
         y = self.unit(y, self.features, 1, name="project")
-        return ops.computed_once(x + y) if x.shape == y.shape else y
+        return residual_add(x, y) if x.shape == y.shape else y
 
 
 class MobileNetV3(nn.Module):
@@ -116,7 +116,7 @@ class MobileNetV3(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Output:
         def scaled(channels: int) -> int:
-            return divisible(channels * self.width)
+            return make_divisible(channels * self.width)
 
         require_size(images, 1, f"MobileNet v3 {self.variant}")
         table, head = (LARGE, 1280) if self.variant == "large" else (SMALL, 1024)
@@ -143,7 +143,7 @@ class MobileNetV3(nn.Module):
                 name=f"bneck{i}",
             )(x)
         x = unit(x, 6 * x.shape[-1], 1, name="conv_last", activation=self.activation)  # 7x7x960
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         dense = functools.partial(
             nn.Dense, kernel_init=nn.initializers.normal(0.01), dtype=self.dtype
         )
@@ -153,6 +153,6 @@ class MobileNetV3(nn.Module):
 
 
 NETS = {
-    f"mobilenet_v3_{variant}": Net(MobileNetV3, {"variant": variant}, hidden=("variant",))
+    f"mobilenet_v3_{variant}": Net(MobileNetV3, {"variant": variant}, not_options=("variant",))
     for variant in ("small", "large")
 }

@@ -20,20 +20,20 @@ class Net:
     """One registered name: the module, what the name fixes of it, and the paper's input."""
 
     module: type[nn.Module]
-    fixed: dict[str, Any] = dataclasses.field(default_factory=dict)
+    preset: dict[str, Any] = dataclasses.field(default_factory=dict)
     input_shape: tuple[int, int, int] = (224, 224, 3)  # height, width, channels
     num_classes: int = 1000
     # Fields set by the name alone (a depth, a column of the paper's table): never an option.
-    hidden: tuple[str, ...] = ()
+    not_options: tuple[str, ...] = ()
 
     def options(self) -> dict[str, tuple[Any, Any]]:
         """Option name -> (type, default under this name)."""
         hints = typing.get_type_hints(self.module)
         out = {}
         for field in dataclasses.fields(self.module):
-            if field.name in COMMON_FIELDS or field.name in self.hidden:
+            if field.name in COMMON_FIELDS or field.name in self.not_options:
                 continue
-            default = self.fixed.get(field.name, field.default)
+            default = self.preset.get(field.name, field.default)
             out[field.name] = (hints[field.name], default)
         return out
 
@@ -89,5 +89,5 @@ def build(
     return net.module(
         num_classes=net.num_classes if num_classes is None else num_classes,
         dtype=dtype,
-        **{**net.fixed, **checked},
+        **{**net.preset, **checked},
     )

@@ -21,10 +21,10 @@ Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
 
 Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` (the branch's last
 scale starts at zero, so that every block starts as the identity: Goyal et al. 2017, sec. 5.1),
-`groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (senet.py, cbam.py),
+`groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (layers/attention.py),
 `depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"` (stride 1, no pooling, for
 images of 32 pixels), `pooling`. `scan=True` is no deviation: a stage's blocks but the first are one
-compiled loop (scan.py). Four names are options of resnet50, stride and all:
+compiled loop (layers/scan_blocks.py). Four names are options of resnet50, stride and all:
 
     resnet50_gelu  25,557,032      resnet50_depthwise  14,273,768
     resnet50_cbam  28,089,624      resnet50_modified (all three)  16,806,360
@@ -43,29 +43,27 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ops
 from cnn_jax.errors import UserError
-from cnn_jax.models.cbam import CBAM
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
+    Attention,
     Norm,
     Output,
     Pooling,
-    SqueezeExcitation,
-    activate,
+    attention,
     conv_norm,
     global_pool,
     max_pool,
     require_size,
-    stage,
+    residual_add,
+    scan_blocks,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.models.scan import in_a_row
 
 Shortcut = Literal["none", "A", "B", "C"]
 StrideIn = Literal["1x1", "3x3"]
-Attention = Literal["none", "se", "cbam", "cbam_spatial_first"]
 
 # Table 1: depth -> blocks in layer1 ... layer4, and whether they are bottlenecks.
 STAGES = {
@@ -77,8 +75,12 @@ STAGES = {
 }
 
 
-def shortcut(kind: Shortcut, x: jax.Array, features: int, stride: int, unit: Callable) -> jax.Array:
-    """What is added to a block's branch: x itself, or x brought to the branch's shape."""
+def shortcut(
+    kind: Shortcut, x: jax.Array, features: int, stride: int, unit: Callable
+) -> jax.Array | None:
+    """What is added to a block's branch: x, or x brought to the branch's shape; or nothing."""
+    if kind == "none":
+        return None
     same = stride == 1 and x.shape[-1] == features
     if kind == "C" or (kind == "B" and not same):
         return unit(x, features, 1, stride, name="shortcut")
@@ -88,23 +90,13 @@ def shortcut(kind: Shortcut, x: jax.Array, features: int, stride: int, unit: Cal
     return x
 
 
-def attend(kind: Attention, x: jax.Array, train: bool, norm: Norm, dtype: Any) -> jax.Array:
-    """The gate at the end of a branch; the module is named `attention`."""
-    if kind == "none":
-        return x
-    if kind == "se":
-        return SqueezeExcitation(x.shape[-1] // 16, dtype=dtype, name="attention")(x)
-    order = "channel_first" if kind == "cbam" else "spatial_first"
-    return CBAM(order, norm=norm, dtype=dtype, name="attention")(x, train)
-
-
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut around them (fig. 5, left)."""
 
     features: int
     stride: int
     unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm, dtype and `train`
-    attend: Callable[[jax.Array], jax.Array]
+    gate: Callable[[jax.Array], jax.Array]
     shortcut: Shortcut = "B"
     activation: Activation = "relu"
     zero_init: bool = False
@@ -113,10 +105,9 @@ class BasicBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         y = self.unit(x, self.features, 3, self.stride, name="conv1", activation=self.activation)
         y = self.unit(y, self.features, 3, name="conv2", zero=self.zero_init)
-        y = self.attend(y)
-        if self.shortcut != "none":
-            y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return ops.computed_once(activate(self.activation, y))
+        y = self.gate(y)
+        x = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return residual_add(x, y, self.activation)
 
 
 class Bottleneck(nn.Module):
@@ -125,7 +116,7 @@ class Bottleneck(nn.Module):
     features: int
     stride: int
     unit: Callable[..., jax.Array]
-    attend: Callable[[jax.Array], jax.Array]
+    gate: Callable[[jax.Array], jax.Array]
     width: int
     groups: int = 1
     stride_in: StrideIn = "1x1"
@@ -140,10 +131,9 @@ class Bottleneck(nn.Module):
         y = unit(x, self.width, 1, first, name="conv1")
         y = unit(y, self.width, 3, second, name="conv2", groups=self.groups)
         y = self.unit(y, self.features, 1, name="conv3", zero=self.zero_init)
-        y = self.attend(y)
-        if self.shortcut != "none":
-            y = y + shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return ops.computed_once(activate(self.activation, y))
+        y = self.gate(y)
+        x = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return residual_add(x, y, self.activation)
 
 
 class ResNet(nn.Module):
@@ -177,8 +167,8 @@ class ResNet(nn.Module):
         unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
         shared = {
             "unit": unit,
-            "attend": functools.partial(
-                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            "gate": functools.partial(
+                attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
             ),
             "shortcut": self.shortcut,
             "activation": self.activation,
@@ -186,7 +176,7 @@ class ResNet(nn.Module):
         }
         if self.stem == "7x7":
             x = unit(images, 64, 7, 2, name="conv1", activation=self.activation)  # 112x112x64
-            x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+            x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         else:
             x = unit(images, 64, 3, name="conv1", activation=self.activation)
         counts, bottlenecks = STAGES[self.depth]
@@ -205,18 +195,18 @@ class ResNet(nn.Module):
                 block = functools.partial(BasicBlock, 64 * 2**level, **shared)
             first, *others = (f"layer{level + 1}_{i}" for i in range(count))
             x = block(stride=2 if level else 1, name=first)(x)
-            x = in_a_row(self, functools.partial(block, stride=1), others, x, self.scan)
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+            x = scan_blocks(self, functools.partial(block, stride=1), others, x, self.scan)
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))
 
 
-def resnet(depth: int, **fixed: Any) -> Net:
+def resnet(depth: int, **preset: Any) -> Net:
     """The registry's entry for a depth of table 1; a basic block has no bottleneck's options."""
     bottleneck_only = ("stride_in", "bottleneck_width", "groups", "depthwise")
-    hidden = ("depth",) if STAGES[depth][1] else ("depth", *bottleneck_only)
-    return Net(ResNet, {"depth": depth, **fixed}, hidden=hidden)
+    not_options = ("depth",) if STAGES[depth][1] else ("depth", *bottleneck_only)
+    return Net(ResNet, {"depth": depth, **preset}, not_options=not_options)
 
 
 MODIFIED = {"activation": "gelu", "depthwise": True, "attention": "cbam"}

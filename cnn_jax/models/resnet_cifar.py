@@ -22,17 +22,19 @@ import jax
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
+    Attention,
     Norm,
     Output,
     Pooling,
+    attention,
     conv_norm,
     global_pool,
     require_size,
-    stage,
+    scan_blocks,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.models.resnet import Attention, BasicBlock, Shortcut, attend
-from cnn_jax.models.scan import in_a_row
+from cnn_jax.models.resnet import BasicBlock, Shortcut
 
 
 class CifarResNet(nn.Module):
@@ -57,8 +59,8 @@ class CifarResNet(nn.Module):
         block = functools.partial(
             BasicBlock,
             unit=unit,
-            attend=functools.partial(
-                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            gate=functools.partial(
+                attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
             ),
             shortcut=self.shortcut,
             activation=self.activation,
@@ -69,16 +71,16 @@ class CifarResNet(nn.Module):
             first, *others = (f"layer{level + 1}_{i}" for i in range((self.depth - 2) // 6))
             x = block(16 * 2**level, 2 if level else 1, name=first)(x)
             same = functools.partial(block, 16 * 2**level, 1)
-            x = in_a_row(self, same, others, x, self.scan)
-        x = stage(self, "global_pool", global_pool(self.pooling, x))
+            x = scan_blocks(self, same, others, x, self.scan)
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))
 
 
-def cifar(depth: int, **fixed: Any) -> Net:
+def cifar(depth: int, **preset: Any) -> Net:
     """The registry's entry for 6n+2 layers."""
-    return Net(CifarResNet, {"depth": depth, **fixed}, (32, 32, 3), 10, hidden=("depth",))
+    return Net(CifarResNet, {"depth": depth, **preset}, (32, 32, 3), 10, not_options=("depth",))
 
 
 NETS = {

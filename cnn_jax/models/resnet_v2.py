@@ -26,25 +26,27 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops
 from cnn_jax.models.layers import (
     CENTRING_NORMS,
     HE_NORMAL,
     Activation,
+    Attention,
     Norm,
     Output,
     Pooling,
     activate,
+    attention,
     conv,
     global_pool,
     max_pool,
     norm,
     require_size,
-    stage,
+    residual_add,
+    scan_blocks,
+    sow_activation,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.models.resnet import STAGES, Attention, StrideIn, attend
-from cnn_jax.models.scan import in_a_row
+from cnn_jax.models.resnet import STAGES, StrideIn
 
 
 class PreActivationBottleneck(nn.Module):
@@ -54,7 +56,7 @@ class PreActivationBottleneck(nn.Module):
     stride: int
     conv: Callable[..., nn.Module]  # without padding, with the net's dtype
     pre_activate: Callable[..., jax.Array]  # norm, then activation
-    attend: Callable[[jax.Array], jax.Array]
+    gate: Callable[[jax.Array], jax.Array]
     stride_in: StrideIn = "3x3"
 
     @nn.compact
@@ -68,7 +70,7 @@ class PreActivationBottleneck(nn.Module):
         y = self.conv(self.features // 4, 3, second, padding=1, name="conv2")(y)
         y = self.pre_activate(y, name="norm3")
         y = self.conv(self.features, 1, name="conv3")(y)
-        return ops.computed_once(x + self.attend(y))
+        return residual_add(x, self.gate(y))
 
 
 class ResNetV2(nn.Module):
@@ -98,26 +100,28 @@ class ResNetV2(nn.Module):
             PreActivationBottleneck,
             conv=plain_conv,
             pre_activate=pre_activate,
-            attend=functools.partial(
-                attend, self.attention, train=train, norm=self.norm, dtype=self.dtype
+            gate=functools.partial(
+                attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
             ),
             stride_in=self.stride_in,
         )
         x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
-        x = stage(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+        x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         for level, count in enumerate(STAGES[self.depth][0]):
             # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             first, *others = (f"layer{level + 1}_{i}" for i in range(count))
             x = block(256 * 2**level, 2 if level else 1, name=first)(x)
             same = functools.partial(block, 256 * 2**level, 1)
-            x = in_a_row(self, same, others, x, self.scan)
-        x = stage(self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm")))
+            x = scan_blocks(self, same, others, x, self.scan)
+        x = sow_activation(
+            self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm"))
+        )
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
         return Output(fc(x))
 
 
 NETS = {
-    f"resnet{depth}_v2": Net(ResNetV2, {"depth": depth}, hidden=("depth",))
+    f"resnet{depth}_v2": Net(ResNetV2, {"depth": depth}, not_options=("depth",))
     for depth in (50, 101, 152)
 }

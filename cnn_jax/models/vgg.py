@@ -40,7 +40,7 @@ import jax
 
 from cnn_jax.models.layers import (
     Activation,
-    MapDense,
+    ConvolutionalDense,
     Norm,
     Output,
     Pooling,
@@ -48,13 +48,13 @@ from cnn_jax.models.layers import (
     adaptive_avg_pool,
     conv_norm,
     global_pool,
+    local_response_norm,
     mean_positions,
-    pool,
     require_size,
-    stage,
+    sow_activation,
+    window_pool,
 )
 from cnn_jax.models.registry import Net
-from cnn_jax.ops import local_response_norm
 
 # The kernel of each convolution of the five blocks, by column of table 1.
 COLUMNS = {
@@ -109,21 +109,21 @@ class VGG(nn.Module):
             for i, kernel in enumerate(kernels, 1):
                 x = unit(x, width, kernel, name=f"conv{block}_{i}")
                 if self.lrn and (block, i) == (1, 1):
-                    x = stage(self, "lrn1", local_response_norm(x))
-            x = stage(self, f"pool{block}", pool(self.pooling, x, 2, 2))
+                    x = sow_activation(self, "lrn1", local_response_norm(x))
+            x = sow_activation(self, f"pool{block}", window_pool(self.pooling, x, 2, 2))
 
         if self.head != "dense":
-            x = stage(self, "global_pool", global_pool(self.head, x))
+            x = sow_activation(self, "global_pool", global_pool(self.head, x))
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 7) if self.adaptive else x
-        for layer, name in ((MapDense, "fc6"), (nn.Dense, "fc7")):
+        for layer, name in ((ConvolutionalDense, "fc6"), (nn.Dense, "fc7")):
             x = activate(self.activation, layer(4096, **common, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 
 
-def column(letter: str, **fixed: Any) -> Net:
-    return Net(VGG, {"column": letter, **fixed}, (224, 224, 3), hidden=("column",))
+def column(letter: str, **preset: Any) -> Net:
+    return Net(VGG, {"column": letter, **preset}, (224, 224, 3), not_options=("column",))
 
 
 TORCHVISION = {"norm": "batch", "adaptive": True}

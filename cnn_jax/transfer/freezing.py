@@ -22,7 +22,7 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest, unknown
-from cnn_jax.models.batch_norm import BatchNorm
+from cnn_jax.models.layers import BatchNorm
 from cnn_jax.models.variables import Tree, divide
 
 NORM_MODES = ("train", "freeze_affine", "freeze_all")

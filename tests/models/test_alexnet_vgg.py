@@ -11,7 +11,7 @@ import pytest
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.models.alexnet import lrn_by_tower
-from cnn_jax.models.layers import MapDense, adaptive_avg_pool
+from cnn_jax.models.layers import ConvolutionalDense, adaptive_avg_pool
 
 KEY = jax.random.key(0)
 
@@ -209,7 +209,7 @@ def dense_part(name, train):
 
     def record(call, args, kwargs, context):
         module = context.module
-        if isinstance(module, (nn.Dense, MapDense)):
+        if isinstance(module, (nn.Dense, ConvolutionalDense)):
             calls.append(module.name)
         if isinstance(module, nn.Dropout) and not module.deterministic:
             calls.append(module.rate)

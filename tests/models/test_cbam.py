@@ -8,7 +8,7 @@ import pytest
 
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.models import create
-from cnn_jax.models.cbam import CBAM
+from cnn_jax.models.layers import CBAM
 
 
 def sigmoid(x):

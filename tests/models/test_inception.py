@@ -10,8 +10,7 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.batch_norm import BatchNorm
-from cnn_jax.models.layers import avg_pool, max_pool
+from cnn_jax.models.layers import BatchNorm, avg_pool, max_pool
 
 KEY = jax.random.key(0)
 KEYS = {"params": KEY, "dropout": KEY}

@@ -11,7 +11,7 @@ from cnn_jax import models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
 from cnn_jax.models import convnext, efficientnet
-from cnn_jax.models.layers import conv_norm, divisible
+from cnn_jax.models.layers import conv_norm, make_divisible
 
 KEY = jax.random.key(0)
 
@@ -62,7 +62,7 @@ def test_depthwise_layers_filter_each_map_alone():
 
 
 def test_divisible_rounds_to_eights_but_never_loses_a_tenth():
-    assert [divisible(c) for c in (4, 18, 20, 10, 36, 1280)] == [8, 24, 24, 16, 40, 1280]
+    assert [make_divisible(c) for c in (4, 18, 20, 10, 36, 1280)] == [8, 24, 24, 16, 40, 1280]
 
 
 def test_width_option_is_the_registered_width():

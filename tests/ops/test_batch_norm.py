@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.models.batch_norm import BatchNorm
+from cnn_jax.models.layers import BatchNorm
 
 
 def outcome(module, variables, x, weights, train):

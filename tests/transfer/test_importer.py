@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import Output, conv_norm, stage
+from cnn_jax.models.layers import Output, conv_norm, sow_activation
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import import_weights as tool
 from cnn_jax.transfer import importer, maps
@@ -57,7 +57,7 @@ class Small(nn.Module):
             padding="VALID",
             dtype=self.dtype,
         )
-        x = stage(self, "relu", x).reshape(x.shape[0], -1)
+        x = sow_activation(self, "relu", x).reshape(x.shape[0], -1)
         x = nn.Dense(7, name="fc", dtype=self.dtype)(x)
         return Output(nn.Dense(self.num_classes, name="classifier", dtype=self.dtype)(x))
 

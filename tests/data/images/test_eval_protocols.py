@@ -10,7 +10,7 @@ from PIL import Image
 from cnn_jax import models
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import MapDense, mean_positions
+from cnn_jax.models.layers import ConvolutionalDense, mean_positions
 from cnn_jax.training.experiment import make_run
 from configs.base import base
 from tests.support.folders import make, picture
@@ -62,7 +62,7 @@ class Small(nn.Module):
     @nn.compact
     def __call__(self, x):
         x = nn.max_pool(nn.relu(nn.Conv(4, (3, 3))(x)), (2, 2), (2, 2))
-        x = nn.relu(MapDense(5, name="fc6")(x))
+        x = nn.relu(ConvolutionalDense(5, name="fc6")(x))
         return mean_positions(nn.Dense(3, name="fc8")(x))
 
 

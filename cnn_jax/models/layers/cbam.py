@@ -4,7 +4,7 @@ A module for the end of a residual branch, before the addition (fig. 3): a gate 
 then a gate for each position. Reduction ratio 16, both descriptors, 7x7 kernel, channel first: the
 best of each of the paper's ablations (tables 1 to 3). The perceptron has biases and the spatial
 convolution has none but BatchNorm with momentum 0.99, as in the authors' release; the paper's
-eq. 2 and 3 leave all three open. `resnet50_cbam` and the option `attention` are in resnet.py.
+eq. 2 and 3 leave all three open. `resnet50_cbam` is in resnet.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.models.layers import HE_NORMAL, Norm, conv_norm, global_pool
+from cnn_jax.models.layers.convolutions import HE_NORMAL, conv_norm
+from cnn_jax.models.layers.norms import Norm
+from cnn_jax.models.layers.pooling import global_pool
 
 
 class ChannelAttention(nn.Module):

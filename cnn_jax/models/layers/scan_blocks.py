@@ -11,7 +11,7 @@ import jax
 from cnn_jax.ops import flat_params
 
 
-def in_a_row(
+def scan_blocks(
     net: nn.Module,
     block: Callable[..., nn.Module],
     names: Sequence[str],

@@ -1,0 +1,38 @@
+"""Non-linearities by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Activation = Literal[
+    "sigmoid", "tanh", "scaled_tanh", "relu", "relu6", "gelu", "silu", "hard_swish", "none"
+]
+
+
+def scaled_tanh(x: jax.Array) -> jax.Array:
+    """1.7159 tanh(2x/3), so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, appendix A)."""
+    return 1.7159 * jnp.tanh(x * (2 / 3))
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sigmoid": nn.sigmoid,
+    "tanh": jnp.tanh,
+    "scaled_tanh": scaled_tanh,
+    "relu": nn.relu,
+    "relu6": nn.relu6,
+    "gelu": functools.partial(nn.gelu, approximate=False),
+    "silu": nn.silu,
+    "hard_swish": nn.hard_swish,
+    "none": lambda x: x,
+}
+
+
+def activate(name: Activation, x: jax.Array) -> jax.Array:
+    """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
+    return ACTIVATIONS[name](x)

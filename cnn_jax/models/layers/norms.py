@@ -1,0 +1,55 @@
+"""Normalisations by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+
+from cnn_jax.models.layers.batch_norm import BatchNorm
+
+Norm = Literal["none", "batch", "layer", "instance", "group"]
+
+# Norms that subtract each channel's mean, so that a bias before them has no effect
+# (Ioffe & Szegedy 2015, sec. 3.2).
+CENTRING_NORMS = ("batch", "instance")
+
+
+def norm(
+    kind: Norm,
+    train: bool,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    scale_init: Callable = nn.initializers.ones,
+    groups: int = 32,
+) -> Callable[[jax.Array], jax.Array]:
+    """The normalisation `kind` for maps [B, H, W, C] or vectors [B, C], as a linen module.
+
+    `batch` normalises over the batch (its running statistics move by `1 - momentum` a step and are
+    what `train=False` uses), `layer` over a whole example, `instance` over each map of an example,
+    `group` over groups of channels (at most `groups`, fewer where they do not divide the channels).
+    A vector has no map to normalise over: `instance` leaves it alone.
+    """
+    common = {"name": name, "dtype": dtype, "epsilon": epsilon, "scale_init": scale_init}
+    if kind == "batch":
+        return BatchNorm(use_running_average=not train, momentum=momentum, **common)
+
+    def by_group(x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        count = {"layer": 1, "instance": channels, "group": math.gcd(groups, channels)}[kind]
+        return nn.GroupNorm(num_groups=count, **common)(x)
+
+    def unchanged(x: jax.Array) -> jax.Array:
+        return x
+
+    if kind == "none":
+        return unchanged
+    if kind == "instance":
+        return lambda x: by_group(x) if x.ndim == 4 else x
+    return by_group

@@ -1,0 +1,101 @@
+"""Pools of maps: maximum, mean, over windows, the whole map, or bins of any size."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ops
+from cnn_jax.models.layers.convolutions import Padding, pad_pairs
+
+Pooling = Literal["avg", "max"]
+
+
+def pool_pads(
+    size: tuple[int, int], window: int, stride: int, padding: Padding, ceil: bool
+) -> str | list[tuple[int, int]]:
+    """Explicit pads for a pool; `ceil` adds the rows that Caffe's and torch's ceil mode adds."""
+    pads = pad_pairs(padding)
+    if not ceil:
+        return pads
+    if pads == "VALID":
+        pads = [(0, 0), (0, 0)]
+    out = []
+    for n, (low, high) in zip(size, pads, strict=True):
+        steps = -(-(n + low + high - window) // stride)
+        if steps * stride >= n + low:  # no window may start in the padding on the far side
+            steps -= 1
+        out.append((low, max(high, steps * stride + window - n - low)))
+    return out
+
+
+def max_pool(
+    x: jax.Array, window: int, stride: int, *, padding: Padding = "VALID", ceil: bool = False
+) -> jax.Array:
+    """Maximum over `window` x `window`, every `stride`; padding never wins."""
+    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    if isinstance(pads, str):
+        pads = jax.lax.padtype_to_pads(x.shape[1:3], (window, window), (stride, stride), pads)
+    return ops.max_pool(x, (window, window), (stride, stride), tuple(map(tuple, pads)))
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int,
+    stride: int,
+    *,
+    padding: Padding = "VALID",
+    ceil: bool = False,
+    count_padding: bool = True,
+) -> jax.Array:
+    """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window.
+
+    The rows that `ceil` adds are never counted, as in torch.
+    """
+    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    if ceil and count_padding:
+        counted = [(0, 0)] * 2 if padding == "VALID" else pad_pairs(padding)
+        x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
+        pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
+        count_padding = False
+    return nn.avg_pool(
+        x,
+        (window, window),
+        strides=(stride, stride),
+        padding=pads,
+        count_include_pad=count_padding,
+    )
+
+
+def window_pool(kind: Pooling, x: jax.Array, window: int, stride: int, **options: Any) -> jax.Array:
+    """`max_pool` or `avg_pool` by name, where the kind is an option of the net."""
+    return {"avg": avg_pool, "max": max_pool}[kind](x, window, stride, **options)
+
+
+def global_pool(kind: Pooling, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, C]: the mean or the maximum of each map."""
+    return x.mean((1, 2)) if kind == "avg" else x.max((1, 2))
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+    """[B, H, W, C] -> [B, size, size, C]: means over bins that cover the map, as torch cuts them.
+
+    Bin i of n pixels runs from floor(i n / size) to ceil((i + 1) n / size); bins overlap where
+    size does not divide n, and repeat pixels where size exceeds n.
+    """
+    if x.shape[1:3] == (size, size):
+        return x
+
+    def means(n: int) -> jax.Array:
+        start = [i * n // size for i in range(size)]
+        stop = [-(-(i + 1) * n // size) for i in range(size)]
+        rows = [
+            [(a <= j < b) / (b - a) for j in range(n)] for a, b in zip(start, stop, strict=True)
+        ]
+        return jnp.array(rows, x.dtype)
+
+    rows, columns = means(x.shape[1]), means(x.shape[2])
+    return jnp.einsum("bhwc,ih,jw->bijc", x, rows, columns, precision="highest")
