@@ -42,6 +42,7 @@ setup(
         "flax>=0.12",
         "grain>=0.2.12",
         "jax>=0.10",
+        "jaxtyping>=0.3",
         "matplotlib>=3.9",
         "ml_collections>=1.0",
         "numpy>=2.0",

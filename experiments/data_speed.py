@@ -83,14 +83,14 @@ def measure_decoding(folder: str) -> dict[str, float]:
     import simplejpeg
 
     from cnn_jax import data
-    from cnn_jax.data.loading.sampler import batch_rows
-    from cnn_jax.data.loading.stream import ProcessShard, TrainBatches
+    from cnn_jax.data.loading.sampler import TrainSampler, batch_rows
+    from cnn_jax.data.loading.stream import BatchReader
     from configs.base import base
 
     config = base("data_speed", f"folder:{folder}", SIDE).data
     config.resize, config.streaming, config.validation, config.test = SIDE, True, 0.1, 0.1
     split = data.load(config).train
-    batches = TrainBatches(split, 64, 0, ProcessShard())
+    batches = BatchReader(split, TrainSampler(len(split), 64, 0, seed=0))
     contents = [split.images.content(row) for row in range(len(split))]
     turns = itertools.count()
 

@@ -151,11 +151,9 @@ class Search:
         self.judge(trial)
 
     def bring(self, trial: Trial, steps: int) -> None:
-        from cnn_jax.data.loading.loaders import DeviceLoader
-
         run, begun = trial.run, time.monotonic()
         for seed, carry in enumerate(trial.carries):
-            feed = DeviceLoader(run.dataset.train, run.devices, run.clock, seed)
+            feed = run.feed(seed)
             for step in range(trial.steps, steps):
                 carry, done = run.steps.train(carry, feed.batch_at(step), step)
                 if step % 4 == 0 or step == steps - 1:

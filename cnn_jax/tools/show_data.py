@@ -73,8 +73,8 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     from cnn_jax.data import augment
     from cnn_jax.data.augment.colour import principal_colours
     from cnn_jax.data.images.random_crops import TrainCrop
-    from cnn_jax.data.loading.sampler import batch_rows
-    from cnn_jax.data.loading.stream import ProcessShard, TrainBatches
+    from cnn_jax.data.loading.sampler import TrainSampler
+    from cnn_jax.data.loading.stream import BatchReader
     from cnn_jax.runtime.rng_streams import named_key
 
     split, crop = dataset.train, None
@@ -83,12 +83,13 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     lights = augment.uses(config.augment, "pca_lighting")
     colours = principal_colours(split.images) if lights else None
     apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
-    chosen = batch_rows(config.seed, 0, min(rows, len(split)), len(split))
-    reader = TrainBatches(split, len(chosen), config.seed, ProcessShard(), crop)
+    sampler = TrainSampler(len(split), min(rows, len(split)), columns, config.seed)
+    chosen, mask = sampler.rows_at(0)
+    reader = BatchReader(split, sampler, crop=crop, crop_seed=config.seed)
     plain = np.stack([split.images[int(row)] for row in chosen])
     after = []
     for step in range(columns):
-        batch = reader.of_rows(chosen, step)
+        batch = reader.read(chosen, mask, step)
         key = jax.random.fold_in(named_key(config.seed, "augment"), step)
         images = jnp.asarray(batch["image"], jnp.float32)
         images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images.eval_protocols import EvalProtocol
-from cnn_jax.data.loading.loaders import DeviceEvalLoader, ReadOptions, StreamEvalLoader
+from cnn_jax.data.loading.loaders import ReadOptions, eval_loader
 from cnn_jax.runtime.sharding import Devices, UnderWay
 from cnn_jax.training.train_state import TrainState
 
@@ -31,11 +31,7 @@ class Evaluator:
         size = devices.round_up(min(batch_size, max(len(split), 1)))
         if protocol is not None:
             size = devices.round_up(max(1, size // protocol.views))
-            self.batches = StreamEvalLoader(split, devices, size, reading, protocol)
-        elif split.in_memory:
-            self.batches = DeviceEvalLoader(split, devices, size)
-        else:
-            self.batches = StreamEvalLoader(split, devices, size, reading)
+        self.batches = eval_loader(split, devices, size, reading, protocol)
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""

@@ -18,7 +18,7 @@ from cnn_jax.data import augment
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
-from cnn_jax.data.loading.loaders import DeviceLoader, ReadOptions, StreamLoader
+from cnn_jax.data.loading.loaders import Loader, ReadOptions, train_loader
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.variables import init_variables
@@ -85,12 +85,11 @@ class Run:
             crop = TrainCrop.parse(data.train_crop, data.image_size)
         return ReadOptions(data.workers, data.threads, crop)
 
-    def feed(self) -> DeviceLoader | StreamLoader:
-        """The batches of training, from any step on."""
-        split, seed = self.dataset.train, self.config.seed
-        if split.in_memory:
-            return DeviceLoader(split, self.devices, self.clock, seed)
-        return StreamLoader(split, self.devices, self.clock, seed, self.reading)
+    def feed(self, seed: int | None = None) -> Loader:
+        """The batches of training, from any step on; their order is that of `seed`."""
+        clock, seed = self.clock, self.config.seed if seed is None else seed
+        size, steps = clock.batch_size, clock.total_steps
+        return train_loader(self.dataset.train, self.devices, size, steps, seed, self.reading)
 
     def evaluator(self, split: str, protocol: EvalProtocol | None = None) -> Evaluator:
         """Over a split, by the single crop, or by `protocol`."""

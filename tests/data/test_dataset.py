@@ -14,7 +14,6 @@ from cnn_jax.data.loading import sampler
 from cnn_jax.data.loading.loaders import DeviceLoader
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 
 
@@ -91,18 +90,19 @@ def test_batches_are_right_when_step_times_batch_overflows():
     step, batch, examples = 3_000_000, 1000, 1_300
     rows = np.arange(examples, dtype=np.int32)
     split = Split(rows.astype(np.uint8).reshape(-1, 1, 1, 1), rows, rows)
-    source = DeviceLoader(split, Devices.take("jit", 1), Clock(examples, batch, 1.0), 0).batch_at(
-        step
-    )
+    train = sampler.TrainSampler(examples, batch, num_batches=1, seed=0)
+    source = DeviceLoader(split, train, Devices.take("jit", 1)).batch_at(step)
     found = jax.jit(lambda s, n: s.batch(n, batch, lambda x: x))(source, jnp.int32(step))
     assert found["id"].tolist() == sampler.batch_rows(0, step, batch, examples).tolist()
 
 
 def test_evaluation_rows_cover_a_split_once():
-    batches = sampler.evaluation_rows(10, 4)
-    kept = np.concatenate([rows[mask] for rows, mask in batches])
-    assert kept.tolist() == list(range(10))
+    one_pass = sampler.EvalSampler(10, 4)
+    assert one_pass.num_batches == 3
+    batches = [one_pass.rows_at(step) for step in range(3)]
+    assert np.concatenate([rows[mask] for rows, mask in batches]).tolist() == list(range(10))
     assert all(rows.shape == (4,) and (rows < 10).all() for rows, _ in batches)
+    assert sampler.EvalSampler(0, 4).num_batches == 0
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 5, 4, 3)).astype(np.uint8)

@@ -7,25 +7,27 @@ from collections.abc import Callable
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, Int32, UInt8
 
 from cnn_jax.data.dataset import Split
 
+Shard = Callable[[jax.Array], jax.Array]  # divides the leading axis over the devices
 Batch = dict[str, jax.Array]  # image uint8 [B, H, W, C], label [B], mask bool [B], id int32 [B]
 
 
 class DeviceDataset(flax.struct.PyTreeNode):
     """A whole split on the device."""
 
-    image: jax.Array  # uint8 [N, H, W, C]
-    label: jax.Array  # int32 or float32 [N]
-    id: jax.Array  # int32 [N]
+    image: UInt8[Array, "n h w c"]
+    label: Int32[Array, " n"] | Float32[Array, " n"]
+    id: Int32[Array, " n"]
 
     @classmethod
     def of(cls, split: Split) -> DeviceDataset:
         return cls(image=split.images, label=split.labels, id=split.ids)
 
-    def batch(self, rows: jax.Array, mask: jax.Array) -> Batch:
-        """The examples of `rows` int32 [B]; `mask` is False for rows that only fill the batch."""
+    def batch(self, rows: Int32[Array, " b"], mask: Bool[Array, " b"]) -> Batch:
+        """The examples of `rows`; `mask` is False for rows that only fill the batch."""
         return {
             "image": self.image[rows],
             "label": self.label[rows],
@@ -35,32 +37,32 @@ class DeviceDataset(flax.struct.PyTreeNode):
 
 
 class TrainOrder(flax.struct.PyTreeNode):
-    """A resident split and the orders of two epochs: a batch may cross from one to the next."""
+    """A split on the device, and the orders of two epochs: a batch may cross into the next."""
 
     data: DeviceDataset
-    epoch: jax.Array  # int32, the first of the two
-    rows: jax.Array  # int32 [2 N]
+    epoch: Int32[Array, ""]  # the first of the two
+    rows: Int32[Array, " two_n"]
 
-    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+    def batch(self, step: jax.Array, batch_size: int, shard: Shard) -> Batch:
         """Batch number `step` of the endless stream of epochs.
 
         Both products may wrap around in int32; their difference, under N, is right all the same.
         """
         start = step * batch_size - self.epoch * (self.rows.shape[0] // 2)
-        rows = place(jax.lax.dynamic_slice(self.rows, (start,), (batch_size,)))
+        rows = shard(jax.lax.dynamic_slice(self.rows, (start,), (batch_size,)))
         return self.data.batch(rows, jnp.ones_like(rows, bool))
 
 
 class EvalRows(flax.struct.PyTreeNode):
-    """Rows of a resident split, as evaluation goes over them."""
+    """Rows of a split on the device, as evaluation goes over them."""
 
     data: DeviceDataset
-    rows: jax.Array  # int32 [B]
-    mask: jax.Array  # bool [B]
+    rows: Int32[Array, " b"]
+    mask: Bool[Array, " b"]
 
-    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+    def batch(self, step: jax.Array, batch_size: int, shard: Shard) -> Batch:
         del step, batch_size
-        return self.data.batch(place(self.rows), self.mask)
+        return self.data.batch(shard(self.rows), self.mask)
 
 
 class HostBatch(flax.struct.PyTreeNode):
@@ -68,9 +70,9 @@ class HostBatch(flax.struct.PyTreeNode):
 
     examples: Batch
 
-    def batch(self, step: jax.Array, batch_size: int, place: Callable) -> Batch:
+    def batch(self, step: jax.Array, batch_size: int, shard: Shard) -> Batch:
         del step, batch_size
-        return jax.tree.map(place, self.examples)
+        return jax.tree.map(shard, self.examples)
 
 
 BatchSource = TrainOrder | EvalRows | HostBatch

@@ -1,10 +1,11 @@
-"""From splits to what compiled steps read, batch after batch: a set on the device, or a stream."""
+"""From a split to what compiled steps read, batch after batch: a set on the device, or a stream."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -19,37 +20,9 @@ from cnn_jax.data.loading.device_dataset import (
     HostBatch,
     TrainOrder,
 )
-from cnn_jax.data.loading.sampler import epoch_order, evaluation_rows
-from cnn_jax.data.loading.stream import (
-    Examples,
-    PassBatches,
-    ProcessShard,
-    TrainBatches,
-    ViewBatches,
-    batches,
-)
-from cnn_jax.runtime.clock import Clock
+from cnn_jax.data.loading.sampler import EvalSampler, Mask, Sampler, TrainSampler
+from cnn_jax.data.loading.stream import BatchReader, Examples, ProcessShard, read_ahead
 from cnn_jax.runtime.sharding import Devices
-
-
-class DeviceLoader:
-    """Training batches of a split that lies on every device, with the orders of two epochs."""
-
-    def __init__(self, split: Split, devices: Devices, clock: Clock, seed: int):
-        self.devices, self.clock, self.seed = devices, clock, seed
-        self.data = devices.replicate(DeviceDataset.of(split))
-        self.epoch, self.source = -1, None
-
-    def close(self) -> None:
-        """Nothing runs ahead of the steps here."""
-
-    def batch_at(self, step: int) -> TrainOrder:
-        """What the step after `step` updates takes its batch from."""
-        if (epoch := self.clock.epoch_of(step)) != self.epoch:
-            orders = [epoch_order(self.seed, epoch + i, self.clock.examples) for i in range(2)]
-            place = self.devices.replicate((np.int32(epoch), np.concatenate(orders)))
-            self.epoch, self.source = epoch, TrainOrder(self.data, *place)
-        return self.source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,77 +31,121 @@ class ReadOptions:
 
     workers: int
     threads: int
-    crop: TrainCrop | None = None
+    crop: TrainCrop | None = None  # of training
 
 
-class StreamLoader:
-    """Training batches decoded ahead of the step that needs them, each process its share."""
+class Loader(Protocol):
+    """Batches by their number, for training and evaluation alike."""
 
-    def __init__(
-        self, split: Split, devices: Devices, clock: Clock, seed: int, reading: ReadOptions
-    ):
-        self.devices, self.clock, self.reading = devices, clock, reading
-        self.of_step = TrainBatches(split, clock.batch_size, seed, share(), reading.crop)
-        self.next, self.stream = -1, batches(self.of_step, 0, 0, 0, 1)
+    sampler: Sampler
+
+    def batch_at(self, step: int) -> BatchSource:
+        """What the step after `step` updates takes its batch from."""
+        ...
 
     def close(self) -> None:
         """Ends what reads ahead."""
-        self.stream.close()
+        ...
 
-    def batch_at(self, step: int) -> HostBatch:
-        """What the step after `step` updates takes its batch from."""
-        if step != self.next:
+    def __iter__(self) -> Iterator[tuple[BatchSource, Mask]]:
+        """One pass: (source of a batch, the mask bool [B] of the whole batch)."""
+        try:
+            for step in range(self.sampler.num_batches):
+                yield self.batch_at(step), self.sampler.rows_at(step)[1]
+        finally:
             self.close()
-            reading, last = self.reading, max(self.clock.total_steps, step + 1)
-            self.stream = batches(self.of_step, step, last, reading.workers, reading.threads)
-        self.next = step + 1
-        return given(next(self.stream), self.devices)
 
 
-class StreamEvalLoader:
-    """One pass over a streamed split, in order, or over the views that a protocol takes of any."""
+class DeviceLoader(Loader):
+    """Batches of a split that lies on every device; of training, with the orders of two epochs."""
+
+    def __init__(self, split: Split, sampler: Sampler, devices: Devices):
+        self.sampler, self.devices = sampler, devices
+        self.data = devices.replicate(DeviceDataset.of(split))
+        self.epoch, self.order = -1, None
+
+    def batch_at(self, step: int) -> TrainOrder | EvalRows:
+        if isinstance(self.sampler, TrainSampler):
+            return self.order_at(self.sampler.epoch_at(step), self.sampler)
+        return EvalRows(self.data, *self.sampler.rows_at(step))
+
+    def order_at(self, epoch: int, sampler: TrainSampler) -> TrainOrder:
+        if self.order is None or epoch != self.epoch:
+            rows = np.concatenate([sampler.order(epoch), sampler.order(epoch + 1)])
+            self.epoch = epoch
+            self.order = TrainOrder(self.data, *self.devices.replicate((np.int32(epoch), rows)))
+        return self.order
+
+    def close(self) -> None:
+        """Nothing runs ahead of the steps here."""
+
+
+class StreamLoader(Loader):
+    """Batches decoded ahead of the step that needs them, each process its shard."""
 
     def __init__(
         self,
         split: Split,
+        sampler: Sampler,
         devices: Devices,
-        batch_size: int,
-        reading: ReadOptions,
+        options: ReadOptions,
         protocol: EvalProtocol | None = None,
     ):
-        self.devices, self.reading = devices, reading
-        if protocol is None:
-            self.of_step = PassBatches(split, batch_size, share())
+        self.sampler, self.devices, self.options = sampler, devices, options
+        shard = ProcessShard(jax.process_index(), jax.process_count())
+        if isinstance(sampler, TrainSampler):
+            self.reader = BatchReader(split, sampler, shard, options.crop, sampler.seed)
         else:
-            self.of_step = ViewBatches(split, batch_size, share(), protocol)
-        self.masks = [mask for _, mask in evaluation_rows(len(split), batch_size)]
+            self.reader = BatchReader(split, sampler, shard, protocol=protocol)
+        self.next_step, self.stream = -1, None
 
-    def __iter__(self) -> Iterator[tuple[BatchSource, np.ndarray]]:
-        """(source of a batch, the mask bool [B] of the whole batch)."""
-        reading, last = self.reading, len(self.masks)
-        stream = batches(self.of_step, 0, last, reading.workers, reading.threads)
-        for examples, mask in zip(stream, self.masks, strict=True):
-            yield given(examples, self.devices), mask
+    def batch_at(self, step: int) -> HostBatch:
+        if self.stream is None or step != self.next_step:
+            self.stream = self.open(step)
+        self.next_step = step + 1
+        return self.on_devices(next(self.stream))
+
+    def open(self, step: int) -> Generator[Examples, None, None]:
+        """The stream from `step` on; ends the one before."""
+        self.close()
+        last, options = max(self.sampler.num_batches, step + 1), self.options
+        return read_ahead(self.reader, step, last, options.workers, options.threads)
+
+    def close(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = None
+
+    def on_devices(self, examples: Examples) -> HostBatch:
+        """This process's examples as its part of the batch over all devices."""
+        place = functools.partial(jax.make_array_from_process_local_data, self.devices.split)
+        return HostBatch(jax.tree.map(place, examples))
 
 
-def share() -> ProcessShard:
-    return ProcessShard(jax.process_index(), jax.process_count())
+def train_loader(
+    split: Split,
+    devices: Devices,
+    batch_size: int,
+    num_batches: int,
+    seed: int,
+    options: ReadOptions,
+) -> Loader:
+    """The batches of training, from any step on."""
+    sampler = TrainSampler(len(split), batch_size, num_batches, seed)
+    if split.in_memory:
+        return DeviceLoader(split, sampler, devices)
+    return StreamLoader(split, sampler, devices, options)
 
 
-def given(examples: Examples, devices: Devices) -> HostBatch:
-    """This process's examples as its part of the batch over all devices."""
-    place = functools.partial(jax.make_array_from_process_local_data, devices.split)
-    return HostBatch(jax.tree.map(place, examples))
-
-
-class DeviceEvalLoader:
-    """One pass over a split on the devices, in order."""
-
-    def __init__(self, split: Split, devices: Devices, batch_size: int):
-        self.batches = evaluation_rows(len(split), batch_size)
-        self.data = devices.replicate(DeviceDataset.of(split))
-
-    def __iter__(self) -> Iterator[tuple[BatchSource, np.ndarray]]:
-        """(source of a batch, its mask bool [B])."""
-        for rows, mask in self.batches:
-            yield EvalRows(self.data, rows, mask), mask
+def eval_loader(
+    split: Split,
+    devices: Devices,
+    batch_size: int,
+    options: ReadOptions,
+    protocol: EvalProtocol | None = None,
+) -> Loader:
+    """One pass over a split, in order, or over the views that a protocol takes of any split."""
+    sampler = EvalSampler(len(split), batch_size)
+    if split.in_memory and protocol is None:
+        return DeviceLoader(split, sampler, devices)
+    return StreamLoader(split, sampler, devices, options, protocol)

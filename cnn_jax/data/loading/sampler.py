@@ -1,4 +1,5 @@
-"""The order of training: an endless stream of epochs, one permutation each, cut into batches.
+"""Which rows make which batch: of training, an endless stream of shuffled epochs; of evaluation,
+one pass in order.
 
 Made in NumPy from (seed, epoch) alone, so that whoever reads the stream sees the same examples: the
 device for a set that lies on it, processes and workers for files.
@@ -6,13 +7,18 @@ device for a set that lies on it, processes and workers for files.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
+from jaxtyping import Bool, Int32
+
+Rows = Int32[np.ndarray, " b"]
+Mask = Bool[np.ndarray, " b"]  # False for rows that only fill the batch
 
 
 @functools.lru_cache(2)  # a batch may need two epochs; ImageNet's order takes 30 ms
-def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
+def epoch_order(seed: int, epoch: int, examples: int) -> Int32[np.ndarray, " n"]:
     """The rows of one epoch, int32 [examples], each once.
 
     By `RandomState`, whose streams NumPy has promised never to change.
@@ -24,7 +30,7 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     return order
 
 
-def batch_rows(seed: int, step: int, batch_size: int, examples: int) -> np.ndarray:
+def batch_rows(seed: int, step: int, batch_size: int, examples: int) -> Rows:
     """The rows of batch number `step` of the stream, int32 [batch_size]."""
     first, rows = step * batch_size, []
     while sum(map(len, rows)) < batch_size:
@@ -33,8 +39,44 @@ def batch_rows(seed: int, step: int, batch_size: int, examples: int) -> np.ndarr
     return np.concatenate(rows)[:batch_size]
 
 
-def evaluation_rows(examples: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(rows, mask) of each batch of one pass in order; the last is filled up with masked rows."""
-    positions = np.arange(-(-examples // batch_size) * batch_size, dtype=np.int32)
-    rows, mask = np.minimum(positions, examples - 1), positions < examples
-    return list(zip(rows.reshape(-1, batch_size), mask.reshape(-1, batch_size), strict=True))
+@dataclasses.dataclass(frozen=True)
+class TrainSampler:
+    """The epochs' orders one after another, cut into batches that may cross from one to the next.
+
+    `num_batches` are as many as training takes; rows are there for any further step.
+    """
+
+    examples: int
+    batch_size: int
+    num_batches: int
+    seed: int
+
+    def epoch_at(self, step: int) -> int:
+        """The epoch whose order holds the first example of batch number `step`."""
+        return step * self.batch_size // self.examples
+
+    def order(self, epoch: int) -> Int32[np.ndarray, " n"]:
+        return epoch_order(self.seed, epoch, self.examples)
+
+    def rows_at(self, step: int) -> tuple[Rows, Mask]:
+        rows = batch_rows(self.seed, step, self.batch_size, self.examples)
+        return rows, np.ones(len(rows), bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSampler:
+    """One pass in order; the last batch is filled up with masked rows."""
+
+    examples: int
+    batch_size: int
+
+    @property
+    def num_batches(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def rows_at(self, step: int) -> tuple[Rows, Mask]:
+        positions = np.arange(self.batch_size, dtype=np.int32) + np.int32(step * self.batch_size)
+        return np.minimum(positions, self.examples - 1), positions < self.examples
+
+
+Sampler = TrainSampler | EvalSampler

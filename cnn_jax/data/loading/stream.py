@@ -6,24 +6,27 @@ epoch with exactly the examples that remain, whatever the number of workers and 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images.decode import BadImageError
 from cnn_jax.data.images.eval_protocols import EvalProtocol
-from cnn_jax.data.images.lazy_images import bad_image
+from cnn_jax.data.images.lazy_images import LazyImages, bad_image
 from cnn_jax.data.images.random_crops import TrainCrop, example_rng
 from cnn_jax.data.images.resize import fit_channels
-from cnn_jax.data.loading.sampler import batch_rows, evaluation_rows
+from cnn_jax.data.loading.sampler import Mask, Rows, Sampler
 from cnn_jax.errors import UserError
 
-Examples = dict[str, np.ndarray]  # image uint8 [b, H, W, C], label [b], mask bool [b], id int32 [b]
+# image uint8 [b, H, W, C], or a tuple of such, a size each; label [b], mask bool [b], id int32 [b]
+Examples = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,93 +36,76 @@ class ProcessShard:
     index: int = 0
     count: int = 1
 
-    def of(self, rows: np.ndarray) -> np.ndarray:
+    def take(self, rows: np.ndarray) -> np.ndarray:
         size = len(rows) // self.count
         return rows[self.index * size : (self.index + 1) * size]
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainBatches:
-    """Batch number `step` of the endless stream of epochs; this process's share of it."""
+class BatchReader:
+    """Batch number `step` of a sampler, this process's shard of it; goes to workers by pickle.
+
+    Images come as the split has them, as random crops of photographs, or as the views that a
+    protocol takes of each: then "image" is a tuple of uint8 [b, k, S, S, C], by size.
+    """
 
     split: Split
-    batch_size: int
-    seed: int
-    share: ProcessShard
+    sampler: Sampler
+    shard: ProcessShard = ProcessShard()
     crop: TrainCrop | None = None
+    crop_seed: int = 0
+    protocol: EvalProtocol | None = None
 
     def __call__(self, step: int) -> Examples:
-        rows = batch_rows(self.seed, step, self.batch_size, len(self.split))
-        return self.of_rows(self.share.of(rows), step)
+        rows, mask = self.sampler.rows_at(step)
+        return self.read(self.shard.take(rows), self.shard.take(mask), step)
 
-    def of_rows(self, rows: np.ndarray, step: int) -> Examples:
+    def read(self, rows: Rows, mask: Mask, step: int) -> Examples:
         """The examples of these rows, cropped as in step `step`."""
-        write = functools.partial(self.write_crop, step) if self.crop else self.split.read_into
-        return examples(self.split, rows, np.ones(len(rows), bool), write)
+        images = self.views(rows) if self.protocol else self.images(rows, step)
+        labels, ids = self.split.labels[rows], self.split.ids[rows]
+        return {"image": images, "label": labels, "id": ids, "mask": mask}
 
-    def write_crop(self, step: int, out: np.ndarray, row: int) -> None:
-        photos = self.split.images
-        random = example_rng(self.seed, step, int(self.split.ids[row]))
-        image = self.crop(random, photos.original(row, self.crop.min_side), photos.fit.size)
-        out[:] = fit_channels(image, photos.fit.channels)
+    def images(self, rows: Rows, step: int) -> UInt8[np.ndarray, "b h w c"]:
+        """One image after another written to where it belongs."""
+        images = np.empty((len(rows), *self.split.image_shape), np.uint8)
+        for out, row in zip(images, rows, strict=True):
+            with self.naming(int(row)):
+                if self.crop is None:
+                    self.split.read_into(out, int(row))
+                else:
+                    out[:] = self.cropped(self.crop, int(row), step)
+        return images
 
+    def cropped(self, crop: TrainCrop, row: int, step: int) -> UInt8[np.ndarray, "s s c"]:
+        """The random crop of one photograph."""
+        photos: LazyImages = self.split.images
+        rng = example_rng(self.crop_seed, step, int(self.split.ids[row]))
+        image = crop(rng, photos.original(row, crop.min_side), photos.fit.size)
+        return fit_channels(image, photos.fit.channels)
 
-@dataclasses.dataclass(frozen=True)
-class PassBatches:
-    """Batch number `step` of one pass in order; the last is filled up with masked examples."""
+    def views(self, rows: Rows) -> tuple[UInt8[np.ndarray, "b k _s _s c"], ...]:
+        """The views of each image, together by size."""
+        assert self.protocol is not None
+        views = []
+        for row in map(int, rows):
+            with self.naming(row):
+                views.append(self.protocol(self.split.original(row, self.protocol.min_side)))
+        return tuple(np.stack(same_size) for same_size in zip(*views, strict=True))
 
-    split: Split
-    batch_size: int
-    share: ProcessShard
-
-    def __call__(self, step: int) -> Examples:
-        rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
-        rows, mask = self.share.of(rows), self.share.of(mask)
-        return examples(self.split, rows, mask, self.split.read_into)
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewBatches:
-    """As `PassBatches`, but an image is a tuple of its views uint8 [b, k, S, S, C], by size."""
-
-    split: Split
-    batch_size: int
-    share: ProcessShard
-    protocol: EvalProtocol
-
-    def __call__(self, step: int) -> Examples:
-        rows, mask = evaluation_rows(len(self.split), self.batch_size)[step]
-        rows, mask = self.share.of(rows), self.share.of(mask)
-        smallest = self.protocol.min_side
-        views = [self.protocol(self.split.original(int(row), smallest)) for row in rows]
-        return {
-            "image": tuple(np.stack(same_size) for same_size in zip(*views, strict=True)),
-            "label": self.split.labels[rows],
-            "id": self.split.ids[rows],
-            "mask": mask,
-        }
-
-
-def examples(
-    split: Split, rows: np.ndarray, mask: np.ndarray, write: Callable[[np.ndarray, int], None]
-) -> Examples:
-    """A batch of `rows`, whose images `write` puts, one by one, where they belong."""
-    images = np.empty((len(rows), *split.image_shape), np.uint8)
-    for out, row in zip(images, rows, strict=True):
+    @contextlib.contextmanager
+    def naming(self, row: int) -> Iterator[None]:
+        """Says which file it is that turns out bad."""
         try:
-            write(out, int(row))
+            yield
         except BadImageError as error:
-            raise bad_image(split.images.name(int(row)), error) from error
-    return {"image": images, "label": split.labels[rows], "id": split.ids[rows], "mask": mask}
+            images = self.split.images if self.split.originals is None else self.split.originals
+            raise bad_image(images.name(row), error) from error
 
 
-def batches(
-    of_step: TrainBatches | PassBatches | ViewBatches,
-    first: int,
-    last: int,
-    workers: int,
-    threads: int,
-) -> Iterator[Examples]:
+def read_ahead(
+    reader: BatchReader, first: int, last: int, workers: int, threads: int
+) -> Generator[Examples, None, None]:
     """The batches of steps `first` to `last`, made ahead by threads, or by worker processes.
 
     Close it to end what reads ahead.
@@ -130,7 +116,7 @@ def batches(
     if not flags.FLAGS.is_parsed():  # Grain reads flags, also where no command line was parsed
         flags.FLAGS.mark_as_parsed()
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-    stream = grain.MapDataset.range(first, last).map(of_step).to_iter_dataset(options)
+    stream = grain.MapDataset.range(first, last).map(reader).to_iter_dataset(options)
     if workers:
         stream = stream.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.data.images.random_crops import TrainCrop, example_rng, inception_box
-from cnn_jax.data.loading.stream import ProcessShard, TrainBatches, batches
+from cnn_jax.data.loading.sampler import TrainSampler
+from cnn_jax.data.loading.stream import BatchReader, ProcessShard, read_ahead
 from cnn_jax.errors import UserError
 from cnn_jax.training.experiment import make_run
 from configs.base import base
@@ -68,9 +69,10 @@ def test_a_stream_goes_on_with_exactly_what_remains(root, workers):
 
 def test_processes_share_every_batch(root):
     run = run_of(root, streaming=True)
+    sampler = TrainSampler(len(run.dataset.train), BATCH, num_batches=5, seed=0)
     whole, *parts = (
-        list(batches(TrainBatches(run.dataset.train, BATCH, 0, share), 0, 5, 0, 2))
-        for share in (ProcessShard(), ProcessShard(0, 2), ProcessShard(1, 2))
+        list(read_ahead(BatchReader(run.dataset.train, sampler, shard), 0, 5, 0, 2))
+        for shard in (ProcessShard(), ProcessShard(0, 2), ProcessShard(1, 2))
     )
     for step in range(5):
         joined = {k: np.concatenate([p[step][k] for p in parts]) for k in whole[step]}
@@ -80,12 +82,16 @@ def test_processes_share_every_batch(root):
 def test_crops_depend_on_seed_step_and_id_alone(root):
     run = run_of(root, streaming=True, train_crop="random_resized_crop(0.2, 0.9)")
     split, crop = run.dataset.train, run.reading.crop
-    one, again = (TrainBatches(split, BATCH, 5, ProcessShard(), crop)(7) for _ in range(2))
+
+    def batch(seed):
+        sampler = TrainSampler(len(split), BATCH, num_batches=8, seed=seed)
+        return BatchReader(split, sampler, crop=crop, crop_seed=seed)(7)
+
+    one, again, other = batch(5), batch(5), batch(6)
     assert_same([one], [again])
     row = int(np.flatnonzero(split.ids == one["id"][3])[0])
     image = crop(example_rng(5, 7, int(one["id"][3])), split.images.original(row), 16)
     np.testing.assert_array_equal(one["image"][3], image)
-    other = TrainBatches(split, BATCH, 6, ProcessShard(), crop)(7)
     assert not np.array_equal(one["image"], other["image"])
 
 
