@@ -16,11 +16,11 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli
 from cnn_jax.tools import advise
 from cnn_jax.transfer.initial_weights import read_trained_weights
 from configs import resnet18
-from experiments.machine import in_words, machine
 
 
 def main(argv: Sequence[str]) -> int:

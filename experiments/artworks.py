@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli, models
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.report import as_text
 from configs import artworks
-from experiments.machine import in_words, machine
 
 TRAINED = {
     "scratch": "all, from scratch",

@@ -18,9 +18,9 @@ from typing import Any
 
 from absl import flags
 
+from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli
 from configs import artworks
-from experiments.machine import in_words, machine
 
 LIMITS = {"all": 1.0, "last stage and head": 0.60, "head": 0.40}
 ROWS = {"all": "finetune", "last stage and head": "freeze_1_3", "head": "freeze_1_4"}

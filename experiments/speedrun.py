@@ -18,9 +18,9 @@ from typing import Any
 
 from absl import flags
 
+from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli
 from configs import speedrun
-from experiments.machine import in_words, machine
 
 
 def main(argv: Sequence[str]) -> int:

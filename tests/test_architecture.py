@@ -60,10 +60,16 @@ def test_configs_never_import_the_package():
         assert roots <= {"ml_collections", "configs"}, path.name
 
 
-def test_nobody_imports_experiments_tests_or_tensorflow():
+def test_nobody_imports_experiments_benchmarks_tests_or_tensorflow():
     for path in PACKAGE.rglob("*.py"):
         roots = {found.split(".")[0] for found in imports(path)}
-        assert not roots & {"experiments", "tests", "tensorflow", "pickle"}, path.name
+        assert not roots & {"experiments", "benchmarks", "tests", "tensorflow", "pickle"}, path.name
+
+
+def test_benchmarks_import_no_experiments():
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        roots = {found.split(".")[0] for found in imports(path)}
+        assert not roots & {"experiments", "tests"}, path.name
 
 
 def test_no_room_is_called_utils():

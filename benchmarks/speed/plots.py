@@ -1,4 +1,4 @@
-"""Pictures of `experiments.speed`: ratios beside their goals, and growth in small multiples."""
+"""Pictures of `benchmarks.speed`: ratios beside their goals, and growth in small multiples."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
-NAMES = {"cpu": "by CPU second", "wall": "by the wall"}
-AGAINST = {"loop": "the bare step", "native": "XLA alone"}  # sections; others: PyTorch
+NAMES = {"cpu": "by CPU second", "wall": "by wall time"}
+AGAINST = {"loop": "the bare step", "xla": "XLA alone"}  # sections; others: PyTorch
 INK = "#333333"
 MEASURES = {  # of growth: title -> scale, and which figure is drawn by which clock
     "ms an image": (1e3, {"wall": "seconds", "cpu": "cpu_seconds"}),
@@ -17,7 +17,7 @@ MEASURES = {  # of growth: title -> scale, and which figure is drawn by which cl
 
 
 def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
-    """A panel a section: how many times as fast as the other side every case is, and its goal."""
+    """A panel a section: how many times as fast as the other every case is, and its goal."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -61,19 +61,19 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
     plt.close(figure)
 
 
-def draw_growth(axes_found: dict[str, list[dict[str, Any]]], out: Path) -> None:
+def draw_growth(points_of: dict[str, list[dict[str, Any]]], out: Path) -> None:
     """A column an axis; rows: time of an image, peak of memory, compilation."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    columns, rows = len(axes_found), list(MEASURES.items())
+    columns, rows = len(points_of), list(MEASURES.items())
     figure, panels = plt.subplots(
         len(rows), columns, figsize=(3 * columns, 2.4 * len(rows)), sharex="col", squeeze=False,
         layout="constrained",
     )  # fmt: skip
-    for column, (name, points) in enumerate(axes_found.items()):
+    for column, (name, points) in enumerate(points_of.items()):
         values = [point["value"] for point in points]
         for row, (title, (scale, lines)) in enumerate(rows):
             axes = panels[row, column]
@@ -94,5 +94,5 @@ def tidy(axes: Any, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.grid(color="#e6e6e6", linewidth=0.7, zorder=0)
     axes.tick_params(length=0, colors=INK, labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    for edge in ("top", "right"):
+        axes.spines[edge].set_visible(False)

@@ -1,4 +1,4 @@
-"""The operations of `speed_cases.py` as the nets call them."""
+"""The operations of `cases.py` as the nets call them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from benchmarks.speed.cases import Case
 from cnn_jax import ops
 from cnn_jax.runtime import sharding
-from experiments.speed_cases import Case
 
 
 def build(case: Case) -> tuple[Callable[[], jax.Array], dict[str, int]]:
@@ -62,13 +62,13 @@ def convolution(
 
 
 def max_pool(case: Case, window: int, stride: int, pad: int) -> Form:
-    sides = (window, window), (stride, stride), ((pad, pad), (pad, pad))
-    return lambda x: ops.max_pool(x, *sides), []
+    window_args = (window, window), (stride, stride), ((pad, pad), (pad, pad))
+    return lambda x: ops.max_pool(x, *window_args), []
 
 
 def mean_pool(case: Case, window: int, stride: int, pad: int) -> Form:
-    sides = (window, window), (stride, stride), ((pad, pad), (pad, pad))
-    return lambda x: nn.avg_pool(x, *sides), []
+    window_args = (window, window), (stride, stride), ((pad, pad), (pad, pad))
+    return lambda x: nn.avg_pool(x, *window_args), []
 
 
 def batch_norm_relu(case: Case) -> Form:

@@ -1,10 +1,12 @@
-"""What the rounds of `experiments.speed` say: speeds, ratios, the share of the limit, verdicts.
+"""What the rounds of `benchmarks.speed` say: speeds, ratios, the share of the limit, verdicts.
 
-A row is one case of one task. Its first side is ours, the others are what it is held against:
+A row is one case of one task. Its first contender is this project, the others are what it is
+compared with:
 
     {"case": {...}, "task": "train", "goal": 1.0, "parameters": n, "multiply_adds": n, ...,
      "machine": {...}, "limits": {"flops": a second, "bytes": a second},
-     "sides": {name: {"steps": n, "rounds": [[seconds, cpu_seconds], ...], "peak_bytes": n, ...}}}
+     "contenders": {name: {"steps": n, "rounds": [[seconds, cpu_seconds], ...], "peak_bytes": n,
+                           ...}}}
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from experiments.machine import in_words
+from benchmarks.harness.machine import in_words
 
-CLOCKS = {"cpu": 1, "wall": 0}  # by CPU second, by the wall -> the place in a round
+CLOCKS = {"cpu": 1, "wall": 0}  # by CPU second, by wall time -> the place in a round
 COLUMNS = (
     *("net", "batch", "images/s", "theirs", "per CPU-s", "theirs", "ratio wall", "ratio CPU"),
     *("goal", "best of theirs", "start s", "compile s", "memory MB", "limit", ""),
@@ -29,48 +31,50 @@ PARAMETERS = {"train": 10, "loop": 10, "operate": 3, "infer": 1}
 
 
 def judge(row: dict[str, Any], clocks: tuple[str, ...]) -> dict[str, Any]:
-    """The row with what its rounds say; `held` is None where it has nothing to hold."""
-    (_, ours), *others = row["sides"].items()
-    others = {name: side for name, side in others if "rounds" in side}
+    """The row with what its rounds say; `goals_met` is None where it has none."""
+    (_, ours), *others = row["contenders"].items()
+    others = {name: result for name, result in others if "rounds" in result}
     case = row["case"]
-    found = {
+    judged = {
         "images_per_second": {c: speed(ours, case["batch"], c) for c in clocks},
         "limit_share": bound(row) / seconds(ours, "wall"),
         "ratio": {c: best(ours, others, case["batch"], c) for c in clocks if others},
     }
     checks = []
     if others and row["goal"]:
-        checks += [ratio["median"] >= row["goal"] for ratio in found["ratio"].values()]
+        checks += [ratio["median"] >= row["goal"] for ratio in judged["ratio"].values()]
     if row["rate"]:
-        checks.append(found["images_per_second"]["wall"] >= row["rate"])
-    return row | found | {"held": all(checks) if checks else None}
+        checks.append(judged["images_per_second"]["wall"] >= row["rate"])
+    return row | judged | {"goals_met": all(checks) if checks else None}
 
 
 def best(ours: dict, others: dict[str, dict], batch: int, clock: str) -> dict[str, Any]:
     """Ours against the fastest of the others: the median of the rounds' ratios, with quartiles."""
     place = CLOCKS[clock]
-    found = []
-    for name, side in others.items():
-        pairs = zip(side["rounds"], ours["rounds"], strict=True)
-        scale = ours["steps"] / side["steps"]
-        ratios = [scale * theirs[place] / mine[place] for theirs, mine in pairs]
-        found.append(spread(ratios) | {"of": name, "theirs": speed(side, batch, clock)})
-    return min(found, key=lambda ratio: ratio["median"])
+    ratios = []
+    for name, other in others.items():
+        pairs = zip(other["rounds"], ours["rounds"], strict=True)
+        scale = ours["steps"] / other["steps"]
+        of_rounds = [scale * slow[place] / fast[place] for slow, fast in pairs]
+        ratios.append(
+            quartiles(of_rounds) | {"of": name, "other_speed": speed(other, batch, clock)}
+        )
+    return min(ratios, key=lambda ratio: ratio["median"])
 
 
-def spread(values: list[float]) -> dict[str, float]:
+def quartiles(values: list[float]) -> dict[str, float]:
     """Median and quartiles."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": median, "low": low, "high": high}
 
 
-def seconds(side: dict[str, Any], clock: str) -> float:
+def seconds(result: dict[str, Any], clock: str) -> float:
     """Of a step, the median of the rounds."""
-    return statistics.median(times[CLOCKS[clock]] for times in side["rounds"]) / side["steps"]
+    return statistics.median(times[CLOCKS[clock]] for times in result["rounds"]) / result["steps"]
 
 
-def speed(side: dict[str, Any], batch: int, clock: str) -> float:
-    return batch / seconds(side, clock)
+def speed(result: dict[str, Any], batch: int, clock: str) -> float:
+    return batch / seconds(result, clock)
 
 
 def bound(row: dict[str, Any]) -> float:
@@ -86,28 +90,17 @@ def bound(row: dict[str, Any]) -> float:
     return max(flops / limits["flops"], moved / limits["bytes"])
 
 
-def merge(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All rows, of which later ones take the places of the same before them."""
-    return list({identity(row): row for row in (*before, *rows)}.values())
-
-
-def identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row measured, and on what device."""
-    case, machine = row["case"], row["machine"]
-    of_case = (case[key] for key in ("name", "size", "batch", "dtype"))
-    return (machine["device"], machine["cores_used"], *of_case)
-
-
 def measured_on(rows: list[dict[str, Any]]) -> list[str]:
     """In words, each machine with what it can do and its rows, where there are several."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_machine: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        versions = {side["version"] for side in row["sides"].values() if "version" in side}
+        results = row["contenders"].values()
+        versions = {result["version"] for result in results if "version" in result}
         torch = "".join(f"; PyTorch {version}" for version in sorted(versions))
         words = f"{in_words(row['machine'])}; {row['machine']['cores_used']} used{torch}"
-        found.setdefault(words, []).append(row)
+        by_machine.setdefault(words, []).append(row)
     lines = []
-    for words, measured in found.items():
+    for words, measured in by_machine.items():
         names = dict.fromkeys(row["case"]["name"] for row in measured)
         best: dict[str, dict[str, float]] = {}
         for row in measured:
@@ -116,27 +109,27 @@ def measured_on(rows: list[dict[str, Any]]) -> list[str]:
         for kind, limit in best.items():
             product, copy = limit["flops"] / 1e9, limit["bytes"] / 1e9
             words += f"; {kind} matrix product {product:,.0f} GFLOP/s, copy {copy:,.1f} GB/s"
-        lines.append(f"{', '.join(names)}: {words}" if len(found) > 1 else words)
+        lines.append(f"{', '.join(names)}: {words}" if len(by_machine) > 1 else words)
     return lines
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """A judged row for people, in the order of `COLUMNS`; theirs are those of the best ratio."""
+    """A judged row for people, in the order of `COLUMNS`; "theirs" are of the best ratio."""
     case, ratios = row["case"], row["ratio"]
     name = next((r["of"] for r in ratios.values()), None)
-    ours = next(iter(row["sides"].values()))
-    pair = (ours, row["sides"][name]) if name else (ours,)
+    ours = next(iter(row["contenders"].values()))
+    pair = (ours, row["contenders"][name]) if name else (ours,)
 
     def speeds(clock: str) -> list[str]:
         rate, ratio = row["images_per_second"].get(clock), ratios.get(clock)
-        return [number(rate), number(ratio["theirs"] if ratio else None)]
+        return [number(rate), number(ratio["other_speed"] if ratio else None)]
 
     def ratio(clock: str) -> str:
         r = ratios.get(clock)
         return f"{r['median']:.2f} ({r['low']:.2f}-{r['high']:.2f})" if r else ""
 
     def both(key: str, scale: float = 1.0) -> str:
-        return " / ".join(number(scale * side[key]) for side in pair)
+        return " / ".join(number(scale * result[key]) for result in pair)
 
     return [
         f"{case['name']} {case['size']} px",
@@ -151,7 +144,7 @@ def cells(row: dict[str, Any]) -> list[str]:
         both("compile_seconds"),
         both("peak_bytes", 1e-6),
         f"{row['limit_share']:.0%}",
-        {True: "holds", False: "fails", None: ""}[row["held"]],
+        {True: "holds", False: "fails", None: ""}[row["goals_met"]],
     ]
 
 

@@ -1,6 +1,6 @@
-"""PyTorch's side of `experiments.speed`: eager or compiled, NCHW or channels_last.
+"""PyTorch's side of `benchmarks.speed`: eager or compiled, NCHW or channels_last.
 
-    python -m experiments.torch_worker [FILE]
+    python -m benchmarks.speed.torch_worker [FILE]
 
 FILE is a Python program that runs first, for an installation that needs one.
 """
@@ -17,16 +17,16 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments import torch_nets, torch_operations
-from experiments.speed_cases import Case
-from experiments.worker import Times, Watch, cores, peak_memory, serve
+from benchmarks.harness.worker import Stopwatch, Times, cores, peak_memory, serve
+from benchmarks.speed import torch_nets, torch_operations
+from benchmarks.speed.cases import Case
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HEAD_WEIGHT = 0.3
 VERSION = {"version": torch.__version__}
 
 
-class Worker:
+class TorchServer:
     """What `serve` answers with; one case is under way at a time."""
 
     step: Callable[[], Any]
@@ -38,7 +38,7 @@ class Worker:
         case = Case(**case)
         if task == "operate":
             return self.prepare_operation(case, compiled, channels_last)
-        watch = Watch()
+        watch = Stopwatch()
         net = torch_nets.build(case)
         multiply_adds = count_multiply_adds(net, case)
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -60,14 +60,14 @@ class Worker:
         } | VERSION
 
     def prepare_operation(self, case: Case, compiled: bool, channels_last: bool) -> dict[str, Any]:
-        watch = Watch()
+        watch = Stopwatch()
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.step = torch_operations.build(case, compiled, layout, DEVICE)
         self.round(1)
         return {"init_seconds": 0.0, "compile_seconds": watch.read().seconds} | VERSION
 
     def round(self, steps: int) -> Times:
-        watch = Watch()
+        watch = Stopwatch()
         for _ in range(steps):
             self.step()
         if DEVICE == "cuda":
@@ -129,5 +129,5 @@ if __name__ == "__main__":
     torch.set_num_threads(cores())
     torch.set_flush_denormal(True)  # as XLA does: moments of idle units fade to denormal numbers
     torch.manual_seed(0)
-    worker = Worker()
-    serve({name: getattr(worker, name) for name in ("prepare", "round", "memory")})
+    server = TorchServer()
+    serve({name: getattr(server, name) for name in ("prepare", "round", "memory")})

@@ -1,4 +1,4 @@
-"""What `experiments.speed` trains, and how fast it must be beside PyTorch. Plain data: workers of
+"""What `benchmarks.speed` trains, and how fast it must be beside PyTorch. Plain data: workers of
 any framework read it.
 """
 
@@ -33,7 +33,7 @@ class Case:
 
 RELU_MAX = {"activation": "relu", "pooling": "max"}
 
-# A laptop's processor: goals as images a CPU second, and by the wall.
+# A laptop's processor: goals as images a CPU second, and by wall time.
 ON_CPU = (
     Case("lenet5", "lenet5", 28, 256, 1.0, 1),
     Case("lenet5_relu_max", "lenet5", 28, 256, 1.0, 1, options=RELU_MAX),

@@ -1,4 +1,4 @@
-"""PyTorch's modes as sides that take turns: who runs them, and how its threads wait."""
+"""PyTorch's modes as contenders: who runs them, and how its threads wait."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 
+from benchmarks.harness.interleave import Contender, Rounds
+from benchmarks.harness.worker import WorkerError
+from benchmarks.speed.cases import ON_CPU
+from benchmarks.speed.contenders import measure
+from benchmarks.speed.table import seconds
 from cnn_jax.errors import UserError, unknown
-from experiments.speed_cases import ON_CPU
-from experiments.speed_table import seconds
-from experiments.turns import Pace, Side, measure
-from experiments.worker import WorkerError
 
-WORKER = "experiments.torch_worker"
+WORKER = "benchmarks.speed.torch_worker"
 MODES = {  # name -> what the worker is told
     "eager": {"compiled": False, "channels_last": False},
     "eager channels_last": {"compiled": False, "channels_last": True},
@@ -25,7 +26,7 @@ CPU_MODES = ("eager", "eager channels_last", "compiled")  # compiling chooses la
 GPU_MODES = ("eager channels_last", "compiled channels_last")
 
 
-def torch_side(python: str, setup: str) -> Side:
+def torch_contender(python: str, setup: str) -> Contender:
     """By the interpreter `python`, or this one; raises `UserError` where it has no PyTorch.
 
     `setup` is a program that it must run first, or "".
@@ -36,34 +37,37 @@ def torch_side(python: str, setup: str) -> Side:
             "that has it by --torch_python"
         )
     words = (os.path.abspath(setup),) if setup else ()
-    side = Side((WORKER, *words), {}, python or sys.executable, may_fail=True)
+    contender = Contender((WORKER, *words), {}, python or sys.executable, may_fail=True)
     try:
-        side.worker().close()
+        contender.worker().close()
     except (OSError, WorkerError) as error:
-        raise UserError(f"--against=torch: {side.python} cannot run it: {error}") from error
-    return side
+        raise UserError(f"--against=torch: {contender.python} cannot run it: {error}") from error
+    return contender
 
 
-def torch_modes(side: Side, names: Sequence[str], pace: Pace | None) -> dict[str, Side]:
-    """Those of `MODES` that are named; given a pace, with the better way to wait on this CPU."""
+def torch_modes(
+    contender: Contender, names: Sequence[str], rounds: Rounds | None
+) -> dict[str, Contender]:
+    """Those of `MODES` that are named; given rounds, with the better way to wait on this CPU."""
     for name in names:
         if name not in MODES:
             raise unknown("--torch_modes", name, MODES)
-    if pace is not None:
-        side = dataclasses.replace(side, environment={"OMP_WAIT_POLICY": waiting(side, pace)})
-    return {name: dataclasses.replace(side, arguments=MODES[name]) for name in names}
+    if rounds is not None:
+        environment = {"OMP_WAIT_POLICY": wait_policy(contender, rounds)}
+        contender = dataclasses.replace(contender, environment=environment)
+    return {name: dataclasses.replace(contender, arguments=MODES[name]) for name in names}
 
 
-def waiting(side: Side, pace: Pace) -> str:
+def wait_policy(contender: Contender, rounds: Rounds) -> str:
     """How threads should wait for each other here, as the environment calls it.
 
     By default they spin, which is the faster on an idle machine, and several times slower where
-    others use the cores too: whichever trains LeNet-5 the faster by the wall is taken.
+    others use the cores too: whichever trains LeNet-5 the faster by wall time is taken.
     """
-    eager = dataclasses.replace(side, arguments=MODES["eager"]).at("train")
-    sides = {
+    eager = dataclasses.replace(contender, arguments=MODES["eager"]).at("train")
+    contenders = {
         policy: dataclasses.replace(eager, environment={"OMP_WAIT_POLICY": policy})
         for policy in ("ACTIVE", "PASSIVE")
     }
-    found = measure(ON_CPU[0], sides, pace)["sides"]
-    return min(found, key=lambda policy: seconds(found[policy], "wall"))
+    results = measure(ON_CPU[0], contenders, rounds)["contenders"]
+    return min(results, key=lambda policy: seconds(results[policy], "wall"))

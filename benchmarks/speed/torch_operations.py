@@ -1,4 +1,4 @@
-"""The operations of `speed_cases.py` in PyTorch."""
+"""The operations of `cases.py` in PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from experiments.speed_cases import Case
+from benchmarks.speed.cases import Case
 
 
 def build(case: Case, compiled: bool, layout: torch.memory_format, device: str) -> Callable:
@@ -40,8 +40,8 @@ def make_weights(case: Case) -> list[torch.Tensor]:
 
 def convolution(case: Case) -> Callable:
     o = case.options
-    sides = {"stride": o["stride"], "padding": o["pad"], "groups": o["groups"]}
-    return lambda x, w: functional.conv2d(x, w, **sides)
+    options = {"stride": o["stride"], "padding": o["pad"], "groups": o["groups"]}
+    return lambda x, w: functional.conv2d(x, w, **options)
 
 
 def pool(function: Callable) -> Callable[[Case], Callable]:

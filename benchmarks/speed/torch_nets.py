@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import nn
 
-from experiments.speed_cases import Case
+from benchmarks.speed.cases import Case
 
 # 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection (Szegedy et al. 2015, table 1)
 INCEPTIONS = {

@@ -1,4 +1,4 @@
-"""This project's side of `experiments.speed`: its own train step, its loop, its inference.
+"""This project's side of `benchmarks.speed`: its own train step, its loop, its inference.
 
 Every run is compiled afresh, so that a compilation's time is that of a first start.
 """
@@ -16,6 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from benchmarks.harness.machine import machine
+from benchmarks.harness.worker import Stopwatch, Times, peak_memory, serve
+from benchmarks.speed import jax_operations
+from benchmarks.speed.cases import Case
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.loading.device_dataset import DeviceDataset, HostBatch
@@ -26,17 +30,13 @@ from cnn_jax.runtime.step_schedule import Agenda
 from cnn_jax.train import Training
 from cnn_jax.training.experiment import Run, make_run
 from configs.base import base
-from experiments import jax_operations
-from experiments.machine import machine
-from experiments.speed_cases import Case
-from experiments.worker import Times, Watch, peak_memory, serve
 
 Steps = Callable[[int], Times]  # makes so many steps and says how long they took
 WARM_STEPS = 3  # of the loop, before its watch runs
 QUEUE = 16  # calls that an accelerator may have before it
 
 
-class Worker:
+class JaxServer:
     """What `serve` answers with; one case is under way at a time."""
 
     steps: Steps
@@ -44,15 +44,15 @@ class Worker:
     def prepare(self, case: dict[str, Any], task: str, examples: int = 0) -> dict[str, Any]:
         """Initialises and compiles; `examples` are those of the set that the loop goes through."""
         case = Case(**case)
-        watch = Watch()
+        watch = Stopwatch()
         if task == "operate":
             self.steps, net = operation_steps(case)
         else:
             self.steps, net = net_steps(case, task, examples)
         initialised = watch.read().seconds
-        watch = Watch()
+        watch = Stopwatch()
         self.steps(1)
-        first, watch = watch.read().seconds, Watch()
+        first, watch = watch.read().seconds, Stopwatch()
         self.steps(1)
         second = watch.read().seconds
         return {
@@ -73,8 +73,8 @@ class Worker:
 
     def limits(self, dtype: str) -> dict[str, float]:
         """What this machine can do: FLOP/s of a matrix product, bytes/s of a copy."""
-        side, bytes_ = (2048, 2**28) if jax.default_backend() == "cpu" else (8192, 2**32)
-        matrix = jnp.ones((side, side), dtype)
+        width, bytes_ = (2048, 2**28) if jax.default_backend() == "cpu" else (8192, 2**32)
+        matrix = jnp.ones((width, width), dtype)
         product = sharding.jit(jnp.matmul)
         flipped = [jnp.ones(bytes_ // 4, jnp.float32)]
         flip = sharding.jit(jnp.negative, donate_argnums=0)  # in place: no new pages to fetch
@@ -84,7 +84,7 @@ class Worker:
             return flipped[0]
 
         return {
-            "flops": 2 * side**3 / fastest(lambda: product(matrix, matrix)),
+            "flops": 2 * width**3 / fastest(lambda: product(matrix, matrix)),
             "bytes": 2 * bytes_ / fastest(copy),
         }
 
@@ -102,7 +102,7 @@ def repeated(call: Callable[[], Any]) -> Steps:
     ahead = 0 if jax.default_backend() == "cpu" else QUEUE
 
     def steps(count: int) -> Times:
-        watch, under_way = Watch(), sharding.UnderWay(ahead)
+        watch, under_way = Stopwatch(), sharding.UnderWay(ahead)
         for _ in range(count):
             result = call()
             under_way.add(result)
@@ -128,13 +128,13 @@ def net_steps(case: Case, task: str, examples: int) -> tuple[Steps, dict[str, in
 
 
 def fastest(call: Callable[[], jax.Array], times: int = 10) -> float:
-    """Seconds by the wall of the best of many."""
-    found = []
+    """Seconds by wall time of the best of many."""
+    seconds = []
     for _ in range(times):
-        watch = Watch()
+        watch = Stopwatch()
         call().block_until_ready()
-        found.append(watch.read().seconds)
-    return min(found)
+        seconds.append(watch.read().seconds)
+    return min(seconds)
 
 
 def config_of(case: Case) -> ConfigDict:
@@ -164,7 +164,7 @@ def train_steps(run: Run) -> Steps:
 
     def steps(count: int) -> Times:
         nonlocal carry
-        watch, under_way = Watch(), sharding.UnderWay(run.devices.ahead)
+        watch, under_way = Stopwatch(), sharding.UnderWay(run.devices.ahead)
         for _ in range(count):
             carry, done = run.steps.train(carry, given)
             under_way.add(done)
@@ -202,7 +202,7 @@ class WatchedTraining(Training):
         super().after_step(evaluator)
         if self.progress.step == WARM_STEPS:
             jax.block_until_ready(self.carry)
-            self.watch = Watch()
+            self.watch = Stopwatch()
         if self.progress.step == self.last:
             jax.block_until_ready(self.carry)
             self.times = self.watch.read()
@@ -236,10 +236,10 @@ def loop_steps(run: Run) -> Steps:
 if __name__ == "__main__":
     keep_memory()  # as all our command lines do
     jax.config.update("jax_enable_compilation_cache", False)
-    worker = Worker()
+    server = JaxServer()
     serve(
         {
-            name: getattr(worker, name)
+            name: getattr(server, name)
             for name in ("prepare", "round", "memory", "limits", "machine")
         }
     )

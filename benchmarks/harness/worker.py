@@ -20,18 +20,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[1]
-NOTHING: Mapping = MappingProxyType({})
+ROOT = Path(__file__).parents[2]
+NO_VARIABLES: Mapping = MappingProxyType({})
 
 
 class Times(NamedTuple):
-    """How long something took: by the wall, and of all threads of the process."""
+    """How long something took: by wall time, and of all threads of the process."""
 
     seconds: float
     cpu_seconds: float
 
 
-class Watch:
+class Stopwatch:
     """A stopwatch that runs from its making on."""
 
     def __init__(self):
@@ -82,15 +82,15 @@ class Worker:
         name: str,
         *words: str,
         python: str = sys.executable,
-        environment: Mapping[str, str] = NOTHING,
+        environment: Mapping[str, str] = NO_VARIABLES,
     ):
-        self.said = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - kept open
-        watch = Watch()
+        self.stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - kept open
+        watch = Stopwatch()
         self.process = subprocess.Popen(
             [python, "-m", name, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.said,
+            stderr=self.stderr,
             text=True,
             cwd=ROOT,
             env=os.environ | environment,
@@ -125,14 +125,14 @@ class Worker:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
-        self.said.close()
+        self.stderr.close()
 
     def _answer(self) -> Any:
         line = self.process.stdout.readline()
         if not line:
             status = self.process.wait()
-            self.said.seek(0)
-            lines = self.said.read().strip().splitlines()
+            self.stderr.seek(0)
+            lines = self.stderr.read().strip().splitlines()
             raise WorkerError(lines[-1] if lines else f"ended with status {status}")
         answer = json.loads(line)
         if "error" in answer:

@@ -1,23 +1,17 @@
-"""What `experiments.speed` makes of its rounds, and its workers on the smallest net."""
+"""What `benchmarks.speed` makes of its rounds, and its workers on the smallest net."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from benchmarks.harness.interleave import Rounds
+from benchmarks.harness.worker import Worker, WorkerError
+from benchmarks.speed import cases, growth, jax_operations, plots, results, table
+from benchmarks.speed.cases import Case
+from benchmarks.speed.contenders import jax_contender, measure
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from experiments import (
-    jax_operations,
-    speed,
-    speed_cases,
-    speed_growth,
-    speed_plot,
-    speed_table,
-)
-from experiments.speed_cases import Case
-from experiments.turns import Pace, measure, our_side
-from experiments.worker import Worker, WorkerError
 
 TINY = Case("tiny", "mlp", 8, 16, channels=1, options={"hidden": (16,)})
 LIMITS = {"flops": 1e9, "bytes": 1e9}
@@ -34,114 +28,130 @@ MACHINE = {
 
 def row(goal=1.0, **theirs):
     """Ours makes 2 steps a round, in 1, 2 and 3 seconds."""
-    sides = {"cnn_jax": side([(1, 2), (2, 4), (3, 6)], steps=2), **theirs}
+    contenders = {"cnn_jax": contender([(1, 2), (2, 4), (3, 6)], steps=2), **theirs}
     case = dataclasses.asdict(Case("made_up", "mlp", 8, 10))
     net = {"parameters": 100, "multiply_adds": 10**6, "activation_bytes": 4000}
     on = {"machine": MACHINE, "limits": LIMITS}
-    return {"case": case, "task": "train", "goal": goal, "rate": 0.0, **net, **on, "sides": sides}
+    return {
+        "case": case,
+        "task": "train",
+        "goal": goal,
+        "rate": 0.0,
+        **net,
+        **on,
+        "contenders": contenders,
+    }
 
 
-def side(rounds, steps=1):
+def contender(rounds, steps=1):
     times = {"start_seconds": 1.0, "compile_seconds": 2.0, "peak_bytes": 10**6}
     return {"rounds": rounds, "steps": steps, **times}
 
 
 def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
-    slow, fast = side([(2, 2), (2, 2), (3, 3)]), side([(1, 4), (1, 4), (1, 4)])
+    slow, fast = contender([(2, 2), (2, 2), (3, 3)]), contender([(1, 4), (1, 4), (1, 4)])
     modes = {"slow": slow, "fast": fast, "broken": {"failed": "no compiler"}}
-    judged = speed_table.judge(row(**modes), ("wall", "cpu"))
+    judged = table.judge(row(**modes), ("wall", "cpu"))
     # Ours takes 0.5, 1, 1.5 seconds a step, and twice that of all threads.
     wall, cpu = judged["ratio"]["wall"], judged["ratio"]["cpu"]
     assert (wall["of"], wall["median"]) == ("fast", 1.0)
     assert (cpu["of"], cpu["median"]) == ("slow", 1.0)
     assert judged["images_per_second"] == {"wall": 10.0, "cpu": 5.0}
-    assert judged["held"] is True
-    assert "failed" in judged["sides"]["broken"]
+    assert judged["goals_met"] is True
+    assert "failed" in judged["contenders"]["broken"]
 
 
-@pytest.mark.parametrize(("goal", "held"), [(0.9, True), (1.1, False), (0.0, None)])
-def test_a_goal_must_be_held_by_every_clock(goal, held):
-    theirs = side([(1, 4)] * 3)  # ratios of the medians: 1 by the wall, 2 by CPU second
-    judged = speed_table.judge(row(goal, torch=theirs), ("wall", "cpu"))
-    assert judged["held"] is held
+@pytest.mark.parametrize(("goal", "met"), [(0.9, True), (1.1, False), (0.0, None)])
+def test_a_goal_must_be_met_by_every_clock(goal, met):
+    theirs = contender([(1, 4)] * 3)  # ratios of the medians: 1 by wall time, 2 by CPU second
+    judged = table.judge(row(goal, torch=theirs), ("wall", "cpu"))
+    assert judged["goals_met"] is met
 
 
 def test_alone_there_is_nothing_to_hold_but_a_rate():
     alone = row()
-    assert speed_table.judge(alone, ("wall",))["held"] is None
-    assert speed_table.judge(alone | {"rate": 9.0}, ("wall",))["held"] is True
-    assert speed_table.judge(alone | {"rate": 11.0}, ("wall",))["held"] is False
+    assert table.judge(alone, ("wall",))["goals_met"] is None
+    assert table.judge(alone | {"rate": 9.0}, ("wall",))["goals_met"] is True
+    assert table.judge(alone | {"rate": 11.0}, ("wall",))["goals_met"] is False
 
 
 def test_the_limit_is_the_longer_of_computing_and_moving():
     computing = 2 * 3 * 10**6 * 10 / 1e9
     moving = (5 * 4000 * 10 + 4 * 10 * 100) / 1e9
-    assert speed_table.bound(row()) == pytest.approx(computing)
+    assert table.bound(row()) == pytest.approx(computing)
     faster = row() | {"limits": {"flops": 1e15, "bytes": 1e9}}
-    assert speed_table.bound(faster) == pytest.approx(moving)
+    assert table.bound(faster) == pytest.approx(moving)
 
 
 def test_a_row_takes_the_place_of_the_same_of_its_device():
     here, again = row(), row() | {"goal": 0.5}
     elsewhere = row() | {"machine": MACHINE | {"device": "another"}}
     larger = row() | {"case": here["case"] | {"batch": 20, "name": "larger"}}
-    kept = speed_table.merge([here, elsewhere], [larger, again])
-    assert kept == [again, elsewhere, larger]
-    (line,) = speed_table.measured_on([here, larger])
+    merged = results.merge([here, elsewhere], [larger, again])
+    assert merged == [again, elsewhere, larger]
+    (line,) = table.measured_on([here, larger])
     assert line.startswith("a processor, 1 device(s), 2 cores")
     assert "1 GFLOP/s" in line
-    lines = speed_table.measured_on(kept)
+    lines = table.measured_on(merged)
     assert [text.partition(":")[0] for text in lines] == ["made_up, larger", "made_up"]
     assert "another" in lines[1]
+
+
+def test_a_row_is_not_measured_again_by_the_same_commit_on_the_same_device():
+    saved, later = row(), row() | {"machine": MACHINE | {"commit": "another"}}
+    assert results.same_row(row(), [later, saved]) is saved
+    assert results.same_row(later, [saved]) is None
+    other_batch = row() | {"case": saved["case"] | {"batch": 20}}
+    assert results.same_row(other_batch, [saved]) is None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"training": {"rows": []}}', '{"training": [{}]}'])
 def test_a_file_that_holds_no_rows_is_said_before_anything_is_measured(tmp_path, text):
     path = tmp_path / "results.json"
-    assert speed.read(path) == {}
+    assert results.read(path) == {}
     path.write_text(text)
     with pytest.raises(UserError, match=r"--out=.*results\.json holds no rows"):
-        speed.read(path)
-    speed.write({}, {"training": [speed_table.judge(row(), ("wall",))]}, tmp_path)
-    assert len(speed.read(path)["training"]) == 1
+        results.read(path)
+    results.write({}, {"training": [table.judge(row(), ("wall",))]}, tmp_path)
+    assert len(results.read(path)["training"]) == 1
 
 
 def test_tables_have_a_cell_a_column(tmp_path):
-    rows = [row(), row(torch=side([(1, 4)] * 3))]
-    judged = [speed_table.judge(r, ("wall", "cpu")) for r in rows]
-    for found in judged:
-        assert len(speed_table.cells(found)) == len(speed_table.COLUMNS)
-    lines = speed_table.markdown([speed_table.cells(found) for found in judged]).splitlines()
+    rows = [row(), row(torch=contender([(1, 4)] * 3))]
+    judged = [table.judge(r, ("wall", "cpu")) for r in rows]
+    for judged_row in judged:
+        assert len(table.cells(judged_row)) == len(table.COLUMNS)
+    lines = table.markdown([table.cells(judged_row) for judged_row in judged]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert "1.00 (" in lines[-1]
-    speed_plot.draw_ratios({"training": judged}, tmp_path / "speed.png")
+    plots.draw_ratios({"training": judged}, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").stat().st_size > 0
 
 
 def test_every_case_is_a_net_of_the_registry():
-    grown = [case for points in speed_growth.axes().values() for _, case, _ in points]
-    for case in (*speed_cases.ON_CPU, *speed_cases.ON_GPU, *grown):
+    grown = [case for points in growth.axes().values() for _, case, _ in points]
+    for case in (*cases.ON_CPU, *cases.ON_GPU, *grown):
         net = models.create(case.model, case.classes, **case.options)
         assert net.num_classes == case.classes, case.label
 
 
 def test_workers_take_turns(tmp_path):
-    sides = {"loop": our_side("loop", examples=40), "bare step": our_side("train")}
-    found = measure(TINY, sides, Pace(rounds=2, seconds=0.0))
-    assert (found["parameters"], found["multiply_adds"]) == (64 * 16 + 16 + 16 * 10 + 10, 1184)
-    for side_found in found["sides"].values():
-        assert [len(times) for times in side_found["rounds"]] == [2, 2]
-        assert min(min(times) for times in side_found["rounds"]) > 0
-        assert side_found["peak_bytes"] > 10**7
-    point = speed_growth.point_of(1.0, {**found, "sides": {"cnn_jax": found["sides"]["loop"]}})
-    speed_plot.draw_growth({"one": [point]}, tmp_path / "growth.png")
+    contenders = {"loop": jax_contender("loop", examples=40), "bare step": jax_contender("train")}
+    row = measure(TINY, contenders, Rounds(count=2, seconds=0.0))
+    assert (row["parameters"], row["multiply_adds"]) == (64 * 16 + 16 + 16 * 10 + 10, 1184)
+    for result in row["contenders"].values():
+        assert [len(times) for times in result["rounds"]] == [2, 2]
+        assert min(min(times) for times in result["rounds"]) > 0
+        assert result["peak_bytes"] > 10**7
+    point = growth.point_of(1.0, {**row, "contenders": {"cnn_jax": row["contenders"]["loop"]}})
+    plots.draw_growth({"one": [point]}, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 0
 
 
 def test_a_worker_says_what_went_wrong():
     with pytest.raises(WorkerError, match="No module named"):
-        Worker("experiments.no_such_worker")
-    with our_side("train").worker() as worker:
+        Worker("benchmarks.no_such_worker")
+    with jax_contender("train").worker() as worker:
         wrong = dataclasses.asdict(dataclasses.replace(TINY, model="lenet6"))
         with pytest.raises(WorkerError, match="'lenet6' is unknown"):
             worker.call("prepare", case=wrong, task="train")
@@ -155,7 +165,7 @@ def tiny(case):
     return dataclasses.replace(case, size=size, batch=2)
 
 
-@pytest.mark.parametrize("case", speed_cases.OPERATIONS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", cases.OPERATIONS, ids=lambda case: case.name)
 def test_an_operation_gives_its_gradients_and_says_what_it_costs(case):
     if case.channels > 64 and case.model in ("convolution", "dense"):
         channels = case.options.get("groups", 1) if case.options.get("groups", 1) > 1 else 16
@@ -174,10 +184,10 @@ def test_an_operation_gives_its_gradients_and_says_what_it_costs(case):
     assert products == {"dense": case.channels, **expected}.get(case.model, 0)
 
 
-@pytest.mark.parametrize("case", speed_cases.OPERATIONS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", cases.OPERATIONS, ids=lambda case: case.name)
 def test_an_operation_is_the_same_in_torch(case):
     torch = pytest.importorskip("torch", reason="PyTorch is the extra 'torch'")
-    from experiments import torch_operations
+    from benchmarks.speed import torch_operations
 
     case = tiny(case)
     function, shapes = jax_operations.FORMS[case.model](case, **case.options)
@@ -197,8 +207,8 @@ def test_an_operation_is_the_same_in_torch(case):
 @pytest.mark.parametrize(("model", "count"), [("googlenet", 13_378_280), ("alexnet", 60_965_224)])
 def test_the_papers_nets_in_torch_have_their_counts(model, count):
     pytest.importorskip("torch", reason="PyTorch is the extra 'torch'")
-    from experiments import torch_nets
+    from benchmarks.speed import torch_nets
 
-    case = next(case for case in speed_cases.ON_CPU if case.name == model)
+    case = next(case for case in cases.ON_CPU if case.name == model)
     net = torch_nets.build(case)
     assert sum(p.numel() for p in net.parameters()) == count

@@ -14,14 +14,15 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.harness.interleave import Contender, Rounds
+from benchmarks.harness.machine import in_words
+from benchmarks.speed import plots
+from benchmarks.speed.cases import Case
+from benchmarks.speed.contenders import jax_contender, measure
+from benchmarks.speed.table import number, seconds
 from cnn_jax.analysis import tables
-from experiments import speed_plot
-from experiments.machine import in_words
-from experiments.speed_cases import Case
-from experiments.speed_table import number, seconds
-from experiments.turns import Pace, Side, measure, our_side
 
-PACE = Pace(rounds=3, seconds=0.7)
+ROUNDS = Rounds(count=3, seconds=0.7)
 DEPTHS = (20, 32, 44, 56, 110)
 LOOPED = (20, 56, 110, 1202)
 WIDTHS = {0.25: "_025", 0.5: "_050", 0.75: "_075", 1.0: ""}
@@ -29,12 +30,12 @@ BATCHES = (8, 16, 32, 64, 128)
 SIZES = (64, 96, 128, 160, 224)
 IMAGES = (1_000, 4_000, 16_000, 64_000, 256_000)
 COLUMNS = ("axis", "value", "ms an image", "CPU ms an image", "memory MB", "compile s", "init s")
-Point = tuple[float, Case, Side]
+Point = tuple[float, Case, Contender]
 
 
 def axes() -> dict[str, list[Point]]:
     """Axis -> its points: the value, the case, and how it is run."""
-    train, small = our_side("train"), Case("resnet18_32", "resnet18", 32, 64)
+    train, small = jax_contender("train"), Case("resnet18_32", "resnet18", 32, 64)
     lenet = Case("lenet5", "lenet5", 28, 256, channels=1)
     cifar = dataclasses.replace(small, options={"stem": "3x3"})
 
@@ -53,36 +54,36 @@ def axes() -> dict[str, list[Point]]:
             (b, dataclasses.replace(cifar, batch=b), train) for b in BATCHES
         ],
         "pixels, resnet18": [(size, net("resnet18", size, 8), train) for size in SIZES],
-        "images, lenet5": [(n, lenet, our_side("loop", examples=n)) for n in IMAGES],
+        "images, lenet5": [(n, lenet, jax_contender("loop", examples=n)) for n in IMAGES],
     }
 
 
 def grow(out: Path) -> None:
     """Measures all points, prints them, and writes growth.json and growth.png to a folder."""
-    with our_side("train").worker() as worker:
+    with jax_contender("train").worker() as worker:
         machine = worker.call("machine")
-    found: dict[str, list[dict[str, Any]]] = {}
+    points: dict[str, list[dict[str, Any]]] = {}
     todo = [(axis, *point) for axis, points in axes().items() for point in points]
     with tqdm(todo, unit="point", disable=None) as bar:
-        for axis, value, case, side in bar:
+        for axis, value, case, contender in bar:
             bar.set_description(f"{axis}: {value:g}")
-            row = measure(case, {"cnn_jax": side}, PACE)
-            found.setdefault(axis, []).append(point_of(value, row))
+            row = measure(case, {"cnn_jax": contender}, ROUNDS)
+            points.setdefault(axis, []).append(point_of(value, row))
     print(in_words(machine))
-    tables.show(COLUMNS, [cells(axis, p) for axis, points in found.items() for p in points])
-    record = {"machine": machine, "axes": found}
+    tables.show(COLUMNS, [cells(axis, p) for axis, row in points.items() for p in row])
+    record = {"machine": machine, "axes": points}
     (out / "growth.json").write_text(json.dumps(record, indent=1) + "\n")
-    speed_plot.draw_growth(found, out / "growth.png")
+    plots.draw_growth(points, out / "growth.png")
 
 
 def point_of(value: float, row: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a measured row; times are of one image."""
-    side, batch = row["sides"]["cnn_jax"], row["case"]["batch"]
+    result, batch = row["contenders"]["cnn_jax"], row["case"]["batch"]
     return {
         "value": value,
-        "seconds": seconds(side, "wall") / batch,
-        "cpu_seconds": seconds(side, "cpu") / batch,
-        **{key: side[key] for key in ("peak_bytes", "compile_seconds", "init_seconds")},
+        "seconds": seconds(result, "wall") / batch,
+        "cpu_seconds": seconds(result, "cpu") / batch,
+        **{key: result[key] for key in ("peak_bytes", "compile_seconds", "init_seconds")},
         **{key: row[key] for key in ("case", "task", "parameters", "multiply_adds")},
     }
 

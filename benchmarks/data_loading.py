@@ -1,7 +1,7 @@
 """Claim: reading data costs little beside what must be done anyway. Decoding photographs of 224 px
 reaches 85 % of the bare decoder's images per core, and training from memory 90 % of the bare step.
 
-    python -m experiments.data_speed [--folder=DIR]
+    python -m benchmarks.data_loading [--folder=DIR]
 
 Files: JPEGs of 224 px made from the photographs of --folder, or from smooth noise. Decoder and
 pipeline take turns over the same images on one thread, counted in CPU seconds. Step: LeNet-5 on
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli
-from experiments.machine import in_words, machine
 
 DECODING, MEMORY = 0.85, 0.90
 SIDE, FILES, ROUNDS, STEPS = 224, 256, 21, 60
@@ -36,15 +36,15 @@ def main(argv: Sequence[str]) -> int:
         write_photographs(Path(folder), FOLDER.value)
         decoding = measure_decoding(folder)
     memory = measure_memory()
-    held = decoding["share"] >= DECODING and memory["share"] >= MEMORY
-    verdict = "holds" if held else "fails"
-    found = {
+    holds = decoding["share"] >= DECODING and memory["share"] >= MEMORY
+    verdict = "holds" if holds else "fails"
+    results = {
         "machine": machine(),
         "decoding": decoding | {"limit": DECODING},
         "memory": memory | {"limit": MEMORY},
         "verdict": verdict,
     }
-    print(in_words(found["machine"]))
+    print(in_words(results["machine"]))
     print(
         f"JPEG of {SIDE} px, images per CPU second: decoder alone {decoding['alone']:,.0f}, read, "
         f"decoded, batched {decoding['pipeline']:,.0f}: {decoding['share']:.1%} (>= {DECODING:.0%})"
@@ -56,8 +56,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"the claim {verdict}")
     out = Path(OUT.value)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    return 0 if held else 1
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    return 0 if holds else 1
 
 
 def write_photographs(folder: Path, source: str) -> None:
@@ -150,7 +150,7 @@ def share_of(
     }
 
 
-if __name__ == "__main__":  # flags only here, so that experiments can be imported
+if __name__ == "__main__":  # flags only here, so that benchmarks can be imported
     FOLDER = flags.DEFINE_string("folder", "", "Photographs to make the files from.")
-    OUT = flags.DEFINE_string("out", "experiments/results/data_speed.json", "Where figures go.")
+    OUT = flags.DEFINE_string("out", "benchmarks/results/data_loading.json", "Where figures go.")
     cli.run(main)

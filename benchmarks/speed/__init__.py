@@ -1,0 +1,1 @@
+"""Training, inference and single operations, by themselves and beside PyTorch."""
