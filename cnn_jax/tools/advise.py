@@ -177,7 +177,7 @@ def is_high(point: str, net: Any) -> bool:
     """Whether a point lies at the end of the last stage before the head, or after it."""
     from cnn_jax.transfer.features import stage_name
 
-    names = list(net.points.top)
+    names = list(net.points.top_level)
     stages = [stage for stage in outline(net).stages if not stage.startswith("auxiliary")]
     if len(stages) < 2:
         return True

@@ -94,20 +94,22 @@ class Trained:
     def write(self, folder: Path, split: str, points: Sequence[str], pooled: bool = True) -> Any:
         """The features of a split at some points, into a folder."""
         from cnn_jax.runtime import workdir
-        from cnn_jax.transfer.features import Features, make_step
+        from cnn_jax.transfer.features import FeatureFolder, make_extract_step
 
         run, shapes = self.run, {}
         for point in points:
             shape = self.points.shapes[point]
             shapes[point] = shape[-1:] if pooled and len(shape) == 3 else shape
-        step = make_step(run.recipe.model, run.recipe.normalise, points, pooled, run.devices)
+        step = make_extract_step(
+            run.recipe.model, run.recipe.normalise, points, pooled, run.devices
+        )
         about = {
             **self.identity(split, pooled),
             "source": run.initial_weights.weights.source,
             "classes": list(run.dataset.task.classes),
             "versions": workdir.versions(),
         }
-        features = Features(Path(folder))
+        features = FeatureFolder(Path(folder))
         part = run.dataset.split(split)
         batches = run.evaluator(split).batches
         features.write(step, self.variables, batches, part, shapes, about)
@@ -115,9 +117,9 @@ class Trained:
 
     def cached(self, root: Path, split: str, points: Sequence[str]) -> Any:
         """The pooled features of a split, from the cache or by one pass over its images."""
-        from cnn_jax.transfer.features import Features, key_of
+        from cnn_jax.transfer.features import FeatureFolder, cache_key
 
-        features = Features(root.expanduser() / key_of(self.identity(split, True)))
+        features = FeatureFolder(root.expanduser() / cache_key(self.identity(split, True)))
         there = features.header.get("points", {})
         if missing := [point for point in points if point not in there]:
             self.write(features.folder, split, missing)

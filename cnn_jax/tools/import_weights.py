@@ -17,7 +17,7 @@ from absl import flags
 
 from cnn_jax.cli import run
 from cnn_jax.errors import UserError
-from cnn_jax.transfer import importer
+from cnn_jax.transfer import importer, parity
 from cnn_jax.transfer.weights import save_weights, sha256
 
 MODEL = flags.DEFINE_string("model", None, "registered name of the net", required=True)
@@ -34,23 +34,26 @@ TRANSFORM = flags.DEFINE_boolean(
 )
 
 
-def check(imported: importer.Imported, folder: str, transform: bool) -> list[importer.Difference]:
+def check_parity(
+    imported: importer.ImportedNet, folder: str, transform: bool
+) -> list[parity.Difference]:
     """Prints every stage's difference from the reference; raises where one is too large."""
-    found, missing = importer.compare(imported, importer.Reference.read(folder), transform)
+    reference = parity.Reference.read(folder)
+    differences, missing = parity.compare(imported, reference, transform)
     print(f"{'stage':24}{'ours':24}{'difference':>12}{'in float64':>12}{'rounding':>12}")
-    for one in found:
-        numbers = (one.largest, one.exact, one.rounding)
+    for difference in differences:
+        numbers = (difference.largest, difference.exact, difference.rounding)
         row = "".join(f"{'' if n is None else f'{n:.2e}':>12}" for n in numbers)
-        print(f"{one.name:24}{one.ours:24}{row}")
+        print(f"{difference.name:24}{difference.point:24}{row}")
     for name in missing:
         print(f"{name:24}(no counterpart: not compared)")
-    for one in found:
-        if not one.agrees:
+    for difference in differences:
+        if not difference.agrees:
             raise UserError(
-                f"not saved: {one.name} differs from the reference by {one.largest:.2e}, more than "
-                f"{importer.TOLERANCE:.0e}"
+                f"not saved: {difference.name} differs from the reference by "
+                f"{difference.largest:.2e}, more than {parity.TOLERANCE:.0e}"
             )
-    return found
+    return differences
 
 
 def main(argv: Sequence[str]) -> None:
@@ -60,16 +63,16 @@ def main(argv: Sequence[str]) -> None:
     digest = sha256(WEIGHTS.value)
     transform = TRANSFORM.value
     if transform is None:
-        transform = importer.wants_transform(imported, digest, REFERENCE.value)
+        transform = importer.detect_transform_input(imported, digest, REFERENCE.value)
     if imported.names.transforms_input and not transform and not REFERENCE.value:
         print("note: torchvision's published weights of this net need --transform_input")
     if transform and not imported.names.transforms_input:
         raise UserError(f"transform_input: {MODEL.value} has no such form")
 
-    parity = None
+    largest_differences = None
     if REFERENCE.value:
-        found = check(imported, REFERENCE.value, transform)
-        parity = {one.name: one.largest for one in found}
+        differences = check_parity(imported, REFERENCE.value, transform)
+        largest_differences = {one.name: one.largest for one in differences}
 
     if drop:
         imported = imported.without_head()
@@ -78,17 +81,18 @@ def main(argv: Sequence[str]) -> None:
         "num_classes": None if drop else imported.net.num_classes,
         "options": imported.options,
         "source": {
-            "names": imported.names.source,
+            "names": imported.names.library,
             "file": Path(WEIGHTS.value).name,
             "sha256": digest,
         },
-        "preprocessing": importer.preprocessing(imported, transform),
-        "largest_differences": parity,
+        "preprocessing": importer.preprocessing_record(imported, transform),
+        "largest_differences": largest_differences,
     }
     variables = imported.variables()
     save_weights(OUT.value, variables["params"], variables.get("batch_stats", {}), description)
     count = sum(value.size for value in imported.params.values())
-    verdict = "checked against the reference" if parity else "not checked: no --reference"
+    checked = largest_differences is not None
+    verdict = "checked against the reference" if checked else "not checked: no --reference"
     print(f"saved {MODEL.value}, {count:,} parameters, to {OUT.value} ({verdict})")
 
 

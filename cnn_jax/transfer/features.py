@@ -30,7 +30,7 @@ from cnn_jax.runtime.sharding import Devices, UnderWay
 from cnn_jax.transfer.freezing import stage_name
 
 HEADER = "features.json"
-ALL = "all"
+ALL_STAGES = "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,37 +48,37 @@ class CapturePoints:
         """By an abstract trace: nothing is computed."""
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         variables = jax.eval_shape(model.init, jax.random.key(0), images)
-        found: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
 
-        def look(variables: Tree, images: jax.Array) -> jax.Array:
+        def record_shapes(variables: Tree, images: jax.Array) -> jax.Array:
             output, captured = capture(model, variables, images, lambda *_: True)
             # The order of a traced dictionary is lost outside of the trace.
-            found.update({name: value.shape[1:] for name, value in captured.items()})
+            shapes.update({name: value.shape[1:] for name, value in captured.items()})
             return output.logits
 
-        jax.eval_shape(look, variables, images)
-        seen = {name.partition("/")[0] for name in found}
-        return cls(found, tuple(name for name in variables["params"] if name not in seen))
+        jax.eval_shape(record_shapes, variables, images)
+        called = {name.partition("/")[0] for name in shapes}
+        return cls(shapes, tuple(name for name in variables["params"] if name not in called))
 
     @property
-    def top(self) -> list[str]:
+    def top_level(self) -> list[str]:
         """Those that are no part of another."""
         return [name for name in self.shapes if "/" not in name]
 
     @property
-    def ends(self) -> list[str]:
+    def stage_ends(self) -> list[str]:
         """The last point of every stage, without the head and what only prepares it."""
-        by_stage = {stage_name(name): name for name in self.top if "Dropout" not in name}
+        by_stage = {stage_name(name): name for name in self.top_level if "Dropout" not in name}
         return list(by_stage.values())[:-1]
 
-    def resolve(self, asked: Iterable[str]) -> list[str]:
+    def resolve(self, names: Iterable[str]) -> list[str]:
         """Names of points, of stages (their last point), or "all" (every stage's) as points."""
         out = []
-        for name in asked:
-            members = [point for point in self.top if stage_name(point) == name]
+        for name in names:
+            members = [point for point in self.top_level if stage_name(point) == name]
             heads = [head for head in self.training_only if name.partition("/")[0] == head]
-            if name == ALL:
-                out += self.ends
+            if name == ALL_STAGES:
+                out += self.stage_ends
             elif name in self.shapes:
                 out.append(name)
             elif members:
@@ -86,11 +86,11 @@ class CapturePoints:
             elif heads:
                 raise UserError(f"stage={name!r} is a head that only training computes")
             else:
-                top = [point for point in self.top if "Dropout" not in point]
+                top = [point for point in self.top_level if "Dropout" not in point]
                 choices = dict.fromkeys([*map(stage_name, top), *top])
                 raise UserError(
-                    f"stage={name!r} is unknown{nearest(name, self.shapes)}; choices: {ALL}, "
-                    f"{', '.join(choices)}"
+                    f"stage={name!r} is unknown{nearest(name, self.shapes)}; choices: "
+                    f"{', '.join([ALL_STAGES, *choices])}"
                 )
         return list(dict.fromkeys(out))
 
@@ -99,26 +99,33 @@ def capture(
     model: nn.Module,
     variables: Tree,
     images: jax.Array,
-    wanted: Callable[[nn.Module, str], bool],
-    also: Sequence[str] = (),
+    selects: Callable[[nn.Module, str], bool],
+    mutable: Sequence[str] = (),
 ) -> tuple[Any, dict[str, jax.Array]]:
-    """(output, intermediate results by name) of an evaluation; pools come without being asked.
+    """(output, intermediate results by name) of an evaluation.
 
-    `also` are other collections that may change: "auxiliary" runs the training-only heads.
+    Of modules those that the filter `selects`; pools always. `mutable` are other collections that
+    may change: "auxiliary" runs the training-only heads.
     """
     output, state = model.apply(
         variables,
         images,
         train=False,
-        capture_intermediates=wanted,
-        mutable=["intermediates", *also],
+        capture_intermediates=selects,
+        mutable=["intermediates", *mutable],
     )
-    found = flatten_dict(state.get("intermediates", {}), sep="/")
-    found = {name.removesuffix("/__call__"): values[0] for name, values in found.items()}
-    return output, {n: x for n, x in found.items() if n != "__call__" and hasattr(x, "shape")}
+    sown = flatten_dict(state.get("intermediates", {}), sep="/")
+    values = {name.removesuffix("/__call__"): calls[0] for name, calls in sown.items()}
+    return output, {n: x for n, x in values.items() if n != "__call__" and hasattr(x, "shape")}
 
 
-def make_step(
+def at_points(points: Iterable[str]) -> Callable[[nn.Module, str], bool]:
+    """The filter of `capture` that selects the modules at these paths."""
+    paths = frozenset(points)
+    return lambda module, method: method == "__call__" and "/".join(module.path) in paths
+
+
+def make_extract_step(
     model: nn.Module,
     normalise: Callable[[jax.Array], jax.Array],
     points: Sequence[str],
@@ -126,10 +133,7 @@ def make_step(
     devices: Devices,
 ) -> Callable[[Tree, BatchSource], dict[str, jax.Array]]:
     """(variables, source of a batch) -> {"id", and each point's float32 results}, compiled."""
-    wanted = frozenset(points)
-
-    def keep(module: nn.Module, method: str) -> bool:
-        return method == "__call__" and "/".join(module.path) in wanted
+    selects = at_points(points)
 
     def place(array: jax.Array) -> jax.Array:
         return jax.lax.with_sharding_constraint(array, devices.split)
@@ -137,8 +141,8 @@ def make_step(
     def step(variables: Tree, source: BatchSource) -> dict[str, jax.Array]:
         batch = source.batch(0, 0, place)
         images = normalise(batch["image"].astype(jnp.float32))
-        _, found = capture(model, variables, images, keep)
-        out = {name: found[name].astype(jnp.float32) for name in points}
+        _, captured = capture(model, variables, images, selects)
+        out = {name: captured[name].astype(jnp.float32) for name in points}
         if pooled:
             out = {n: x.mean((1, 2)) if x.ndim == 4 else x for n, x in out.items()}
         return {"id": batch["id"], **out}
@@ -147,7 +151,7 @@ def make_step(
 
 
 @dataclasses.dataclass(frozen=True)
-class Features:
+class FeatureFolder:
     """A folder of features."""
 
     folder: Path
@@ -183,7 +187,7 @@ class Features:
         split: Split,
         shapes: dict[str, tuple[int, ...]],
         about: dict[str, Any],
-        ahead: int = 2,
+        max_in_flight: int = 2,
     ) -> None:
         """Adds points by one pass over a split, batch after batch to the disk.
 
@@ -196,9 +200,9 @@ class Features:
             partial = self.path(point).with_suffix(".partial")
             whole = (len(split), *shape)
             files[point] = np.lib.format.open_memmap(partial, "w+", np.float32, whole)
-        ids, under_way, found = [], UnderWay(ahead), []
+        ids, under_way, pending = [], UnderWay(max_in_flight), []
 
-        def take(result: dict[str, jax.Array], mask: np.ndarray) -> None:
+        def write_batch(result: dict[str, jax.Array], mask: np.ndarray) -> None:
             result = jax.device_get(result)
             first = sum(map(len, ids))
             ids.append(result["id"][mask])
@@ -206,12 +210,12 @@ class Features:
                 file[first : first + len(ids[-1])] = result[point][mask]
 
         for source, mask in batches:
-            found.append((step(variables, source), mask))
-            under_way.add(found[-1][0])
-            if len(found) > ahead:
-                take(*found.pop(0))
-        for result, mask in found:
-            take(result, mask)
+            pending.append((step(variables, source), mask))
+            under_way.add(pending[-1][0])
+            if len(pending) > max_in_flight:
+                write_batch(*pending.pop(0))
+        for result, mask in pending:
+            write_batch(result, mask)
         if not np.array_equal(np.concatenate(ids), split.ids):
             raise RuntimeError("extraction did not see every example once")
         for point, file in files.items():
@@ -244,6 +248,6 @@ def content_hash(split: Split) -> str:
     return digest.hexdigest()
 
 
-def key_of(identity: dict[str, Any]) -> str:
+def cache_key(identity: dict[str, Any]) -> str:
     """A folder's name for what its features depend on."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]

@@ -13,8 +13,8 @@ import numpy as np
 # give the idea of probing every layer; the grid is ours).
 STRENGTHS = tuple(10.0**power for power in range(-5, 3))
 NEIGHBOURS = (1, 3, 5, 10, 20)
-SMALL = 2_000_000  # numbers
-Part = tuple[np.ndarray, np.ndarray]  # features [N, D], labels [N]
+SINGLE_THREAD_SIZE = 2_000_000  # numbers
+LabelledFeatures = tuple[np.ndarray, np.ndarray]  # features [N, D], labels [N]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,10 @@ class ProbeResult:
 
 
 def linear_probe(
-    train: Part, validation: Part, test: Part, strengths: Sequence[float] = STRENGTHS
+    train: LabelledFeatures,
+    validation: LabelledFeatures,
+    test: LabelledFeatures,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> ProbeResult:
     """Multinomial logistic regression on standardised features, by L-BFGS.
 
@@ -38,12 +41,12 @@ def linear_probe(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    (x, y), (x_val, y_val), (x_test, y_test) = standardised(train, validation, test)
+    (x, y), (x_val, y_val), (x_test, y_test) = standardise(train, validation, test)
     model = LogisticRegression(max_iter=500, warm_start=True)
     best: tuple[float, float, np.ndarray] | None = None
     for strength in sorted(strengths):  # each begins where a stronger penalty ended
         model.set_params(C=strength)
-        with warnings.catch_warnings(), few_threads(x):
+        with warnings.catch_warnings(), limit_threads(x):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties, at times
             model.fit(x, y)
         score = accuracy(model.predict(x_val), y_val)
@@ -53,7 +56,10 @@ def linear_probe(
 
 
 def neighbour_probe(
-    train: Part, validation: Part, test: Part, counts: Sequence[int] = NEIGHBOURS
+    train: LabelledFeatures,
+    validation: LabelledFeatures,
+    test: LabelledFeatures,
+    counts: Sequence[int] = NEIGHBOURS,
 ) -> ProbeResult:
     """The vote of the nearest training examples by cosine, as many as validation prefers."""
     from sklearn.neighbors import KNeighborsClassifier
@@ -64,22 +70,24 @@ def neighbour_probe(
         score = accuracy(model.predict(validation[0]), validation[1])
         if best is None or score > best[0]:
             best = score, count, model
-    found = best[2].predict(test[0])
-    return ProbeResult(best[1], best[0], accuracy(found, test[1]), macro_recall(found, test[1]))
+    predicted = best[2].predict(test[0])
+    return ProbeResult(
+        best[1], best[0], accuracy(predicted, test[1]), macro_recall(predicted, test[1])
+    )
 
 
-def standardised(train: Part, *others: Part) -> list[Part]:
+def standardise(train: LabelledFeatures, *others: LabelledFeatures) -> list[LabelledFeatures]:
     """Each feature with mean 0 and deviation 1 over the training split; constant ones are 0."""
     mean, deviation = train[0].mean(0), train[0].std(0)
     scale = np.where(deviation > 1e-6 * (1 + np.abs(mean)), 1 / np.maximum(deviation, 1e-30), 0)
     return [((x - mean) * scale, y) for x, y in (train, *others)]
 
 
-def few_threads(x: np.ndarray) -> contextlib.AbstractContextManager:
+def limit_threads(x: np.ndarray) -> contextlib.AbstractContextManager:
     """One thread for a small matrix, where handing out the work costs more than doing it."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1 if x.size < SMALL else None)
+    return threadpool_limits(1 if x.size < SINGLE_THREAD_SIZE else None)
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:

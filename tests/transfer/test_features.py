@@ -122,7 +122,7 @@ def test_linear_probe_chooses_by_validation():
 def test_names_of_points(trained):
     config, folder = trained
     resnet = CapturePoints.of(models.create("resnet18"), (64, 64, 3))
-    assert resnet.ends == [
+    assert resnet.stage_ends == [
         *("conv1_norm", "pool1", "layer1_1", "layer2_1", "layer3_1", "layer4_1", "global_pool")
     ]
     found = resnet.resolve(["layer3", "layer1_0/conv1", "layer3_1"])

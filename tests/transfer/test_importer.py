@@ -21,8 +21,10 @@ from cnn_jax.errors import UserError
 from cnn_jax.models.layers import Output, conv_norm, sow_activation
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import import_weights as tool
-from cnn_jax.transfer import importer, maps
-from cnn_jax.transfer.names import NameMap, same
+from cnn_jax.transfer import importer, parity
+from cnn_jax.transfer.layouts import torch_shape
+from cnn_jax.transfer.weight_maps import MAPS
+from cnn_jax.transfer.weight_maps.name_map import NameMap, same, torch_tensor_name
 from cnn_jax.transfer.weights import load_weights, save_weights
 from tests.support.random_weights import images, tensor
 
@@ -71,7 +73,7 @@ def small_map():
             "fc": "dense",
             "classifier": "head",
         },
-        flat={"fc": (6, 4, 4)},
+        flattened={"fc": (6, 4, 4)},
         stages={"features": ("relu", same)},
         transforms_input="00000000",
     )
@@ -99,7 +101,7 @@ def by_hand(state, x):
 def small(monkeypatch):
     net = Net(Small, {}, (6, 6, 3), 10)
     monkeypatch.setitem(models.REGISTRY, "small", net)
-    monkeypatch.setitem(maps.MAPS, "small", small_map)
+    monkeypatch.setitem(MAPS, "small", small_map)
 
 
 @pytest.fixture
@@ -178,13 +180,13 @@ def test_wrong_logits_or_stages_are_refused(tmp_path, state, reference):
 
 def test_rounding_is_told_from_error():
     """Beyond the tolerance: right in float64 while float32 strays as far, or wrong."""
-    common = {"name": "logits", "ours": "logits", "largest": 0.01, "spread": 1.0}
-    assert importer.Difference(**common, exact=0.002, rounding=0.01).agrees
-    assert importer.Difference(**common, exact=0.009, rounding=0.008, confirmed=True).agrees
-    assert not importer.Difference(**common, exact=0.009, rounding=0.008).agrees
-    assert not importer.Difference(**common, exact=0.01, rounding=1e-5, confirmed=True).agrees
-    assert not importer.Difference(**common).agrees
-    assert not importer.Difference(**{**common, "largest": float("nan")}).agrees
+    common = {"name": "logits", "point": "logits", "largest": 0.01, "deviation": 1.0}
+    assert parity.Difference(**common, exact=0.002, rounding=0.01).agrees
+    assert parity.Difference(**common, exact=0.009, rounding=0.008, confirmed=True).agrees
+    assert not parity.Difference(**common, exact=0.009, rounding=0.008).agrees
+    assert not parity.Difference(**common, exact=0.01, rounding=1e-5, confirmed=True).agrees
+    assert not parity.Difference(**common).agrees
+    assert not parity.Difference(**{**common, "largest": float("nan")}).agrees
 
 
 def test_exact_logits_do_not_excuse_wrong_ones(tmp_path, state, reference):
@@ -270,12 +272,12 @@ def test_transform_input(tmp_path, state, reference):
 
 
 def resnet18_file(tmp_path):
-    names = maps.MAPS["resnet18"]()
-    trees = importer.shapes(models.create("resnet18", 2), "resnet18")
+    names = MAPS["resnet18"]()
+    trees = importer.tensor_shapes(models.create("resnet18", 2), "resnet18")
     state = {
-        importer.source_tensor_name(names, ours): np.zeros(importer.torch_shape(shape), np.float32)
+        torch_tensor_name(names, variable): np.zeros(torch_shape(shape), np.float32)
         for tree in trees
-        for ours, shape in tree.items()
+        for variable, shape in tree.items()
     }
     return write(tmp_path / "resnet18.safetensors", state)
 

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 Transform = Callable[[jax.Array], jax.Array]
+HALVES: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Preprocessing:
 class NameMap:
     """How one source names what one of our nets has."""
 
-    source: str
-    modules: dict[str, str]  # our module -> theirs
+    library: str
+    modules: dict[str, str]  # our module -> torch's
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the net that fits them
-    # Dense layers on a flat map: theirs counts the inputs as C, H, W, ours as H, W, C.
-    flat: dict[str, tuple[int, int, int]] = dataclasses.field(default_factory=dict)
-    # Their stage -> our intermediate result, and what is still to be done to it.
+    # Dense layers on a flattened map: its sides as torch counts them, C, H, W; ours is H, W, C.
+    flattened: dict[str, tuple[int, int, int]] = dataclasses.field(default_factory=dict)
+    # Stage of torch's net -> our intermediate result, and what is still to be done to it.
     stages: dict[str, tuple[str, Transform]] = dataclasses.field(default_factory=dict)
     preprocessing: Preprocessing = Preprocessing()
     # The start of the SHA-256 of the published file whose net re-normalises its inputs itself.
@@ -50,32 +51,32 @@ def same(x: jax.Array) -> jax.Array:
 
 
 def units(pairs: dict[str, str], conv: str = "conv", norm: str = "bn") -> dict[str, str]:
-    """Our `conv_norm` units and their pairs of a convolution and a norm, as a map of modules."""
+    """Our `conv_norm` units and torch's pairs of convolution and norm, as a map of modules."""
     out = {}
-    for ours, theirs in pairs.items():
-        out[ours] = f"{theirs}.{conv}"
-        out[f"{ours}_norm"] = f"{theirs}.{norm}"
+    for module, torch_name in pairs.items():
+        out[module] = f"{torch_name}.{conv}"
+        out[f"{module}_norm"] = f"{torch_name}.{norm}"
     return out
 
 
-def within(ours: str, theirs: str, pairs: dict[str, str]) -> dict[str, str]:
+def within(module: str, torch_name: str, pairs: dict[str, str]) -> dict[str, str]:
     """The pairs of a block's parts, each with the block's name before it."""
-    return {f"{ours}/{a}": f"{theirs}.{b}" for a, b in pairs.items()}
+    return {f"{module}/{a}": f"{torch_name}.{b}" for a, b in pairs.items()}
 
 
 def activated(
     pairs: dict[str, str], activation: Transform = jax.nn.relu
 ) -> dict[str, tuple[str, Transform]]:
     """Stages of `conv_norm` units, whose last step is a non-linearity."""
-    return {theirs: (f"{ours}_norm", activation) for ours, theirs in pairs.items()}
+    return {torch_name: (f"{module}_norm", activation) for module, torch_name in pairs.items()}
 
 
 def unchanged(pairs: dict[str, str]) -> dict[str, tuple[str, Transform]]:
-    """Their stage -> our intermediate result, equal as they stand."""
-    return {theirs: (ours, same) for theirs, ours in pairs.items()}
+    """Stage of torch's net -> our intermediate result, equal as they stand."""
+    return {torch_name: (module, same) for torch_name, module in pairs.items()}
 
 
-# Our tensor's name -> theirs; a norm's are told by its `scale`.
+# Our tensor's name -> torch's; a norm's are told by its `scale`.
 TENSORS = {
     "kernel": "weight",
     "bias": "bias",
@@ -86,19 +87,19 @@ TENSORS = {
 }
 
 
-def source_tensor_name(names: NameMap, ours: str) -> str | None:
-    """The source's name of our tensor `module/leaf`, or None where the map has no such module."""
-    module, leaf = ours.rsplit("/", 1)
+def torch_tensor_name(names: NameMap, tensor: str) -> str | None:
+    """torch's name of our tensor `module/leaf`, or None where the map has no such module."""
+    module, leaf = tensor.rsplit("/", 1)
     if module not in names.modules or leaf not in TENSORS:
         return None
     return f"{names.modules[module]}.{TENSORS[leaf]}"
 
 
-def stage_counterpart(names: NameMap, theirs: str) -> tuple[str, Transform] | None:
-    """Our counterpart of their stage `theirs`, if it has one."""
-    if theirs in names.stages:
-        return names.stages[theirs]
-    for ours, module in names.modules.items():
-        if module == theirs:
-            return ours, same
+def stage_counterpart(names: NameMap, stage: str) -> tuple[str, Transform] | None:
+    """Our counterpart of a stage or module of torch's net, if it has one."""
+    if stage in names.stages:
+        return names.stages[stage]
+    for module, torch_name in names.modules.items():
+        if torch_name == stage:
+            return module, same
     return None

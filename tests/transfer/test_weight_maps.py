@@ -9,8 +9,9 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.transfer import importer
-from cnn_jax.transfer.maps import MAPS
-from cnn_jax.transfer.names import source_tensor_name, stage_counterpart
+from cnn_jax.transfer.layouts import from_torch, torch_shape
+from cnn_jax.transfer.weight_maps import MAPS
+from cnn_jax.transfer.weight_maps.name_map import stage_counterpart, torch_tensor_name
 
 with (Path(__file__).parent / "state_dicts.csv").open(newline="") as file:
     ROWS = list(csv.DictReader(file))
@@ -37,7 +38,7 @@ QUICK = {
 
 def source_shape(shape):
     """Our shape in torch's order; sides of 1 left out, as 1x1 convolutions may be dense there."""
-    return [n for n in importer.torch_shape(shape) if n != 1]
+    return [n for n in torch_shape(shape) if n != 1]
 
 
 @pytest.mark.parametrize(
@@ -50,14 +51,14 @@ def source_shape(shape):
 def test_every_tensor_is_used_once(row):
     name = row["name"]
     names = MAPS[name]()
-    trees = importer.shapes(models.create(name, **names.options), name)
-    theirs = {}
+    trees = importer.tensor_shapes(models.create(name, **names.options), name)
+    shapes = {}
     for tree in trees:
-        for ours, shape in tree.items():
-            tensor = source_tensor_name(names, ours)
-            assert tensor not in theirs, f"{tensor} is used twice"
-            theirs[tensor] = source_shape(shape)
-    lines = sorted(f"{tensor} {shape}" for tensor, shape in theirs.items())
+        for variable, shape in tree.items():
+            tensor = torch_tensor_name(names, variable)
+            assert tensor not in shapes, f"{tensor} is used twice"
+            shapes[tensor] = source_shape(shape)
+    lines = sorted(f"{tensor} {shape}" for tensor, shape in shapes.items())
     assert len(lines) == int(row["tensors"])
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == row["sha256"]
 
@@ -69,8 +70,8 @@ def test_maps_are_of_registered_nets():
 
 @pytest.mark.parametrize("name", MAPS)
 def test_no_module_has_two_names(name):
-    theirs = list(MAPS[name]().modules.values())
-    assert len(set(theirs)) == len(theirs)
+    torch_names = list(MAPS[name]().modules.values())
+    assert len(set(torch_names)) == len(torch_names)
 
 
 def test_a_stage_is_found_by_its_name_or_its_module():
@@ -84,26 +85,26 @@ def test_a_stage_is_found_by_its_name_or_its_module():
 @pytest.mark.parametrize("name", ["alexnet_torchvision", "vgg11_bn", "googlenet_torchvision"])
 def test_flat_layers_are_of_the_maps_size(name):
     names = MAPS[name]()
-    params, _ = importer.shapes(models.create(name, **names.options), name)
-    assert names.flat
-    for layer, maps in names.flat.items():
+    params, _ = importer.tensor_shapes(models.create(name, **names.options), name)
+    assert names.flattened
+    for layer, maps in names.flattened.items():
         assert params[f"{layer}/kernel"][0] == np.prod(maps)
 
 
 def test_layouts():
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(5, 3, 2, 4)).astype(np.float32)  # OIHW
-    ours = importer.ours_from(kernel, (2, 4, 3, 5))
+    ours = from_torch(kernel, (2, 4, 3, 5))
     assert ours[1, 2, 0, 3] == kernel[3, 0, 1, 2]
     dense = rng.normal(size=(5, 3)).astype(np.float32)
-    np.testing.assert_array_equal(importer.ours_from(dense, (3, 5)), dense.T)
-    np.testing.assert_array_equal(importer.ours_from(dense[..., None, None], (3, 5)), dense.T)
-    np.testing.assert_array_equal(importer.ours_from(dense, (1, 1, 3, 5))[0, 0], dense.T)
-    assert importer.ours_from(dense, (5, 3)) is None
-    assert importer.ours_from(kernel, (3, 5)) is None
-    np.testing.assert_array_equal(importer.ours_from(np.ones((4, 1, 1)), (4,)), np.ones(4))
-    np.testing.assert_array_equal(importer.ours_from(np.ones((1, 4)), (4,)), np.ones(4))
-    assert importer.ours_from(np.ones((2, 2)), (4,)) is None
+    np.testing.assert_array_equal(from_torch(dense, (3, 5)), dense.T)
+    np.testing.assert_array_equal(from_torch(dense[..., None, None], (3, 5)), dense.T)
+    np.testing.assert_array_equal(from_torch(dense, (1, 1, 3, 5))[0, 0], dense.T)
+    assert from_torch(dense, (5, 3)) is None
+    assert from_torch(kernel, (3, 5)) is None
+    np.testing.assert_array_equal(from_torch(np.ones((4, 1, 1)), (4,)), np.ones(4))
+    np.testing.assert_array_equal(from_torch(np.ones((1, 4)), (4,)), np.ones(4))
+    assert from_torch(np.ones((2, 2)), (4,)) is None
 
 
 def test_flattened_inputs_are_reordered():
@@ -111,7 +112,7 @@ def test_flattened_inputs_are_reordered():
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(2, 3, 4)).astype(np.float32)  # C, H, W
     weight = rng.normal(size=(5, 24)).astype(np.float32)
-    ours = importer.ours_from(weight, (24, 5), flat=(2, 3, 4))
+    ours = from_torch(weight, (24, 5), flattened=(2, 3, 4))
     np.testing.assert_allclose(
         maps.transpose(1, 2, 0).reshape(-1) @ ours, weight @ maps.reshape(-1), rtol=1e-5
     )
