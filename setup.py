@@ -57,7 +57,6 @@ setup(
         "simplejpeg>=1.8",
         "tensorboardX>=2.6",
         "threadpoolctl>=3.1",
-        "tqdm>=4.66",
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],

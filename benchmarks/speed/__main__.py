@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from benchmarks.harness.interleave import Contender, Rounds
 from benchmarks.harness.worker import cores
@@ -45,6 +44,7 @@ from benchmarks.speed.contenders import jax_contender, measure
 from cnn_jax import cli
 from cnn_jax.analysis import tables
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.runtime.progress import ProgressBar
 
 LOOP_CASES = ("lenet5", "resnet50")
 LOOP_BATCHES = 64  # an epoch
@@ -93,14 +93,15 @@ def compare(saved: results.Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         plans = make_plans(nets, torch_modes(on_cpu) if AGAINST.value == "torch" else {})
         limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
         todo = [(section, *entry) for section, plan in plans.items() for entry in plan]
-        with tqdm(todo, unit="net", disable=None) as bar:
-            for section, case, contenders in bar:
-                bar.set_description(f"{section}: {case.label}")
+        with ProgressBar("nets", len(todo)) as bar:
+            for number, (section, case, contenders) in enumerate(todo):
+                label = f"{section}: {case.label}"
+                bar.reach(number, label)
                 row = {"case": dataclasses.asdict(case), "machine": machine}
                 if done := results.same_row(row, saved.get(section, [])):
                     yield section, done
                     continue
-                row |= measure(case, contenders, rounds_of(section), bar.set_postfix_str)
+                row |= measure(case, contenders, rounds_of(section), bar.describe)
                 now, best = gauge.call("limits", dtype=case.dtype), limits.get(case.dtype, {})
                 limits[case.dtype] = {key: max(now[key], best.get(key, 0.0)) for key in now}
                 row |= goals_of(section, case) | {"limits": limits[case.dtype]}

@@ -12,8 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks.harness.interleave import Contender, Rounds
 from benchmarks.harness.machine import in_words
 from benchmarks.speed import plots
@@ -21,6 +19,7 @@ from benchmarks.speed.cases import Case
 from benchmarks.speed.contenders import jax_contender, measure
 from benchmarks.speed.table import number, seconds
 from cnn_jax.analysis import tables
+from cnn_jax.runtime.progress import ProgressBar
 
 ROUNDS = Rounds(count=3, seconds=0.7)
 DEPTHS = (20, 32, 44, 56, 110)
@@ -64,9 +63,9 @@ def grow(out: Path) -> None:
         machine = worker.call("machine")
     points: dict[str, list[dict[str, Any]]] = {}
     todo = [(axis, *point) for axis, points in axes().items() for point in points]
-    with tqdm(todo, unit="point", disable=None) as bar:
-        for axis, value, case, contender in bar:
-            bar.set_description(f"{axis}: {value:g}")
+    with ProgressBar("points", len(todo)) as bar:
+        for done, (axis, value, case, contender) in enumerate(todo):
+            bar.reach(done, f"{axis}: {value:g}")
             row = measure(case, {"cnn_jax": contender}, ROUNDS)
             points.setdefault(axis, []).append(point_of(value, row))
     print(in_words(machine))

@@ -21,6 +21,7 @@ from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.progress import track
 
 
 def main(argv: Sequence[str]) -> None:
@@ -143,7 +144,6 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
 def draw_each(config: Any, dataset: Any, out: Path, columns: int) -> None:
     """One row a transform: an example as it is, and in so many steps."""
     import matplotlib
-    from tqdm import tqdm
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -155,7 +155,7 @@ def draw_each(config: Any, dataset: Any, out: Path, columns: int) -> None:
         figsize=(1.1 * (columns + 1) + 1.7, 1.15 * len(names)), layout="constrained"
     )
     panels = figure.subplots(len(names), columns + 1, squeeze=False)
-    for name, row in zip(tqdm(names, "transforms", leave=False, disable=None), panels, strict=True):
+    for name, row in zip(track(names, "transforms"), panels, strict=True):
         alone = config.copy_and_resolve_references()
         alone.augment = (name,)
         plain, after, _ = sheet(alone, dataset, 2, columns)  # two, for those that mix

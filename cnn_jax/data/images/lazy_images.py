@@ -14,6 +14,7 @@ import numpy as np
 from cnn_jax.data.images.decode import PIXELS, BadImageError, decode, read_header
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.progress import track
 
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
 
@@ -101,19 +102,11 @@ class LazyImages:
 def map_in_threads(
     function: Callable[[Any], Any], items: Sequence[Any], label: str
 ) -> Iterator[Any]:
-    """`function` of every item in order, with a progress bar on a terminal when it takes long."""
-    from tqdm import tqdm
-
+    """`function` of every item in order, with the progress of what has a label."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(threads) as pool:
-        yield from tqdm(
-            pool.map(function, items),
-            total=len(items),
-            desc=label,
-            disable=not (label and sys.stderr.isatty()),
-            delay=1,
-            leave=False,
-        )
+        results = pool.map(function, items)
+        yield from track(results, label, len(items)) if label else results
 
 
 def bad_image(name: str, reason: BadImageError) -> UserError:

@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import lzma
 import os
-import sys
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Split, Task
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.progress import DownloadBar
 
 TIMEOUT = 30  # seconds without an answer or a byte
 CIFAR_SITE = "https://www.cs.toronto.edu/~kriz"
@@ -294,16 +294,16 @@ def fetch(source: Remote, folder: Path, mirror: str) -> Path:
     url = f"{mirror.rstrip('/')}/{name}" if mirror else source.url
     print(f"downloading {url} to {folder}", flush=True)
     pooch.get_logger().setLevel("ERROR")
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = pooch.retrieve(
-            url,
-            known_hash=f"sha256:{source.sha256}",
-            fname=name,
-            path=os.fspath(folder),
-            downloader=downloader,
-        )
+        with DownloadBar(name) as bar:
+            path = pooch.retrieve(
+                url,
+                known_hash=f"sha256:{source.sha256}",
+                fname=name,
+                path=os.fspath(folder),
+                downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT),
+            )
     except (requests.RequestException, OSError) as error:
         raise UserError(
             f"{url} could not be downloaded ({innermost(error)}); put the file into {folder} by "
