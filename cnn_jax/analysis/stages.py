@@ -182,7 +182,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
         return module.init_with_output({"params": key, "dropout": key}, x, mutable=True)
 
     images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    with ops.plain(), nn.intercept_methods(mark):
+    with ops.reference_ops(), nn.intercept_methods(mark):
         closed, made = jax.make_jaxpr(init, return_shape=True)(images)
     program = needed(closed.jaxpr, closed.jaxpr.outvars[:1])  # the first output is the logits
     names = sown_by_net(made, closed.jaxpr.outvars)

@@ -37,6 +37,6 @@ def init_variables(
     """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
     key = named_key(seed, "init")
     images = jnp.zeros((1, *image_shape), jnp.float32)
-    with ops.plain():  # quicker to trace, and nothing of it is computed
+    with ops.reference_ops():  # quicker to trace, and nothing of it is computed
         variables = model.init({"params": key, "dropout": key}, images, train=False)
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

@@ -8,27 +8,33 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Float32
 
 Residuals = tuple[jax.Array, ...]
+Normalized = tuple[Float[Array, "*b c"], Float32[Array, " c"], Float32[Array, " c"]]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def batch_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(scale (x - mean) / sqrt(var + epsilon) + bias as `dtype`, mean [C], var [C]), x [..., C].
+    x: Float[Array, "*b c"],
+    scale: Float32[Array, " c"],
+    bias: Float32[Array, " c"],
+    epsilon: float,
+    dtype: Any,
+) -> Normalized:
+    """(scale (x - mean) / sqrt(var + epsilon) + bias as `dtype`, mean, var).
 
     Ioffe & Szegedy 2015, algorithm 1. Statistics are float32 and over all axes but the last; the
     variance is the mean of squares less the square of the mean, and no gradient goes through the
     two that are returned. Reverse mode only. Differentiating the formula step by step reads the
     map once more than the gradient written out, and takes twice as long to trace.
     """
-    return forward(x, scale, bias, epsilon, dtype)[0]
+    return _forward(x, scale, bias, epsilon, dtype)[0]
 
 
-def forward(
+def _forward(
     x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
-) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
+) -> tuple[Normalized, Residuals]:
     axes = tuple(range(x.ndim - 1))
     wide = x.astype(jnp.float32)
     mean = wide.mean(axes)
@@ -38,7 +44,7 @@ def forward(
     return (y, mean, var), (x, scale, mean, shrink)
 
 
-def backward(
+def _backward(
     epsilon: float, dtype: Any, residuals: Residuals, gradients: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Of x, scale and bias: the paper's sec. 3, the sums over the batch gathered."""
@@ -53,4 +59,4 @@ def backward(
     return dx.astype(x.dtype), dscale, dbias
 
 
-batch_norm.defvjp(forward, backward)
+batch_norm.defvjp(_forward, _backward)

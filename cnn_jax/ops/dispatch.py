@@ -11,22 +11,22 @@ import jax.numpy as jnp
 
 from cnn_jax.ops import cpu_kernels
 
-_plain = contextvars.ContextVar("plain", default=False)
+_reference = contextvars.ContextVar("reference_ops", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
 
 
-def plain() -> contextlib.AbstractContextManager[None]:
-    """What is traced within takes the plain operations on every backend."""
-    return held(_plain, True)
+def reference_ops() -> contextlib.AbstractContextManager[None]:
+    """What is traced within takes the reference operations on every backend."""
+    return setting(_reference, True)
 
 
-def space_to_depth(wanted: bool) -> contextlib.AbstractContextManager[None]:
+def space_to_depth(enabled: bool) -> contextlib.AbstractContextManager[None]:
     """Whether what is traced within reads images of few channels in blocks of the stride."""
-    return held(_space_to_depth, wanted)
+    return setting(_space_to_depth, enabled)
 
 
 @contextlib.contextmanager
-def held(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
+def setting(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
     token = variable.set(value)
     try:
         yield
@@ -34,18 +34,18 @@ def held(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
         variable.reset(token)
 
 
-def fast_on_cpu() -> bool:
+def use_cpu_ops() -> bool:
     """Whether to trace the form for the CPU."""
-    return jax.default_backend() == "cpu" and not _plain.get()
+    return jax.default_backend() == "cpu" and not _reference.get()
 
 
-def takes_native(*arrays: jax.Array) -> bool:
-    """Whether an operation on these is to be `cnn_jax.native`'s."""
-    return not _plain.get() and can_be_native(*arrays)
+def use_cpu_kernels(*arrays: jax.Array) -> bool:
+    """Whether an operation on these is to be `cnn_jax.ops.cpu_kernels`'s."""
+    return not _reference.get() and cpu_kernels_apply(*arrays)
 
 
-def can_be_native(*arrays: jax.Array) -> bool:
-    """Whether `cnn_jax.native` can have these, and is there.
+def cpu_kernels_apply(*arrays: jax.Array) -> bool:
+    """Whether `cnn_jax.ops.cpu_kernels` can have these, and is there.
 
     A program over several devices cannot divide a call that XLA does not know.
     """
@@ -54,5 +54,5 @@ def can_be_native(*arrays: jax.Array) -> bool:
     return all(a.dtype == jnp.float32 for a in arrays) and cpu_kernels.library() is not None
 
 
-def wants_space_to_depth() -> bool:
-    return _space_to_depth.get() and not _plain.get()
+def use_space_to_depth() -> bool:
+    return _space_to_depth.get() and not _reference.get()

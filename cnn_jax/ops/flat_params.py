@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.ops import cpu_kernels
-from cnn_jax.ops.dispatch import can_be_native
+from cnn_jax.ops.dispatch import cpu_kernels_apply
 
 Shapes = tuple[tuple[int, ...], ...]
 Tree = Any
@@ -32,15 +32,15 @@ def unstack(x: jax.Array) -> list[jax.Array]:
     return split(x.ravel(), (x.shape[1:],) * len(x))
 
 
-class Whole(NamedTuple):
+class Packed(NamedTuple):
     """A tree's arrays as two: those that are matrices or more, and the others."""
 
     matrices: jax.Array  # [n, 1]
     vectors: jax.Array  # [m]
 
 
-def one_piece(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
-    """(pack, unpack): `pack` makes a `Whole` of each part of a tree that has the structure of
+def make_packing(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
+    """(pack, unpack): `pack` makes a `Packed` of each part of a tree that has the structure of
     `like`, itself or within the states of an optimizer, and `unpack` the parts of them again.
 
     What works number by number, or on matrices only, has the same results on either.
@@ -56,10 +56,10 @@ def one_piece(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree
         if jax.tree.structure(tree) != structure:
             return tree
         parts = jax.tree.leaves(tree)
-        return Whole(join(of(True, parts))[:, None], join(of(False, parts)))
+        return Packed(join(of(True, parts))[:, None], join(of(False, parts)))
 
     def parts(tree: Any) -> Tree:
-        if not isinstance(tree, Whole):
+        if not isinstance(tree, Packed):
             return tree
         matrices = iter(split(tree.matrices[:, 0], of(True, shapes)))
         vectors = iter(split(tree.vectors, of(False, shapes)))
@@ -69,7 +69,7 @@ def one_piece(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree
         return jax.tree.map(whole, tree, is_leaf=lambda t: jax.tree.structure(t) == structure)
 
     def unpack(tree: Tree) -> Tree:
-        return jax.tree.map(parts, tree, is_leaf=lambda t: isinstance(t, Whole))
+        return jax.tree.map(parts, tree, is_leaf=lambda t: isinstance(t, Packed))
 
     return pack, unpack
 
@@ -79,7 +79,7 @@ def join(arrays: tuple[jax.Array, ...]) -> jax.Array:
     """All numbers of the arrays, [n], one array behind the other."""
     if not arrays:
         return jnp.zeros(0)
-    if can_be_native(*arrays):
+    if cpu_kernels_apply(*arrays):
         return cpu_kernels.join(arrays)
     return jnp.concatenate([jnp.ravel(a) for a in arrays])
 
@@ -98,7 +98,7 @@ join.defvjp(_join_forward, _join_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def split(x: jax.Array, shapes: Shapes) -> list[jax.Array]:
     """Arrays of these shapes, of the numbers of `x` [n] one behind the other."""
-    if can_be_native(x):
+    if cpu_kernels_apply(x):
         return cpu_kernels.split(x, shapes)
     ends = itertools.accumulate(math.prod(shape) for shape in shapes)
     parts = jnp.split(x, list(ends)[:-1])

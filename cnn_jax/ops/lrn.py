@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float
 
-from cnn_jax.ops.dispatch import fast_on_cpu
+from cnn_jax.ops.dispatch import use_cpu_ops
 
 
 def local_response_norm(
-    x: jax.Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
-) -> jax.Array:
+    x: Float[Array, "*b c"], size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
+) -> Float[Array, "*b c"]:
     """x / (k + alpha * sum of squares over `size` neighbouring channels) ** beta.
 
     The constants are AlexNet's (Krizhevsky et al. 2012, sec. 3.3): alpha multiplies the sum, not
     the mean. Caffe and torch divide alpha by `size`; pass `alpha * size`'s counterpart for theirs.
     """
     half = size // 2
-    if fast_on_cpu():
+    if use_cpu_ops():
         channels = np.arange(x.shape[-1])
         apart = channels[:, None] - channels[None, :]  # source - target
         band = ((-half <= apart) & (apart <= size - 1 - half)).astype(np.float32)

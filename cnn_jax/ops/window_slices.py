@@ -1,4 +1,4 @@
-"""The positions of a window that slides over maps [B, H, W, C], and the way back."""
+"""What a window sees that slides over maps [B, H, W, C], and the way back."""
 
 from __future__ import annotations
 
@@ -8,21 +8,32 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Shaped
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
-Sides = tuple[int, int]
+HW = tuple[int, int]  # of height and width
+Pads = tuple[tuple[int, int], tuple[int, int]]  # (above, below), (left, right)
 
 
-def pad_maps(x: jax.Array, pads: Pads, value: float = 0.0) -> jax.Array:
+def pad_maps(
+    x: Shaped[Array, "b h w c"], pads: Pads, value: float = 0.0
+) -> Shaped[Array, "b h2 w2 c"]:
     """`x` with `value` around it; pads may be negative."""
     config = [(0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)]
     return lax.pad(x, jnp.array(value, x.dtype), config)
 
 
-def taps(x: jax.Array, window: Sides, stride: Sides) -> Iterator[tuple[int, int, jax.Array]]:
+def crop(pads: Pads) -> Pads:
+    """What takes padding off again."""
+    (above, below), (left, right) = pads
+    return (-above, -below), (-left, -right)
+
+
+def window_slices(
+    x: Shaped[Array, "b h w c"], window: HW, stride: HW
+) -> Iterator[tuple[int, int, jax.Array]]:
     """(row, column, [B, H', W', C]) for every place in the window, row by row.
 
-    The array holds what all windows see at that place.
+    The array holds the pixels that all windows have at that place.
     """
     rows, columns = ((n - k) // s + 1 for n, k, s in zip(x.shape[1:3], window, stride, strict=True))
     for i in range(window[0]):
@@ -31,26 +42,25 @@ def taps(x: jax.Array, window: Sides, stride: Sides) -> Iterator[tuple[int, int,
             yield i, j, lax.slice(x, (0, i, j, 0), (*last, x.shape[3]), (1, *stride, 1))
 
 
-def spread(
-    arrays: tuple[jax.Array, ...],
+def scatter_windows(
+    arrays: tuple[Shaped[Array, "b oh ow c"], ...],
     fills: tuple[float, ...],
-    window: Sides,
-    stride: Sides,
-    size: Sides,
-    share: Callable[..., jax.Array],
-) -> jax.Array:
+    window: HW,
+    stride: HW,
+    size: HW,
+    contribution: Callable[..., jax.Array],
+) -> Shaped[Array, "b h w c"]:
     """[B, H, W, C] of `size`: at each pixel, the sum of what the windows over it give it.
 
     `arrays` hold one value a window, [B, H', W', C], and `fills` what stands for a window that does
-    not exist. `share(i, j, *arrays)` is what a window gives to its pixel (i, j). Pixels of one
-    phase of the stride have the same places in their windows, so that each phase is a sum of
+    not exist. `contribution(i, j, *arrays)` is what a window gives to its pixel (i, j). Pixels of
+    one phase of the stride have the same places in their windows, so that each phase is a sum of
     shifted maps, and the phases are woven together at the end.
     """
     reach = [-(-k // s) for k, s in zip(window, stride, strict=True)]
     count = [-(-n // s) for n, s in zip(size, stride, strict=True)]
-    pads = tuple(
-        (r - 1, n - have) for r, n, have in zip(reach, count, arrays[0].shape[1:3], strict=True)
-    )
+    down, across = arrays[0].shape[1:3]
+    pads = (reach[0] - 1, count[0] - down), (reach[1] - 1, count[1] - across)
     arrays = tuple(pad_maps(a, pads, f) for a, f in zip(arrays, fills, strict=True))
 
     def phase(p: int, q: int) -> jax.Array:
@@ -61,7 +71,7 @@ def spread(
                 if i >= window[0] or j >= window[1]:
                     continue
                 top, left = reach[0] - 1 - a, reach[1] - 1 - b
-                part = share(
+                part = contribution(
                     i, j, *(m[:, top : top + count[0], left : left + count[1]] for m in arrays)
                 )
                 total = part if total is None else total + part

@@ -59,7 +59,7 @@ class Recipe:
         A net whose blocks are one loop would otherwise compile for minutes, one by one.
         """
         deep = getattr(self.model, "scan", False) and self.plan is TRAIN_ALL
-        return flat_params.one_piece if deep else lambda tree: (as_it_is, as_it_is)
+        return flat_params.make_packing if deep else lambda tree: (as_it_is, as_it_is)
 
     def of_views(self) -> Recipe:
         """The recipe for views."""

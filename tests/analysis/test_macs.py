@@ -39,7 +39,7 @@ def test_rule_counts_every_product(name):
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     key = jax.random.key(0)
     variables = jax.eval_shape(lambda x: net.init({"params": key, "dropout": key}, x), images)
-    with ops.plain():
+    with ops.reference_ops():
         program = jax.make_jaxpr(lambda v, x: net.apply(v, x).logits)(variables, images)
     assert summarize(net, shape).multiply_adds == products(program.jaxpr)
 

@@ -39,10 +39,10 @@ def test_equals_linens(dtype, tolerance, shape, train):
     assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(
         jnp.shape, variables
     )
-    found = outcome(ours, variables, x, weights, train)
-    wanted = outcome(linens, variables, x, weights, train)
-    assert jax.tree.structure(found) == jax.tree.structure(wanted)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+    result = outcome(ours, variables, x, weights, train)
+    expected = outcome(linens, variables, x, weights, train)
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(
             one.astype(np.float32), other.astype(np.float32), rtol=tolerance, atol=tolerance

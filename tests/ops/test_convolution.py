@@ -1,4 +1,4 @@
-"""Each form for the CPU against the plain convolution: value, both gradients."""
+"""The table of convolutions, and each implementation against XLA's: value, both gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -7,44 +7,56 @@ import pytest
 from jax import lax
 
 from cnn_jax import ops
-from cnn_jax.ops import convolutions as forms
+from cnn_jax.ops import conv_implementations, convolutions
 from cnn_jax.runtime import sharding
 
-cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are for the CPU")
-# images, kernel, stride, padding, groups, the form that takes it
+cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="these are for the CPU")
+# images, kernel, stride, padding, groups, the implementation without compiled kernels
 CASES = {
-    "pointwise": ((2, 5, 7, 3), (1, 1, 3, 4), (1, 1), ((0, 0), (0, 0)), 1, "pointwise"),
-    "pointwise strided": ((2, 7, 6, 12), (1, 1, 12, 4), (2, 3), ((0, 0), (0, 0)), 1, "pointwise"),
-    "pointwise padded": ((2, 4, 4, 3), (1, 1, 3, 4), (1, 1), ((1, 0), (2, 1)), 1, "pointwise"),
-    "one channel": ((3, 9, 8, 1), (5, 3, 1, 4), (1, 1), ((2, 1), (0, 1)), 1, "narrow"),
-    "few channels": ((2, 9, 7, 6), (3, 5, 6, 16), (1, 1), ((1, 1), (2, 2)), 1, "narrow"),
-    "depthwise": ((3, 6, 7, 5), (3, 3, 1, 5), (1, 1), ((1, 1), (1, 1)), 5, "depthwise"),
-    "depthwise strided": ((2, 9, 8, 5), (5, 3, 1, 5), (2, 2), ((2, 2), (1, 1)), 5, "depthwise"),
-    "depthwise one-sided": ((2, 8, 8, 3), (3, 3, 1, 3), (2, 2), ((0, 1), (0, 1)), 3, "depthwise"),
-    "two groups": ((2, 6, 6, 8), (3, 3, 4, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped"),
-    "many groups": ((2, 6, 6, 24), (3, 3, 2, 36), (2, 2), ((1, 1), (1, 1)), 12, "grouped"),
-    "wide groups": ((1, 4, 4, 80), (3, 3, 40, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped"),
-    "three a channel": ((2, 5, 5, 4), (3, 3, 1, 12), (1, 1), ((1, 1), (1, 1)), 4, "grouped"),
-    "one pixel": ((2, 1, 1, 12), (3, 3, 12, 16), (1, 1), ((1, 1), (1, 1)), 1, "pointwise"),
-    "two pixels": ((2, 2, 3, 12), (5, 7, 12, 16), (1, 1), ((2, 2), (3, 3)), 1, "tiny"),
-    "one window": ((2, 2, 2, 12), (3, 3, 12, 16), (2, 2), ((1, 1), (1, 1)), 1, "ordinary"),
-    "few windows": ((2, 4, 4, 12), (5, 5, 12, 16), (2, 1), ((2, 2), (0, 2)), 1, "tiny"),
-    "spare pixels": ((2, 6, 8, 12), (3, 3, 12, 16), (2, 4), ((0, 1), (1, 0)), 1, "ordinary"),
-    "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "in_blocks"),
-    "wide": ((2, 6, 6, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), 1, "ordinary"),
+    "pointwise": ((2, 5, 7, 3), (1, 1, 3, 4), (1, 1), ((0, 0), (0, 0)), 1, "pointwise_conv"),
+    "strided": ((2, 7, 6, 12), (1, 1, 12, 4), (2, 3), ((0, 0), (0, 0)), 1, "pointwise_conv"),
+    "with padding": ((2, 4, 4, 3), (1, 1, 3, 4), (1, 1), ((1, 0), (2, 1)), 1, "pointwise_conv"),
+    "one channel": ((3, 9, 8, 1), (5, 3, 1, 4), (1, 1), ((2, 1), (0, 1)), 1, "banded_matmul"),
+    "few channels": ((2, 9, 7, 6), (3, 5, 6, 16), (1, 1), ((1, 1), (2, 2)), 1, "banded_matmul"),
+    "depthwise": ((3, 6, 7, 5), (3, 3, 1, 5), (1, 1), ((1, 1), (1, 1)), 5, "depthwise_conv"),
+    "by channel": ((2, 9, 8, 5), (5, 3, 1, 5), (2, 2), ((2, 2), (1, 1)), 5, "depthwise_conv"),
+    "one-sided": ((2, 8, 8, 3), (3, 3, 1, 3), (2, 2), ((0, 1), (0, 1)), 3, "depthwise_conv"),
+    "two groups": ((2, 6, 6, 8), (3, 3, 4, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped_conv"),
+    "many groups": ((2, 6, 6, 24), (3, 3, 2, 36), (2, 2), ((1, 1), (1, 1)), 12, "grouped_conv"),
+    "wide groups": ((1, 4, 4, 80), (3, 3, 40, 6), (1, 1), ((1, 1), (1, 1)), 2, "grouped_conv"),
+    "three a channel": ((2, 5, 5, 4), (3, 3, 1, 12), (1, 1), ((1, 1), (1, 1)), 4, "grouped_conv"),
+    "one pixel": ((2, 1, 1, 12), (3, 3, 12, 16), (1, 1), ((1, 1), (1, 1)), 1, "pointwise_conv"),
+    "two pixels": ((2, 2, 3, 12), (5, 7, 12, 16), (1, 1), ((2, 2), (3, 3)), 1, "per_pixel_matmul"),
+    "one window": ((2, 2, 2, 12), (3, 3, 12, 16), (2, 2), ((1, 1), (1, 1)), 1, "xla_conv"),
+    "few windows": ((2, 4, 4, 12), (5, 5, 12, 16), (2, 1), ((2, 2), (0, 2)), 1, "per_pixel_matmul"),
+    "spare pixels": ((2, 6, 8, 12), (3, 3, 12, 16), (2, 4), ((0, 1), (1, 0)), 1, "xla_conv"),
+    "stem": ((1, 40, 40, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3)), 1, "space_to_depth_conv"),
+    "wide": ((2, 6, 6, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), 1, "xla_conv"),
 }  # fmt: skip
-FORMS = ("pointwise", "tiny", "narrow", "depthwise", "grouped", "in_blocks", "ordinary")
+NEEDS_NO_KERNELS = ("pointwise_conv", "per_pixel_matmul")  # as fast as any
 
 
 @cpu_only
 @pytest.mark.parametrize("case", CASES)
-def test_value_and_gradients(case, monkeypatch):
-    shape, kernel_shape, stride, padding, groups, form = CASES[case]
-    taken = []
-    for name in FORMS:
-        real = getattr(forms, name)
-        spy = lambda *a, name=name, real=real: (taken.append(name), real(*a))[1]  # noqa: E731
-        monkeypatch.setattr(forms, name, spy)
+def test_the_first_row_whose_condition_holds_is_taken(case):
+    shape, kernel_shape, stride, padding, groups, expected = CASES[case]
+    x, kernel = jnp.zeros(shape), jnp.zeros(kernel_shape)
+    kernel, pads = convolutions.trim_kernel(kernel, shape[1:3], stride, padding)
+    conv = convolutions.describe(x, kernel, stride, pads, groups)
+    assert not conv.has_kernels, "there are eight devices"
+    assert convolutions.choose(conv).__name__ == expected
+    with_kernels = convolutions.choose(conv._replace(has_kernels=True)).__name__
+    assert with_kernels == (expected if expected in NEEDS_NO_KERNELS else "cpu_kernel_conv")
+    assert convolutions.choose(conv._replace(on_cpu=False)) is None
+    in_blocks = convolutions.choose(conv._replace(on_cpu=False, space_to_depth=True))
+    is_stem = shape[-1] <= 4 and groups == 1 and max(stride) > 1
+    assert (in_blocks is conv_implementations.space_to_depth_conv) == is_stem
+
+
+@cpu_only
+@pytest.mark.parametrize("case", CASES)
+def test_value_and_gradients(case):
+    shape, kernel_shape, stride, padding, groups, _ = CASES[case]
     numbers = np.random.RandomState(0)
     x = jnp.array(numbers.randn(*shape), jnp.float32)
     kernel = jnp.array(numbers.randn(*kernel_shape), jnp.float32)
@@ -52,8 +64,8 @@ def test_value_and_gradients(case, monkeypatch):
     def fast(x, kernel):
         return ops.convolution(x, kernel, stride, padding, feature_group_count=groups)
 
-    def plain(x, kernel):
-        with ops.plain():
+    def reference(x, kernel):
+        with ops.reference_ops():
             return fast(x, kernel)
 
     def everything(function):
@@ -63,10 +75,9 @@ def test_value_and_gradients(case, monkeypatch):
 
         return jax.jit(run)
 
-    weights = jnp.array(numbers.randn(*jax.eval_shape(plain, x, kernel).shape), jnp.float32)
-    ours = everything(fast)(x, kernel, weights)
-    assert taken[0] == form
-    for a, b in zip(ours, everything(plain)(x, kernel, weights), strict=True):
+    weights = jnp.array(numbers.randn(*jax.eval_shape(reference, x, kernel).shape), jnp.float32)
+    expected = everything(reference)(x, kernel, weights)
+    for a, b in zip(everything(fast)(x, kernel, weights), expected, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
 
@@ -95,7 +106,7 @@ def test_blocks_of_pixels_are_the_same_function(size, window, stride, padding):
         return value, *back(jnp.cos(jnp.arange(value.size)).reshape(value.shape))
 
     blocks = value_and_gradients(lambda: ops.space_to_depth(True), (1, 1))
-    for a, b in zip(blocks, value_and_gradients(ops.plain, stride), strict=True):
+    for a, b in zip(blocks, value_and_gradients(ops.reference_ops, stride), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
 
 
@@ -103,18 +114,18 @@ def test_blocks_of_pixels_are_the_same_function(size, window, stride, padding):
 def test_named_padding(padding):
     x = jnp.arange(2.0 * 7 * 6 * 4).reshape(2, 7, 6, 4) / 100
     kernel = jnp.arange(3.0 * 3 * 1 * 4).reshape(3, 3, 1, 4) / 10
-    ours = ops.convolution(x, kernel, (2, 2), padding, feature_group_count=4)
+    result = ops.convolution(x, kernel, (2, 2), padding, feature_group_count=4)
     layout = ("NHWC", "HWIO", "NHWC")
-    theirs = lax.conv_general_dilated(
+    expected = lax.conv_general_dilated(
         x, kernel, (2, 2), padding, dimension_numbers=layout, feature_group_count=4
     )
-    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
-def test_plain_is_the_plain_operation():
+def test_the_reference_is_xlas_own_operation():
     x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 1, 4))
     fixed = dict(stride=(1, 1), padding="SAME", feature_group_count=4)
-    with ops.plain():
+    with ops.reference_ops():
         program = jax.make_jaxpr(lambda x: ops.convolution(x, kernel, **fixed))(x)
     assert [e.primitive.name for e in program.eqns] == ["conv_general_dilated"]
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from cnn_jax import ops
-from cnn_jax.ops import convolutions as forms
-from cnn_jax.ops import cpu_kernels
-from cnn_jax.ops.dispatch import takes_native
+from cnn_jax.ops import convolutions, cpu_kernels
+from cnn_jax.ops.dispatch import use_cpu_kernels
 from cnn_jax.runtime import sharding
 
 compiled = pytest.mark.skipif(
@@ -87,12 +86,12 @@ def test_values_and_gradients_are_numpys(case):
     by_x = by_x[:, *inner]
     corner = pads[0][0], pads[1][0]
     close = {"rtol": 1e-5, "atol": 1e-4}
-    found = cpu_kernels.forward(x, kernel, value.shape, stride, corner)
-    np.testing.assert_allclose(found, value, **close)
-    found = cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner)
-    np.testing.assert_allclose(found, by_x, **close)
-    found = cpu_kernels.kernel_gradient(x, gradient, kernel.shape, stride, corner)
-    np.testing.assert_allclose(found, by_kernel, **close)
+    result = cpu_kernels.forward(x, kernel, value.shape, stride, corner)
+    np.testing.assert_allclose(result, value, **close)
+    result = cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner)
+    np.testing.assert_allclose(result, by_x, **close)
+    result = cpu_kernels.kernel_gradient(x, gradient, kernel.shape, stride, corner)
+    np.testing.assert_allclose(result, by_kernel, **close)
 
 
 @compiled
@@ -146,12 +145,12 @@ def test_the_maximum_is_the_first_of_a_window(size, window, stride, pads, channe
         i, j = divmod(place[at], window[1])
         by_x[n, top + i, left + j, c] += gradient[at]
     corner = pads[0][0], pads[1][0]
-    best, found = cpu_kernels.max_pool(x, window, gradient.shape, stride, corner)
+    best, result = cpu_kernels.max_pool(x, window, gradient.shape, stride, corner)
     np.testing.assert_array_equal(best, value)
-    np.testing.assert_array_equal(found, place)
-    found = cpu_kernels.max_pool_gradient(found, gradient, window, x.shape, stride, corner)
+    np.testing.assert_array_equal(result, place)
+    result = cpu_kernels.max_pool_gradient(result, gradient, window, x.shape, stride, corner)
     inner = by_x[:, pads[0][0] :, pads[1][0] :][:, : size[0], : size[1]]
-    np.testing.assert_allclose(found, inner, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(result, inner, rtol=1e-6, atol=1e-6)
 
 
 @compiled
@@ -182,35 +181,35 @@ def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
 
         return jax.jit(jax.value_and_grad(total, (0, 1)))
 
-    plain = everything()
-    assert "cnn_jax" not in plain.lower(x, kernel).as_text(), "there are eight devices"
-    value, gradients = plain(x, kernel)
-    monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
+    reference = everything()
+    assert "cnn_jax" not in reference.lower(x, kernel).as_text(), "there are eight devices"
+    value, gradients = reference(x, kernel)
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
     ours = everything()
     assert all(name in ours.lower(x, kernel).as_text() for name in cpu_kernels.CONVOLUTIONS)
-    same, found = ours(x, kernel)
+    same, result = ours(x, kernel)
     np.testing.assert_allclose(same, value, rtol=1e-4)
-    for a, b in zip(found, gradients, strict=True):
+    for a, b in zip(result, gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
     half = jnp.ones((3, 3, 16, 16), jnp.bfloat16)
-    assert not takes_native(x.astype(jnp.bfloat16), half)
+    assert not use_cpu_kernels(x.astype(jnp.bfloat16), half)
 
 
 @pytest.mark.parametrize(
-    ("change", "value", "said"),
+    ("change", "value", "message"),
     [
         ("CNN_JAX_NATIVE", "0", ""),
         ("CXX", "/no/such/compiler", "compiling convolutions"),
         ("CXX", "false", "warning: slower, for convolutions do not compile: "),
     ],
 )
-def test_a_machine_without_a_compiler_does_without(change, value, said):
-    program = "from cnn_jax.ops import cpu_kernels as native; assert native.library() is None"
+def test_a_machine_without_a_compiler_does_without(change, value, message):
+    program = "from cnn_jax.ops import cpu_kernels; assert cpu_kernels.library() is None"
     environment = os.environ | {change: value}
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, check=True, env=environment, stderr=subprocess.PIPE, text=True)
-    assert said in found.stderr
-    assert "Traceback" not in found.stderr
+    result = subprocess.run(command, check=True, env=environment, stderr=subprocess.PIPE, text=True)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @compiled
@@ -219,34 +218,34 @@ def test_the_number_of_threads_changes_no_bit(tmp_path):
     """Another number of threads divides the channels otherwise."""
     program = """
 import sys, jax, numpy as np
-from cnn_jax.ops import cpu_kernels as native
-native.library()
+from cnn_jax.ops import cpu_kernels
+cpu_kernels.library()
 numbers = np.random.RandomState(0)
 x, g = (numbers.randn(4, 12, 12, n).astype(np.float32) for n in (48, 64))
 few = numbers.randn(20, 6, 6, 5).astype(np.float32)
 kernel, side = numbers.randn(3, 3, 48, 64).astype(np.float32), (1, 1)
-found = (
-    native.forward(x, kernel, g.shape, side, side),
-    native.input_gradient(g, kernel, x.shape, side, side),
-    native.kernel_gradient(x, g, kernel.shape, side, side),
-    native.kernel_gradient(few, few, (3, 3, 5, 5), side, side),
-    native.forward(few, kernel[:, :, :5], (20, 6, 6, 64), side, side),
-    native.forward(x, kernel[:, :, :6], g.shape, side, side),
-    native.kernel_gradient(x, g, (3, 3, 6, 64), side, side),
-    native.kernel_gradient(x, x, (3, 3, 24, 48), side, side),
-    native.forward(x, kernel[:, :, :1, :48], x.shape, side, side),
-    native.input_gradient(x, kernel[:, :, :1, :48], x.shape, side, side),
-    native.kernel_gradient(x, x, (3, 3, 1, 48), side, side),
+results = (
+    cpu_kernels.forward(x, kernel, g.shape, side, side),
+    cpu_kernels.input_gradient(g, kernel, x.shape, side, side),
+    cpu_kernels.kernel_gradient(x, g, kernel.shape, side, side),
+    cpu_kernels.kernel_gradient(few, few, (3, 3, 5, 5), side, side),
+    cpu_kernels.forward(few, kernel[:, :, :5], (20, 6, 6, 64), side, side),
+    cpu_kernels.forward(x, kernel[:, :, :6], g.shape, side, side),
+    cpu_kernels.kernel_gradient(x, g, (3, 3, 6, 64), side, side),
+    cpu_kernels.kernel_gradient(x, x, (3, 3, 24, 48), side, side),
+    cpu_kernels.forward(x, kernel[:, :, :1, :48], x.shape, side, side),
+    cpu_kernels.input_gradient(x, kernel[:, :, :1, :48], x.shape, side, side),
+    cpu_kernels.kernel_gradient(x, x, (3, 3, 1, 48), side, side),
 )
-np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in found]))
+np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in results]))
 """
-    found = []
+    results = []
     for cores in ({0}, os.sched_getaffinity(0)):
         path = tmp_path / f"{len(cores)}.npy"
         pin = f"import os; os.sched_setaffinity(0, {cores!r})"
         subprocess.run([sys.executable, "-c", pin + program, str(path)], check=True)
-        found.append(np.load(path))
-    np.testing.assert_array_equal(*found)
+        results.append(np.load(path))
+    np.testing.assert_array_equal(*results)
 
 
 @compiled
@@ -255,17 +254,17 @@ def test_what_many_read_is_computed_once(monkeypatch):
 
     def units(x):
         for _ in range(4):
-            x = ops.computed_once(jax.nn.relu(x + jnp.sin(x @ weights)))
+            x = ops.materialize(jax.nn.relu(x + jnp.sin(x @ weights)))
         return x @ weights
 
     def sines(program):
         return len(re.findall(r" sine\(", program.as_text()))
 
-    plain = sharding.jit(units).lower(x).compile()
-    monkeypatch.setattr(forms.jax, "device_count", lambda: 1)
+    reference = sharding.jit(units).lower(x).compile()
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
     program = sharding.jit(lambda x: units(x)).lower(x).compile()
-    assert (sines(program), sines(plain)) == (4, 4 + 3 + 2 + 1)
-    np.testing.assert_allclose(program(x), plain(x), rtol=1e-6, atol=1e-6)
+    assert (sines(program), sines(reference)) == (4, 4 + 3 + 2 + 1)
+    np.testing.assert_allclose(program(x), reference(x), rtol=1e-6, atol=1e-6)
     gradients = jax.vjp(lambda x: units(x), x)[1](jnp.ones(x.shape))
     monkeypatch.undo()
     np.testing.assert_allclose(gradients[0], jax.vjp(units, x)[1](jnp.ones(x.shape))[0], rtol=1e-5)

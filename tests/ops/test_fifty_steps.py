@@ -1,4 +1,4 @@
-"""Fifty steps of training with the forms for the CPU have the losses of the plain operations.
+"""Fifty steps of training with the operations for the CPU have the losses of the reference ones.
 
 BatchNorm over few examples makes a thousand times more of a rounding in ten steps: nets that have
 it see large batches here, and small steps.
@@ -18,19 +18,19 @@ from configs.base import base
 STEPS = 50
 
 
-def losses(config, form):
-    """Of every step; the form is chosen while the first is traced."""
+def train(config, operations):
+    """The loss of every step; operations are chosen while the first is traced."""
     run = make_run(config)
-    feed, carry, found = run.feed(), run.steps.init(), []
-    with form():
+    feed, carry, losses = run.feed(), run.steps.init(), []
+    with operations():
         for step in range(STEPS):
             (state, running), _ = run.steps.train(carry, feed.batch_at(step), step)
-            found.append(float(running.loss.compute()))
+            losses.append(float(running.loss.compute()))
             carry = state, run.steps.empty_metrics()
-    return found
+    return losses
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are for the CPU")
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="these are for the CPU")
 @pytest.mark.parametrize(
     ("model", "size", "batch", "rate", "options"),
     [
@@ -38,12 +38,12 @@ def losses(config, form):
         pytest.param("resnet20_cifar", 16, 128, 1e-4, {}, marks=pytest.mark.slow),
     ],
 )
-def test_fifty_steps_have_the_plain_losses(model, size, batch, rate, options, monkeypatch):
-    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)  # native operations too
+def test_fifty_steps_have_the_reference_losses(model, size, batch, rate, options, monkeypatch):
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)  # compiled kernels too
     config = base("fifty", "digits", size)
     config.batch_size, config.devices = batch, 1
     config.optimizer.name, config.optimizer.learning_rate = "sgd", rate
     config.model.update({"name": model, **options})
-    fast, plain = losses(config, contextlib.nullcontext), losses(config, ops.plain)
+    fast, reference = train(config, contextlib.nullcontext), train(config, ops.reference_ops)
     assert fast[0] - fast[-1] > 0.01  # it learns
-    np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=0)
+    np.testing.assert_allclose(fast, reference, rtol=1e-5, atol=0)

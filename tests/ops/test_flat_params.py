@@ -1,4 +1,4 @@
-"""Many arrays as one: the same numbers, gradients and updates, natively or not."""
+"""Many arrays as one: the same numbers, gradients and updates, by compiled kernels or not."""
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,10 @@ from cnn_jax.training import optimizers
 SHAPES = ((2, 3), (), (4,), (1, 1, 2, 2), (3,))
 
 
-@pytest.fixture(params=["native", "plain"])
+@pytest.fixture(params=["kernels", "xla"])
 def either(request, monkeypatch):
-    """Both forms; the native one as on a machine of one device."""
-    if request.param == "native":
+    """Both ways; the compiled kernels as on a machine of one device."""
+    if request.param == "kernels":
         if cpu_kernels.library() is None:
             pytest.skip("no C++ compiler")
         monkeypatch.setattr(dispatch.jax, "device_count", lambda: 1)
@@ -27,14 +27,14 @@ def numbers(shapes=SHAPES, seed=0):
     return tuple(jnp.asarray(random.randn(*shape), jnp.float32) for shape in shapes)
 
 
-def test_pieces_lie_one_behind_the_other(either):
+def test_arrays_lie_one_behind_the_other(either):
     arrays = numbers()
     whole = np.concatenate([np.ravel(a) for a in arrays])
     np.testing.assert_array_equal(flat_params.join(arrays), whole)
     program = jax.jit(lambda arrays: flat_params.join(arrays)).lower(arrays).as_text()
-    assert ("cnn_jax_join" in program) == (either == "native")
-    for found, array in zip(flat_params.split(jnp.asarray(whole), SHAPES), arrays, strict=True):
-        np.testing.assert_array_equal(found, array)
+    assert ("cnn_jax_join" in program) == (either == "kernels")
+    for result, array in zip(flat_params.split(jnp.asarray(whole), SHAPES), arrays, strict=True):
+        np.testing.assert_array_equal(result, array)
     same = numbers([(2, 3)] * 4)
     np.testing.assert_array_equal(flat_params.stack(same), np.stack(same))
     np.testing.assert_array_equal(np.stack(flat_params.unstack(jnp.stack(same))), np.stack(same))
@@ -48,18 +48,18 @@ def test_gradients_go_through(either):
         parts = flat_params.split(whole * whole, SHAPES)
         return sum((part * factor).sum() for part, factor in zip(parts, factors, strict=True))
 
-    for found, a, f in zip(jax.grad(total)(arrays), arrays, factors, strict=True):
-        np.testing.assert_allclose(found, 2 * a * f, rtol=1e-6)
+    for result, a, f in zip(jax.grad(total)(arrays), arrays, factors, strict=True):
+        np.testing.assert_allclose(result, 2 * a * f, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["momentum", "adamw"])
-def test_an_update_in_one_piece_is_the_same(either, tiny, name):
+def test_an_update_of_packed_params_is_the_same(either, tiny, name):
     del either
     tiny.optimizer.name, tiny.optimizer.weight_decay, tiny.clip_norm = name, 0.1, 0.5
     rule = optimizers.make_optimizer(tiny, optax.constant_schedule(0.1))
     params = {"a": {"kernel": numbers()[0], "bias": numbers()[2]}, "b": {"kernel": numbers()[3]}}
     one, other, together = params, params, rule.init(params)
-    pack, unpack = flat_params.one_piece(params)
+    pack, unpack = flat_params.make_packing(params)
     assert jax.tree.structure(unpack(rule.init(pack(params)))) == jax.tree.structure(together)
     alone = together
     for step in range(3):

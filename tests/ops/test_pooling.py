@@ -1,4 +1,4 @@
-"""Max-pooling and response normalisation for the CPU against the plain operations."""
+"""Max-pooling and response normalisation for the CPU against the reference operations."""
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +31,12 @@ def test_max_pool(size, window, stride, padding, ties):
     x = numbers.randn(3, *size, 4).astype(np.float32)
     x = jnp.array(np.round(x) if ties else x)  # rounded: most windows hold equal pixels
     pool = lambda x: ops.max_pool(x, window, stride, padding)  # noqa: E731
-    with ops.plain():
+    with ops.reference_ops():
         weights = numbers.randn(*jax.eval_shape(pool, x).shape).astype(np.float32)
-        plain = value_and_gradient(pool, x, weights)
+        reference = value_and_gradient(pool, x, weights)
     ours = jax.jit(lambda x: value_and_gradient(pool, x, weights))(x)
-    np.testing.assert_array_equal(ours[0], plain[0])
-    np.testing.assert_allclose(ours[1], plain[1], atol=1e-5)
+    np.testing.assert_array_equal(ours[0], reference[0])
+    np.testing.assert_allclose(ours[1], reference[1], atol=1e-5)
 
 
 def test_a_window_without_a_number_gives_none():
@@ -53,13 +53,13 @@ def test_response_norm(channels, size, beta):
     weights = numbers.randn(*x.shape)
     norm = lambda x: ops.local_response_norm(x, size, 1e-2, beta)  # noqa: E731
     ours = value_and_gradient(norm, jnp.float32(x), jnp.float32(weights))
-    with ops.plain():
-        plain = value_and_gradient(norm, jnp.float32(x), jnp.float32(weights))
+    with ops.reference_ops():
+        reference = value_and_gradient(norm, jnp.float32(x), jnp.float32(weights))
     by_hand = np.empty_like(x)
     for c in range(channels):
         first = max(0, c - size // 2)
         near = x[..., first : c - size // 2 + size]
         by_hand[..., c] = x[..., c] / (2 + 1e-2 * (near**2).sum(-1)) ** beta
     np.testing.assert_allclose(ours[0], by_hand, rtol=1e-5)
-    for a, b in zip(ours, plain, strict=True):
+    for a, b in zip(ours, reference, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 
 from cnn_jax.data.loading import sampler
 from cnn_jax.errors import UserError
-from cnn_jax.ops.flat_params import one_piece
+from cnn_jax.ops.flat_params import make_packing
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import metrics
 from cnn_jax.training import train_step as training
@@ -230,7 +230,9 @@ def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypat
     config.model.update({"name": "resnet32_cifar", "scan": True})
     config.optimizer.update({"name": "momentum", "weight_decay": 1e-3})
     packed = []
-    monkeypatch.setattr(training.pieces, "one_piece", lambda t: packed.append(t) or one_piece(t))
+    monkeypatch.setattr(
+        training.flat_params, "make_packing", lambda t: packed.append(t) or make_packing(t)
+    )
     losses, together = train(config, 3)
     assert packed
     monkeypatch.setattr(

@@ -13,7 +13,7 @@ def residual_add(
 ) -> jax.Array:
     """activation(shortcut + branch), computed once however many read it; None adds nothing."""
     total = branch if shortcut is None else shortcut + branch
-    return ops.computed_once(activate(activation, total))
+    return ops.materialize(activate(activation, total))
 
 
 def make_divisible(channels: float, by: int = 8) -> int:

@@ -34,14 +34,14 @@ SOURCES = Path(__file__).parent
 CONVOLUTIONS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
 POOLS = ("cnn_jax_max_pool", "cnn_jax_max_pool_gradient")
 PIECES = ("cnn_jax_join", "cnn_jax_split")
-ONCE = "cnn_jax_computed_once"
+ONCE = "cnn_jax_materialize"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 
-Sides = tuple[int, int]
+HW = tuple[int, int]
 Shape = tuple[int, ...]
 
 
-def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides) -> jax.Array:
+def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: HW, corner: HW) -> jax.Array:
     """The convolution of maps x [N, H, W, C] with a kernel [h, w, C / groups, F], of shape `out`.
 
     Here and below float32, and only where `library()` is not None; `corner` is the padding above
@@ -52,7 +52,7 @@ def forward(x: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: 
 
 
 def input_gradient(
-    gradient: jax.Array, kernel: jax.Array, out: Shape, stride: Sides, corner: Sides
+    gradient: jax.Array, kernel: jax.Array, out: Shape, stride: HW, corner: HW
 ) -> jax.Array:
     """Its gradient by the maps, of shape `out`, from `gradient` [N, H', W', F]."""
     shape = jax.ShapeDtypeStruct(out, gradient.dtype)
@@ -60,7 +60,7 @@ def input_gradient(
 
 
 def kernel_gradient(
-    x: jax.Array, gradient: jax.Array, out: Shape, stride: Sides, corner: Sides
+    x: jax.Array, gradient: jax.Array, out: Shape, stride: HW, corner: HW
 ) -> jax.Array:
     """Its gradient by the kernel, of shape `out`, from the maps and `gradient` [N, H', W', F]."""
     shape = jax.ShapeDtypeStruct(out, x.dtype)
@@ -68,7 +68,7 @@ def kernel_gradient(
 
 
 def max_pool(
-    x: jax.Array, window: Sides, out: Shape, stride: Sides, corner: Sides
+    x: jax.Array, window: HW, out: Shape, stride: HW, corner: HW
 ) -> tuple[jax.Array, jax.Array]:
     """The maximum over windows, of shape `out`, and its place in the window, row by row, int8."""
     shapes = (jax.ShapeDtypeStruct(out, x.dtype), jax.ShapeDtypeStruct(out, np.int8))
@@ -77,7 +77,7 @@ def max_pool(
 
 
 def max_pool_gradient(
-    place: jax.Array, gradient: jax.Array, window: Sides, out: Shape, stride: Sides, corner: Sides
+    place: jax.Array, gradient: jax.Array, window: HW, out: Shape, stride: HW, corner: HW
 ) -> jax.Array:
     """Its gradient by the maps, of shape `out`."""
     shape = jax.ShapeDtypeStruct(out, gradient.dtype)
@@ -85,7 +85,7 @@ def max_pool_gradient(
     return call_it(place, gradient)
 
 
-def computed_once(x: jax.Array) -> jax.Array:
+def materialize(x: jax.Array) -> jax.Array:
     """`x`, in the memory where it is; no fusion goes through it."""
     shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
     keeping = {"vmap_method": "sequential", "input_output_aliases": {0: 0}}
@@ -107,7 +107,7 @@ def split(x: jax.Array, shapes: Sequence[Shape]) -> list[jax.Array]:
 
 
 def call(
-    target: str, out: Any, stride: Sides, corner: Sides, window: Sides | None = None
+    target: str, out: Any, stride: HW, corner: HW, window: HW | None = None
 ) -> Callable[..., Any]:
     """What calls the compiled operation, with its numbers."""
     numbers = {"stride_y": stride[0], "stride_x": stride[1], "top": corner[0], "left": corner[1]}

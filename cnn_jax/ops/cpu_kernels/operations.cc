@@ -215,7 +215,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     cnn_jax_max_pool_gradient, MaxPoolGradient,
     Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_computed_once, ComputedOnce,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, ComputedOnce,
                               ffi::Ffi::Bind().Arg<Maps>().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split, ffi::Ffi::Bind().Arg<Maps>().RemainingRets());
