@@ -18,7 +18,8 @@ from absl import flags
 
 from benchmarks.harness.machine import in_words, machine
 from cnn_jax import cli
-from cnn_jax.tools import advise
+from cnn_jax.analysis import transfer_advice
+from cnn_jax.tools.advise import format_advice
 from cnn_jax.transfer.initial_weights import read_trained_weights
 from configs import resnet18
 
@@ -40,16 +41,16 @@ def main(argv: Sequence[str]) -> int:
             config.augment = ("pad_and_crop(4)", "horizontal_flip")
             config.lock()
             cache, seconds = Path(CACHE_DIR.value), MINUTES.value * 60
-            counts = advise.Counts(count, MOST.value, MANY.value)
-            one = advise.advise(config, (None, WEIGHTS.value), seconds, counts, cache)
+            counts = transfer_advice.ImageCounts(count, MOST.value, MANY.value)
+            one = transfer_advice.advise(config, (None, WEIGHTS.value), seconds, counts, cache)
             one["dataset"] = public(name)
             found[f"{kind}, {'few' if count else 'all'}"] = one
-            print(f"\n{advise.as_text(one)}\n", flush=True)
+            print(f"\n{format_advice(one)}\n", flush=True)
     agree = {name: one["best"] in one["rule"] or as_good(one) for name, one in found.items()}
     out.mkdir(parents=True, exist_ok=True)
     record = {"machine": machine(), "rule_agrees": agree, "quadrants": found}
     (out / "results.json").write_text(json.dumps(record, indent=1) + "\n")
-    tables = [f"== {name}\n\n{advise.as_text(one)}" for name, one in found.items()]
+    tables = [f"== {name}\n\n{format_advice(one)}" for name, one in found.items()]
     summary = [f"{name}: {'agrees' if ok else 'differs'}" for name, ok in agree.items()]
     (out / "tables.txt").write_text(
         "\n\n".join([in_words(record["machine"]), "\n".join(summary), *tables]) + "\n"

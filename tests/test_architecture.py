@@ -15,7 +15,7 @@ BELOW = {
     "models": {"ops", "runtime"},
     "data": {"runtime"},
     "transfer": {"data", "models", "ops", "runtime"},
-    "analysis": {"models", "ops"},
+    "analysis": {"data", "models", "ops", "runtime", "training", "transfer"},
     "training": {"data", "models", "ops", "runtime", "transfer"},
     "cli": {"runtime"},
     "__main__": {"cli", "runtime"},

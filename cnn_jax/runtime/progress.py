@@ -68,6 +68,11 @@ class ProgressBar:
         """What is worked on now."""
         self.reach(self.completed, description)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was opened."""
+        return time.monotonic() - self.begun
+
     def line(self, seconds: float) -> str:
         """The state in words, `seconds` after the beginning."""
         if not self.total:
@@ -124,7 +129,7 @@ def make_display(is_bytes: bool) -> Any:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         DownloadColumn() if is_bytes else TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -14,35 +14,43 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
-from cnn_jax.tools.extract_features import SPLITS, trained_net
+from cnn_jax.runtime.progress import track
+
+if TYPE_CHECKING:
+    from cnn_jax.analysis.trained_net import TrainedNet
 
 CACHE = "~/.cache/cnn_jax/features"
 
 
 def main(argv: Sequence[str]) -> None:
+    from cnn_jax.analysis.trained_net import load_trained_net
+
     del argv
-    net = trained_net(CONFIG.value, WORKDIR.value, WEIGHTS.value)
-    rows = probe(net, STAGES.value.split(","), Path(CACHE_DIR.value), neighbours=NEIGHBOURS.value)
-    title = f"{net.run.config.model.name} ({net.run.initial_weights.weights.source})"
+    net = load_trained_net(CONFIG.value, WORKDIR.value, WEIGHTS.value)
+    rows = probe_stages(
+        net, STAGES.value.split(","), Path(CACHE_DIR.value), neighbours=NEIGHBOURS.value
+    )
+    title = f"{net.run.config.model.name} ({net.initial_weights.weights.source})"
     title += f" on {net.run.config.data.name}"
-    print(title + "\n" + as_text(rows))
+    print(title + "\n" + format_probes(rows))
     if JSON.value:
         Path(JSON.value).write_text(json.dumps({"title": title, "rows": rows}, indent=1) + "\n")
     if OUT.value:
-        draw(rows, title, Path(OUT.value))
+        plot_probes(rows, title, Path(OUT.value))
         print(f"\nthe picture is {OUT.value}")
 
 
-def probe(
-    net: Any, stages: Sequence[str], cache: Path, neighbours: bool = True
+def probe_stages(
+    net: TrainedNet, stages: Sequence[str], cache: Path, neighbours: bool = True
 ) -> list[dict[str, Any]]:
     """One row a stage: its size, and what each probe reaches."""
+    from cnn_jax.analysis.trained_net import SPLITS, as_vectors
     from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 
     dataset = net.run.dataset
@@ -51,23 +59,19 @@ def probe(
     if not len(dataset.validation):
         raise UserError("data.validation=0 leaves nothing to choose the penalty by")
     points = net.resolve(stages)
-    parts = {split: net.cached(cache, split, points) for split in SPLITS}
+    folders = [net.cached_features(cache, split, points) for split in SPLITS]
     rows = []
-    for point in points:
-        read = [(flat(f.read(point)), f.labels) for f in parts.values()]
-        row = {"stage": point, "features": read[0][0].shape[1]}
-        row["linear"] = vars(linear_probe(*read))
+    for point in track(points, "probes"):
+        train, validation, test = ((as_vectors(f.read(point)), f.labels) for f in folders)
+        row: dict[str, Any] = {"stage": point, "features": train[0].shape[1]}
+        row["linear"] = vars(linear_probe(train, validation, test))
         if neighbours:
-            row["neighbours"] = vars(neighbour_probe(*read))
+            row["neighbours"] = vars(neighbour_probe(train, validation, test))
         rows.append(row)
     return rows
 
 
-def flat(features: Any) -> Any:
-    return features.reshape(len(features), -1)
-
-
-def as_text(rows: list[dict[str, Any]]) -> str:
+def format_probes(rows: list[dict[str, Any]]) -> str:
     """A table, from the image to the head."""
     width = max(5, *(len(row["stage"]) for row in rows))
     lines = [
@@ -78,15 +82,15 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         line = f"{row['stage']:{width}} {row['features']:>8,} |"
         for kind, size in (("linear", 9), ("neighbours", 3)):
-            if found := row.get(kind):
-                figures = (found["validation"], found["accuracy"], found["macro"])
+            if result := row.get(kind):
+                figures = (result["validation"], result["accuracy"], result["macro"])
                 line += " ".join(f"{value:7.2%}" for value in figures)
-                line += f" {found['chosen']:>{size}g} |"
+                line += f" {result['chosen']:>{size}g} |"
         lines.append(line.removesuffix(" |"))
     return "\n".join(lines)
 
 
-def draw(rows: list[dict[str, Any]], title: str, out: Path) -> None:
+def plot_probes(rows: list[dict[str, Any]], title: str, out: Path) -> None:
     """Test accuracy against depth, one line a probe."""
     import matplotlib
 

@@ -26,6 +26,7 @@ from cnn_jax.data.loading.device_dataset import BatchSource
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
+from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.runtime.sharding import Devices, UnderWay
 from cnn_jax.transfer.freezing import stage_name
 
@@ -209,13 +210,15 @@ class FeatureFolder:
             for point, file in files.items():
                 file[first : first + len(ids[-1])] = result[point][mask]
 
-        for source, mask in batches:
-            pending.append((step(variables, source), mask))
-            under_way.add(pending[-1][0])
-            if len(pending) > max_in_flight:
-                write_batch(*pending.pop(0))
-        for result, mask in pending:
-            write_batch(result, mask)
+        with ProgressBar(f"features of {about.get('split', 'a split')}", len(split)) as bar:
+            for source, mask in batches:
+                pending.append((step(variables, source), mask))
+                under_way.add(pending[-1][0])
+                if len(pending) > max_in_flight:
+                    write_batch(*pending.pop(0))
+                    bar.reach(sum(map(len, ids)))
+            for result, mask in pending:
+                write_batch(result, mask)
         if not np.array_equal(np.concatenate(ids), split.ids):
             raise RuntimeError("extraction did not see every example once")
         for point, file in files.items():

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax import data
+from cnn_jax.analysis.augmentation_search import AugmentationSearch
 from cnn_jax.tools import search_augmentation, show_data
 
 
@@ -28,22 +29,21 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
 @pytest.mark.parametrize("policy", [[], ["hue"], ["rotate(15)", "mixup(0.2)"]])
 def test_the_line_of_the_search_can_be_pasted(tiny, policy):
     row = {"policy": policy, "steps": 8, "validation_accuracy": 0.9, "deviation": 0.01}
-    found = {"config": "tiny", "dataset": "digits", "training_examples": 300, "seeds": 2}
-    found |= {"validation_examples": 144, "protocol": "single_crop", "seconds": 9}
-    found |= {"ranking": [row | {"gain": None}], "augment": policy}
-    exec(search_augmentation.as_text(found).splitlines()[-1], {"config": tiny})
+    result = {"config": "tiny", "dataset": "digits", "training_examples": 300, "seeds": 2}
+    result |= {"validation_examples": 144, "protocol": "single_crop", "seconds": 9}
+    result |= {"ranking": [row | {"gain": None}], "augment": policy}
+    exec(search_augmentation.format_ranking(result).splitlines()[-1], {"config": tiny})
     assert list(tiny.augment) == policy
 
 
 @pytest.mark.slow
 def test_the_search_ranks_and_names_a_line(tiny):
-    search = search_augmentation.Search(tiny, 300, 2, 1.0)
-    ranking = search.rank([(), ("horizontal_flip",), ("pad_and_crop(1)",)])
-    found = search_augmentation.as_record(tiny, search, ranking, search.join(ranking))
-    rows = {" + ".join(row["policy"]): row for row in found["ranking"]}
+    search = AugmentationSearch(tiny, 300, 2, 1.0)
+    result = search.run([(), ("horizontal_flip",), ("pad_and_crop(1)",)])
+    rows = {" + ".join(row["policy"]): row for row in result["ranking"]}
     assert {"", "horizontal_flip", "pad_and_crop(1)"} <= set(rows)
     assert rows[""]["gain"] == 0
     assert rows[""]["steps"] == max(row["steps"] for row in rows.values())
     assert sum(row["steps"] == rows[""]["steps"] for row in rows.values()) >= 2
-    text = search_augmentation.as_text(found)
+    text = search_augmentation.format_ranking(result)
     assert text.splitlines()[-1].startswith("config.augment = (")

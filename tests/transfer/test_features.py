@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cnn_jax import data, models, train
+from cnn_jax.analysis.trained_net import load_trained_net
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import sharding
 from cnn_jax.tools import probe as probe_tool
-from cnn_jax.tools.extract_features import trained_net
 from cnn_jax.transfer.features import CapturePoints
 from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 from configs.base import base
@@ -41,11 +41,11 @@ def test_features_are_the_net_s_own_activations(tmp_path):
     model = models.create("lenet5", 10)
     variables = model.init(jax.random.key(1), jnp.zeros((1, 32, 32, 1)))
     save_weights(tmp_path / "weights", variables["params"], {}, {"model": "lenet5"})
-    net = trained_net(config, None, str(tmp_path / "weights"))
+    net = load_trained_net(config, None, str(tmp_path / "weights"))
     dataset = net.run.dataset
     points = net.resolve(["c1", "c3", "f6"])
-    whole = net.write(tmp_path / "whole", "test", points, pooled=False)
-    pooled = net.write(tmp_path / "pooled", "test", points)
+    whole = net.write_features(tmp_path / "whole", "test", points, pooled=False)
+    pooled = net.write_features(tmp_path / "pooled", "test", points)
     normalise = net.run.recipe.normalise
 
     @sharding.jit
@@ -67,17 +67,17 @@ def test_features_are_the_net_s_own_activations(tmp_path):
 
 def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
     config, folder = trained
-    net = trained_net(config, str(folder), None)
-    rows = probe_tool.probe(net, ["all"], tmp_path)
+    net = load_trained_net(config, str(folder), None)
+    rows = probe_tool.probe_stages(net, ["all"], tmp_path)
     assert [row["stage"] for row in rows] == ["hidden1", "norm1"]
-    monkeypatch.setattr(type(net), "write", lambda *_, **__: pytest.fail("read again"))
-    assert probe_tool.probe(net, ["all"], tmp_path) == rows
-    probe_tool.draw(rows, "title", tmp_path / "probe.png")
+    monkeypatch.setattr(type(net), "write_features", lambda *_, **__: pytest.fail("read again"))
+    assert probe_tool.probe_stages(net, ["all"], tmp_path) == rows
+    probe_tool.plot_probes(rows, "title", tmp_path / "probe.png")
     assert (tmp_path / "probe.png").stat().st_size > 5000
-    assert probe_tool.as_text(rows).splitlines()[2].startswith("hidden1")
+    assert probe_tool.format_probes(rows).splitlines()[2].startswith("hidden1")
     other = config.copy_and_resolve_references()
     other.data.normalisation = "none"
-    before, after = net.identity("test", True), trained_net(other, str(folder), None)
+    before, after = net.identity("test", True), load_trained_net(other, str(folder), None)
     assert json.dumps(before) != json.dumps(after.identity("test", True))
 
 
@@ -85,13 +85,13 @@ def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
 def test_a_probe_does_what_training_the_head_does(trained, tmp_path):
     """On the inputs of the head: both are a linear classifier of the same features."""
     config, folder = trained
-    net = trained_net(config, str(folder), None)
+    net = load_trained_net(config, str(folder), None)
     head = config.copy_and_resolve_references()
     head.init.update({"from": str(folder), "head": "drop"})
     head.freeze, head.epochs, head.schedule.gamma = ("hidden1", "norm1"), 20.0, 0.85
     head.optimizer.learning_rate = 0.02
     by_training = train.train_and_evaluate(head, tmp_path / "head")["accuracy"]
-    rows = probe_tool.probe(net, ["Dropout_0"], tmp_path / "cache", neighbours=False)
+    rows = probe_tool.probe_stages(net, ["Dropout_0"], tmp_path / "cache", neighbours=False)
     assert rows[0]["linear"]["accuracy"] == pytest.approx(by_training, abs=0.02)
     assert by_training > 0.85
 
@@ -136,6 +136,6 @@ def test_names_of_points(trained):
     dropped = config.copy_and_resolve_references()
     dropped.init.head = "drop"
     with pytest.raises(UserError, match="stage='output' has no trained weights: it begins fresh"):
-        trained_net(dropped, str(folder), None).resolve(["output"])
+        load_trained_net(dropped, str(folder), None).resolve(["output"])
     with pytest.raises(UserError, match="name the weights: --workdir=RUN or --weights=DIR"):
-        trained_net(config, None, None)
+        load_trained_net(config, None, None)
