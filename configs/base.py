@@ -50,12 +50,12 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # An unknown dataset is reported with its choices when the data is loaded.
     facts = FACTS.get(dataset.partition(":")[0], FACTS["cifar10"])
     config = ConfigDict()
-    config.name = name
-    config.seed = 0
-    config.epochs = 10.0
-    config.batch_size = 128
+    config.name = name  # of the run's folder, with the dataset
+    config.seed = 0  # of weights, order, augmentation and dropout
+    config.epochs = 10.0  # passes over the training split; may be a fraction
+    config.batch_size = 128  # over all devices
     config.eval_batch_size = 500  # 0: the batch size
-    config.eval_every_epochs = 1.0
+    config.eval_every_epochs = 1.0  # on the validation split; the best is kept
     # How the report reads the test images: "single_crop", "ten_crop(256)", "dense(384)",
     # "multi_scale(256, 384, 512)", "crops_144(256, 32)".
     config.protocol = "single_crop"
@@ -75,9 +75,10 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
 
     config.init = start()
     # Stages that are not trained: names as in the report of an unknown one, or patterns,
-    # e.g. ("conv1", "layer[123]"). In their BatchNorms, "freeze_all" uses and keeps the population
-    # statistics; "freeze_affine" moves statistics but no scales; "train" trains them all.
+    # e.g. ("conv1", "layer[123]").
     config.freeze = ()
+    # In their BatchNorms, "freeze_all" uses and keeps the population statistics; "freeze_affine"
+    # moves statistics but no scales; "train" trains them all.
     config.freeze_norm = "freeze_all"
     # From which epoch on a stage is trained, e.g. (("layer4", 2.0),), by an optimiser that starts
     # there. Each such epoch costs a compilation; the optimiser's memory is taken from the start.
@@ -110,27 +111,28 @@ def start() -> ConfigDict:
 def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     """Where the images come from, and how they come to the net."""
     c = ConfigDict()
-    c.name = dataset
-    c.dir = "~/.cache/cnn_jax/data"
-    c.download = True
+    c.name = dataset  # as after the colon of --config
+    c.dir = "~/.cache/cnn_jax/data"  # where official files and tfds sets are
+    c.download = True  # the files that are not there
     c.mirror = ""  # a site that holds the same files
-    c.image_size = image_size
+    c.image_size = image_size  # pixels a side, as the net sees them
     c.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
     c.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
     # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)"; "": as `fit` has it.
     c.train_crop = ""
     c.channels = facts["channels"]  # 0: as in the source
+    # "per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "imagenet", "none".
     c.normalisation = "per_channel"
     c.validation = float(facts["validation"])  # a number of examples, or a fraction
     c.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
-    c.split_seed = 0
+    c.split_seed = 0  # of what is held out; not of the run
     c.skip_bad = False  # leave unusable files out instead of stopping
     c.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
     c.verify = ""  # a file of SHA-256 hashes that the photographs are held to
     c.streaming = config_dict.placeholder(bool)  # None: where memory is too small
     c.memory_megabytes = 2000  # decoded photographs up to this stay in memory
     c.workers = 0  # processes that decode; 0: threads of this one
-    c.threads = 8
+    c.threads = 8  # that decode, in each process
     c.label_changing = ()  # transforms of `augment` to warn of, e.g. ("hue",)
     return c
 
@@ -138,23 +140,25 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
 def loss(dataset: str) -> ConfigDict:
     """What is made small."""
     c = ConfigDict()
+    # "softmax_cross_entropy", "binary_cross_entropy", "mean_squared", "mean_absolute", "lecun1998".
     c.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
-    c.label_smoothing = 0.0
-    c.auxiliary_weights = ()
+    c.label_smoothing = 0.0  # this part of the target goes to all classes alike
+    c.auxiliary_weights = ()  # of the auxiliary heads' losses, beside 1 for the net's own
     return c
 
 
 def optimizer() -> ConfigDict:
     """The rule of the update."""
     c = ConfigDict()
+    # "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw".
     c.name = "adam"
-    c.learning_rate = 1e-3
-    c.momentum = 0.9
-    c.b1 = 0.9
-    c.b2 = 0.999
+    c.learning_rate = 1e-3  # before the schedule
+    c.momentum = 0.9  # of momentum, nesterov and rmsprop
+    c.b1 = 0.9  # Adam: decay of the gradient's mean
+    c.b2 = 0.999  # Adam: decay of its square's
     c.decay = 0.9  # of the squares in rmsprop and adadelta
-    c.eps = 1e-8
-    c.weight_decay = 0.0
+    c.eps = 1e-8  # added where it is divided
+    c.weight_decay = 0.0  # of kernels; see decay_vectors
     c.weight_decay_kind = "l2"  # or "decoupled"
     c.decay_vectors = False  # also biases and norm scales
     c.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
@@ -165,7 +169,7 @@ def optimizer() -> ConfigDict:
 def schedule() -> ConfigDict:
     """The learning rate over the epochs."""
     c = ConfigDict()
-    c.name = "exponential"
+    c.name = "exponential"  # or "constant", "step", "cosine", "plateau"
     c.gamma = 0.95  # the factor of exponential, step and plateau
     c.every_epochs = 1.0  # exponential
     c.at_epochs = ()  # step
@@ -174,6 +178,6 @@ def schedule() -> ConfigDict:
     c.threshold = 1e-4  # plateau, relative
     c.cooldown = 0  # plateau, in evaluations
     c.warmup = "linear"  # or "constant"
-    c.warmup_epochs = 0.0
-    c.warmup_from = 0.0
+    c.warmup_epochs = 0.0  # before the schedule begins
+    c.warmup_from = 0.0  # fraction of the rate at its beginning
     return c

@@ -137,7 +137,7 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
             panel.hist(dataset.split(part).labels, 40, label=part)
         panel.set_xlabel(dataset.task.unit)
     panel.set_ylabel("examples", fontsize=8)
-    panel.legend(frameon=False, fontsize=7, ncols=3)
+    panel.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, ncols=3)
     save(figure, out)
 
 

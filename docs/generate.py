@@ -1,0 +1,158 @@
+"""The pages that are read off the code: nets, config keys, transforms, commands, claims and API.
+
+They are written to docs/generated when the documentation is built, so that none of them can be
+out of date.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import typing
+from pathlib import Path
+
+from cnn_jax import models
+from cnn_jax.data import augment
+from cnn_jax.runtime import command_help, config_files
+from docs import api, config_keys
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "docs/generated"
+CLAIMS = ROOT / "experiments/README.md"
+
+
+def write_all() -> None:
+    """Writes every page; one that has not changed keeps its time, so that it is not built again."""
+    pages = {
+        "nets": nets_page(),
+        "config_keys": config_keys.page(),
+        "transforms": transforms_page(),
+        "datasets": datasets_page(),
+        "configs": configs_page(),
+        "commands": commands_page(),
+        "claims": claims_page(),
+        **api.pages(ROOT / "cnn_jax"),
+    }
+    for name, text in pages.items():
+        path = OUT / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; a bar in a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def counts() -> dict[str, dict[str, str]]:
+    """Name -> its row in the tests' table of counts, without options and at the paper's size."""
+    rows: dict[str, dict[str, str]] = {}
+    for path in sorted((ROOT / "tests").glob("**/counts*.csv")):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            if not row["options"]:
+                rows.setdefault(row["name"], row)
+    return rows
+
+
+def nets_page() -> str:
+    """Every registered name with its counts, and every paper's options."""
+    rows = counts()
+    parts = [
+        "# Nets",
+        f"{len(models.names())} names, in the order of their papers' files. Each is made by "
+        "`models.create(NAME)` and printed stage by stage by `cnn_jax summarize NAME`. Parameters, "
+        "BatchNorm statistics and multiply-adds are exact, at the paper's image size and number of "
+        "classes, and held by the tests with the source of each.",
+    ]
+    by_file: dict[str, list[str]] = {}
+    for name, net in models.REGISTRY.items():
+        by_file.setdefault(net.module.__module__, []).append(name)
+    for module, names in by_file.items():
+        path = ROOT / (module.replace(".", "/") + ".py")
+        parts.append(f"## {module.rpartition('.')[2]}")
+        parts.append(command_help.docstring_of(path).split("\n\n")[0])
+        lines = []
+        for name in names:
+            row = rows.get(name, {})
+            numbers = [
+                f"{int(row[key]):,}" if row.get(key) else ""
+                for key in ("params", "batch_stats", "macs")
+            ]
+            height, width, channels = models.REGISTRY[name].input_shape
+            lines.append([f"`{name}`", f"{height}x{width}x{channels}", *numbers])
+        head = ["name", "input", "parameters", "statistics", "multiply-adds"]
+        parts.append(table(head, lines))
+        parts.append(options_of(names))
+    return "\n\n".join(parts) + "\n"
+
+
+def options_of(names: list[str]) -> str:
+    """The options that a paper's nets take, each with its type and its default under each name."""
+    defaults: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for name in names:
+        for key, (kind, default) in models.REGISTRY[name].options().items():
+            kinds = defaults.setdefault((key, type_text(kind)), {})
+            kinds.setdefault(repr(default), []).append(name)
+    rows = []
+    for (key, kind), values in defaults.items():
+        if len(values) == 1:
+            text = f"`{next(iter(values))}`"
+        else:
+            text = "; ".join(f"`{value}` ({', '.join(who)})" for value, who in values.items())
+        rows.append([f"`{key}`", kind, text])
+    return table(["option", "type", "default"], rows) if rows else "No options."
+
+
+def type_text(kind: object) -> str:
+    """`Literal['avg', 'max']` by its choices, any other type as it is written."""
+    if typing.get_origin(kind) is typing.Literal:
+        return " ".join(f"`{choice!r}`" for choice in typing.get_args(kind))
+    plain = isinstance(kind, type) and not typing.get_args(kind)
+    return f"`{kind.__name__ if plain else str(kind).replace('typing.', '')}`"
+
+
+def transforms_page() -> str:
+    """The docstring of the augmentations, which is a table of them."""
+    text = augment.__doc__ or ""
+    missing = [name for name in augment.TRANSFORMS if f"`{name}" not in text]
+    assert not missing, f"cnn_jax/data/augment/__init__.py does not mention {missing}"
+    return f"# Augmentation\n\n{text}"
+
+
+def datasets_page() -> str:
+    """The word after a config's colon."""
+    rows = [[f"`{name}`", text] for name, text in command_help.DATASETS.items()]
+    return "# Datasets\n\n" + table(["`--config=NAME:DATASET`", "what it is"], rows) + "\n"
+
+
+def configs_page() -> str:
+    """The docstring of every config: paper, command, price, result, deviations."""
+    parts = ["# Configs", "One run, one file. `cnn_jax train --config=NAME` runs it."]
+    for path in config_files.shipped_configs():
+        parts += [f"## {path.stem}", command_help.docstring_of(path)]
+    return "\n\n".join(parts) + "\n"
+
+
+def commands_page() -> str:
+    """The docstring of every tool."""
+    parts = [
+        "# Commands",
+        "`cnn_jax COMMAND` and `python -m cnn_jax.tools.COMMAND` are the same; `train` and "
+        "`evaluate` are `python -m cnn_jax.main`. `--help` lists a command's flags.",
+        "## train, evaluate",
+        command_help.docstring_of(ROOT / "cnn_jax/main.py"),
+    ]
+    for path in sorted((ROOT / "cnn_jax/tools").glob("*.py")):
+        if not path.stem.startswith("_"):
+            parts += [f"## {path.stem}", command_help.docstring_of(path)]
+    return "\n\n".join(parts) + "\n"
+
+
+def claims_page() -> str:
+    """The index of the experiments, whose links lead to files of the repository."""
+    text = CLAIMS.read_text() if CLAIMS.is_file() else "# Claims\n\nNo index yet.\n"
+    return re.sub(r"\]\((?!https?:|#)[^)]*\)", "]", text)
