@@ -47,7 +47,7 @@ def test_arrows_point_down(name):
 
 
 def test_models_import_flax_and_jax_only():
-    allowed = {"flax", "jax", "numpy", "cnn_jax", "__future__"}
+    allowed = {"flax", "jax", "jaxtyping", "numpy", "cnn_jax", "__future__"}
     standard = {"dataclasses", "functools", "math", "typing", "types", "collections"}
     for path in (PACKAGE / "models").rglob("*.py"):
         roots = {found.split(".")[0] for found in imports(path)}

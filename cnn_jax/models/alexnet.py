@@ -33,17 +33,18 @@ import functools
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     Activation,
     ConvolutionalDense,
+    ConvUnit,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
     activate,
     adaptive_avg_pool,
-    conv_norm,
     global_pool,
     local_response_norm,
     mean_positions,
@@ -55,11 +56,10 @@ from cnn_jax.models.registry import Net
 
 GAUSSIAN = nn.initializers.normal(0.01)
 ONES = nn.initializers.ones
-ZEROS = nn.initializers.zeros
 UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-def lrn_by_tower(x: jax.Array, towers: int) -> jax.Array:
+def lrn_by_tower(x: Maps, towers: int) -> Maps:
     """LRN over the maps of each tower apart: a tower's maps lie together in the channels."""
     apart = x.reshape(*x.shape[:3], towers, x.shape[3] // towers)
     return local_response_norm(apart).reshape(x.shape)
@@ -82,31 +82,28 @@ class AlexNet(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 67 if self.overlap else 39, "alexnet")
         kernels = (96, 256, 384, 384, 256) if self.kernels == "all" else (48, 128, 192, 192, 256)
 
-        def convolve(x: jax.Array, layer: int, kernel: int, **options: Any) -> jax.Array:
-            return conv_norm(
-                x,
-                kernels[layer - 1],
-                kernel,
-                name=f"conv{layer}",
-                train=train,
-                kind=self.norm,
-                activation=self.activation,
-                kernel_init=GAUSSIAN,
-                bias_init=ONES if layer in (2, 4, 5) else ZEROS,
-                dtype=self.dtype,
-                **options,
-            )
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
+            activation=self.activation,
+            kernel_init=GAUSSIAN,
+            dtype=self.dtype,
+        )
 
-        def lrn(x: jax.Array, layer: int) -> jax.Array:
-            return (
-                sow_activation(self, f"lrn{layer}", lrn_by_tower(x, self.towers)) if self.lrn else x
-            )
+        def convolve(x: Maps, layer: int, kernel: int, **options: Any) -> Maps:
+            start = unit.replace(bias_init=ONES) if layer in (2, 4, 5) else unit
+            return start(x, kernels[layer - 1], kernel, name=f"conv{layer}", **options)
 
-        def pool(x: jax.Array, layer: int) -> jax.Array:
+        def lrn(x: Maps, layer: int) -> Maps:
+            if not self.lrn:
+                return x
+            return sow_activation(self, f"lrn{layer}", lrn_by_tower(x, self.towers))
+
+        def pool(x: Maps, layer: int) -> Maps:
             x = window_pool(self.pooling, x, 3 if self.overlap else 2, 2)
             return sow_activation(self, f"pool{layer}", x)
 
@@ -147,18 +144,16 @@ class AlexNetTorchvision(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 63, "alexnet_torchvision")
         common = {"dtype": self.dtype, "kernel_init": UNIFORM}
-        unit = functools.partial(
-            conv_norm, train=train, kind=self.norm, activation=self.activation, **common
-        )
+        unit = ConvUnit(train, norm=self.norm, activation=self.activation, **common)
 
-        def pool(x: jax.Array, layer: int, lrn: bool) -> jax.Array:
+        def pool(x: Maps, layer: int, lrn: bool) -> Maps:
             x = local_response_norm(x) if lrn else x
             return sow_activation(self, f"pool{layer}", window_pool(self.pooling, x, 3, 2))
 
-        x = unit(images, 64, 11, 4, padding=2, name="conv1")  # 55x55x64
+        x = unit(images, 64, 11, stride=4, padding=2, name="conv1")  # 55x55x64
         x = pool(x, 1, self.lrn)  # 27x27x64
         x = unit(x, 192, 5, name="conv2")  # 27x27x192
         x = pool(x, 2, self.lrn)  # 13x13x192

@@ -26,22 +26,21 @@ that keep their maps as large as the convolutions'.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
     avg_pool,
     conv,
-    conv_norm,
     global_pool,
     local_response_norm,
     max_pool,
@@ -69,10 +68,10 @@ class Inception(nn.Module):
     """A row of fig. 5. Without a 1x1 and a projection it halves the map and passes x through."""
 
     widths: tuple[Any, ...]
-    unit: Callable[..., jax.Array]
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         narrow, reduce3, wide3, reduce_double, double, pooling, projection = self.widths
         unit, stride = self.unit, 1 if projection else 2
         three = unit(x, reduce3, 1, name="3x3_reduce")
@@ -105,25 +104,24 @@ class BNInception(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 7, "bn_inception")
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
             activation=self.activation,
             bias=True if self.bias else None,
             dtype=self.dtype,
         )
 
-        def inception(x: jax.Array, name: str) -> jax.Array:
+        def inception(x: Maps, name: str) -> Maps:
             widths = tuple(self.pool_projection if w is None else w for w in TABLE[name])
-            return Inception(widths, unit, name=f"inception_{name}")(x)
+            return Inception(widths=widths, unit=unit, name=f"inception_{name}")(x)
 
-        def pool(x: jax.Array, number: int) -> jax.Array:
+        def pool(x: Maps, number: int) -> Maps:
             return sow_activation(self, f"pool{number}", max_pool(x, 3, 2, ceil=True))
 
-        def lrn(x: jax.Array) -> jax.Array:
+        def lrn(x: Maps) -> Maps:
             return local_response_norm(x) if self.lrn else x
 
         x = images
@@ -141,7 +139,7 @@ class BNInception(nn.Module):
             )
             x = unit(depthwise(x), 64, 1, name="conv1")
         else:
-            x = unit(x, 64, 7, 2, name="conv1")  # 112x112x64
+            x = unit(x, 64, 7, stride=2, name="conv1")  # 112x112x64
         x = lrn(pool(x, 1))  # 56x56x64
         x = unit(x, 64, 1, name="conv2_reduce")  # 56x56x64
         x = unit(x, 192, 3, name="conv2")  # 56x56x192

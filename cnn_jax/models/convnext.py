@@ -20,10 +20,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     Activation,
+    Activations,
+    Images,
+    Maps,
     Output,
     Pooling,
     activate,
@@ -33,6 +35,7 @@ from cnn_jax.models.layers import (
     require_size,
     residual_add,
     sow_activation,
+    stochastic_depth,
 )
 from cnn_jax.models.registry import Net
 
@@ -43,16 +46,16 @@ NORMAL = nn.initializers.normal(0.02)
 class Block(nn.Module):
     """Depthwise 7x7, norm, 1x1, GELU, 1x1, layer scale; plus the shortcut (fig. 4, right)."""
 
-    normalise: Callable[..., jax.Array]
+    normalise: Callable[..., Activations]
     kernel: int = 7
     activation: Activation = "gelu"
     layer_scale: float = 1e-6
-    drop: float = 0.0  # the chance that training leaves the branch out
+    drop_rate: float = 0.0  # how often training leaves the branch out
     train: bool = False
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         channels = x.shape[-1]
         y = conv(
             channels,
@@ -70,8 +73,7 @@ class Block(nn.Module):
         if self.layer_scale:
             constant = nn.initializers.constant(self.layer_scale)
             y = y * self.param("layer_scale", constant, (channels,)).astype(y.dtype)
-        # One draw for each example: its whole branch survives, scaled up, or is left out.
-        y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
+        y = stochastic_depth(y, self.drop_rate, self.train)
         return residual_add(x, y)
 
 
@@ -89,13 +91,13 @@ class ConvNeXt(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
-        def normalise(x: jax.Array, name: str) -> jax.Array:
+    def __call__(self, images: Images, train: bool = False) -> Output:
+        def normalise(x: Activations, name: str) -> Activations:
             if self.norm == "layer":  # each position's channels, unlike `layers.norm`
                 return nn.LayerNorm(epsilon=1e-6, name=name, dtype=self.dtype)(x)
             return norm(self.norm, train, name=name, dtype=self.dtype)(x)
 
-        def patch(x: jax.Array, features: int, size: int, name: str) -> jax.Array:
+        def patch(x: Maps, features: int, size: int, name: str) -> Maps:
             return conv(
                 features,
                 size,
@@ -115,13 +117,13 @@ class ConvNeXt(nn.Module):
                 x = patch(x, width, 2, f"downsample{level}")
             for i in range(depth):
                 x = Block(
-                    normalise,
-                    self.kernel,
-                    self.activation,
-                    self.layer_scale,
-                    self.stochastic_depth * index / (sum(DEPTHS) - 1),
-                    train,
-                    self.dtype,
+                    normalise=normalise,
+                    kernel=self.kernel,
+                    activation=self.activation,
+                    layer_scale=self.layer_scale,
+                    drop_rate=self.stochastic_depth * index / (sum(DEPTHS) - 1),
+                    train=train,
+                    dtype=self.dtype,
                     name=f"stage{level}_{i}",
                 )(x)
                 index += 1

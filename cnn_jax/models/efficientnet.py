@@ -25,24 +25,23 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
+    ConvUnit,
+    Images,
+    InvertedResidual,
     Norm,
     Output,
     Pooling,
     SqueezeExcitation,
-    conv_norm,
     global_pool,
     make_divisible,
     require_size,
-    residual_add,
     sow_activation,
 )
 from cnn_jax.models.registry import Net
@@ -58,45 +57,6 @@ STAGES = (
     (6, 3, 1, 320, 1),
 )
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-class MBConv(nn.Module):
-    """Expand, filter, gate, project; a shortcut where input and output agree."""
-
-    features: int
-    stride: int
-    kernel: int
-    expansion: int
-    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm and dtype
-    activation: Activation = "silu"
-    squeeze: bool = True
-    drop: float = 0.0  # the chance that training leaves the branch out
-    train: bool = False
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        unit = functools.partial(self.unit, activation=self.activation)
-        y, wide = x, self.expansion * x.shape[-1]
-        if self.expansion != 1:
-            y = unit(y, wide, 1, name="expand")
-        y = unit(
-            y, wide, self.kernel, self.stride, groups=wide, name="depthwise", kernel_init=HE_NORMAL
-        )
-        if self.squeeze:
-            y = SqueezeExcitation(
-                max(1, x.shape[-1] // 4),
-                self.activation,
-                kernel_init=HE_FAN_OUT,
-                dtype=self.dtype,
-                name="attention",
-            )(y)
-        y = self.unit(y, self.features, 1, name="project")
-        if x.shape != y.shape:
-            return y
-        # One draw for each example: its whole branch survives, scaled up, or is left out.
-        y = nn.Dropout(self.drop, broadcast_dims=(1, 2, 3), deterministic=not self.train)(y)
-        return residual_add(x, y)
 
 
 class EfficientNet(nn.Module):
@@ -115,41 +75,47 @@ class EfficientNet(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         def scaled(channels: int) -> int:
             return make_divisible(channels * self.width)
 
         require_size(images, 1, "EfficientNet")
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
+            activation=self.activation,
             momentum=0.99,
             epsilon=self.epsilon,
             kernel_init=HE_FAN_OUT,
             dtype=self.dtype,
         )
         counts = [math.ceil(self.depth * row[-1]) for row in STAGES]
-        x = unit(images, scaled(32), 3, 2, name="stage1", activation=self.activation)
-        block = 0  # 112x112x32
+        x = unit(images, scaled(32), 3, stride=2, name="stage1")  # 112x112x32
+        block = 0
         for level, (expansion, kernel, first_stride, features, _) in enumerate(STAGES, 2):
             # 112x112x16, 56x56x24, 28x28x40, 14x14x80, 14x14x112, 7x7x192, 7x7x320
             for i in range(counts[level - 2]):
-                x = MBConv(
-                    scaled(features),
-                    first_stride if i == 0 else 1,
-                    kernel,
-                    expansion,
-                    unit,
+                gate = functools.partial(
+                    SqueezeExcitation,
+                    max(1, x.shape[-1] // 4),
                     self.activation,
-                    self.attention == "se",
-                    self.stochastic_depth * block / sum(counts),
-                    train,
-                    self.dtype,
+                    kernel_init=HE_FAN_OUT,
+                    dtype=self.dtype,
+                    name="attention",
+                )
+                x = InvertedResidual(
+                    features=scaled(features),
+                    expanded=expansion * x.shape[-1],
+                    unit=unit,
+                    kernel=kernel,
+                    stride=first_stride if i == 0 else 1,
+                    gate=gate if self.attention == "se" else None,
+                    depthwise_init=HE_NORMAL,
+                    drop_rate=self.stochastic_depth * block / sum(counts),
                     name=f"stage{level}_{i}",
                 )(x)
                 block += 1
-        x = unit(x, scaled(1280), 1, name="stage9", activation=self.activation)  # 7x7x1280
+        x = unit(x, scaled(1280), 1, name="stage9")  # 7x7x1280
         x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")

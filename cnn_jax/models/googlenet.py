@@ -33,11 +33,14 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    Logits,
+    Maps,
     Norm,
     Output,
     Pooling,
@@ -45,7 +48,6 @@ from cnn_jax.models.layers import (
     adaptive_avg_pool,
     avg_pool,
     compute_auxiliary,
-    conv_norm,
     global_pool,
     local_response_norm,
     max_pool,
@@ -75,10 +77,10 @@ class Inception(nn.Module):
 
     widths: tuple[int, ...]
     wide_kernel: int
-    unit: Callable[..., jax.Array]
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         narrow, reduce3, wide3, reduce5, wide5, projection = self.widths
         unit = self.unit
         one = unit(x, narrow, 1, name="1x1")
@@ -97,11 +99,11 @@ class AuxiliaryHead(nn.Module):
     adaptive: bool
     dropout: float
     activation: Activation
-    unit: Callable[..., jax.Array]
+    unit: ConvUnit
     dense: Callable[..., nn.Module]
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Maps, train: bool) -> Logits:
         window = min(5, *x.shape[1:3])
         x = adaptive_avg_pool(x, 4) if self.adaptive else avg_pool(x, window, 3)  # 4x4xC
         x = self.unit(x, 128, 1, name="conv")  # 4x4x128
@@ -128,7 +130,7 @@ class GoogLeNet(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 15 if self.torchvision_variant else 31, "googlenet")
         start = {
             "kernel_init": nn.initializers.normal(0.01) if self.torchvision_variant else XAVIER,
@@ -136,10 +138,9 @@ class GoogLeNet(nn.Module):
             "dtype": self.dtype,
         }
         dense = functools.partial(nn.Dense, **start)
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
             activation=self.activation,
             epsilon=1e-3 if self.torchvision_variant else 1e-5,
             **start,
@@ -147,31 +148,35 @@ class GoogLeNet(nn.Module):
         runs = self.auxiliary and compute_auxiliary(self, train)
         heads = []
 
-        def inception(x: jax.Array, name: str) -> jax.Array:
-            block = Inception(TABLE[name], self.wide_kernel, unit, name=f"inception_{name}")
+        def inception(x: Maps, name: str) -> Maps:
+            block = Inception(
+                widths=TABLE[name],
+                wide_kernel=self.wide_kernel,
+                unit=unit,
+                name=f"inception_{name}",
+            )
             return block(x)
 
-        def pool(x: jax.Array, number: int, window: int = 3) -> jax.Array:
-            return sow_activation(
-                self, f"pool{number}", window_pool(self.pooling, x, window, 2, ceil=True)
-            )
+        def pool(x: Maps, number: int, window: int = 3) -> Maps:
+            x = window_pool(self.pooling, x, window, stride=2, ceil=True)
+            return sow_activation(self, f"pool{number}", x)
 
-        def lrn(x: jax.Array) -> jax.Array:
+        def lrn(x: Maps) -> Maps:
             return local_response_norm(x) if self.lrn else x
 
-        def auxiliary_head(x: jax.Array, name: str) -> None:
+        def auxiliary_head(x: Maps, name: str) -> None:
             head = AuxiliaryHead(
-                self.num_classes,
-                self.torchvision_variant,
-                self.auxiliary_dropout,
-                self.activation,
-                unit,
-                dense,
+                num_classes=self.num_classes,
+                adaptive=self.torchvision_variant,
+                dropout=self.auxiliary_dropout,
+                activation=self.activation,
+                unit=unit,
+                dense=dense,
                 name=f"auxiliary_{name}",
             )
             heads.append(head(x, train))
 
-        x = unit(images, 64, 7, 2, name="conv1")  # 112x112x64
+        x = unit(images, 64, 7, stride=2, name="conv1")  # 112x112x64
         x = lrn(pool(x, 1))  # 56x56x64
         x = unit(x, 64, 1, name="conv2_reduce")  # 56x56x64
         x = unit(x, 192, 3, name="conv2")  # 56x56x192

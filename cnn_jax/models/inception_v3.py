@@ -27,22 +27,22 @@ Options off by default, none of them the paper's net:
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    Logits,
+    Maps,
     Norm,
     Output,
     Pooling,
     avg_pool,
     compute_auxiliary,
-    conv_norm,
     global_pool,
     max_pool,
     require_size,
@@ -50,12 +50,11 @@ from cnn_jax.models.layers import (
 )
 from cnn_jax.models.registry import Net
 
-Unit = Callable[..., jax.Array]
 HE_TRUNCATED = nn.initializers.he_normal()
 TRUNCATED = nn.initializers.truncated_normal
 
 
-def concatenate(*maps: jax.Array) -> jax.Array:
+def concatenate(*maps: Maps) -> Maps:
     return jnp.concatenate(maps, -1)
 
 
@@ -63,10 +62,10 @@ class Mixed5(nn.Module):
     """Fig. 5, on the 35x35 maps, with the 5x5 of the first branch left whole."""
 
     projection: int
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         one = unit(x, 64, 1, name="1x1")
         five = unit(x, 48, 1, name="5x5_reduce")
@@ -81,10 +80,10 @@ class Mixed5(nn.Module):
 class Mixed6a(nn.Module):
     """Fig. 10: 35x35 to 17x17, by strides beside a pool."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         three = unit(x, 384, 3, 2, padding="VALID", name="3x3")
         twice = unit(x, 64, 1, name="double_3x3_reduce")
@@ -97,10 +96,10 @@ class Mixed6(nn.Module):
     """Fig. 6, n = 7: 7x7 convolutions as pairs of 1x7 and 7x1, on the 17x17 maps."""
 
     width: int
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit, width = self.unit, self.width
         one = unit(x, 192, 1, name="1x1")
         seven = unit(x, width, 1, name="7x7_reduce")
@@ -118,10 +117,10 @@ class Mixed6(nn.Module):
 class Mixed7a(nn.Module):
     """17x17 to 8x8."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         three = unit(x, 192, 1, name="3x3_reduce")
         three = unit(three, 320, 3, 2, padding="VALID", name="3x3")
@@ -135,10 +134,10 @@ class Mixed7a(nn.Module):
 class Mixed7(nn.Module):
     """Fig. 7: the widest blocks, on the 8x8 maps; 1x3 and 3x1 side by side."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         one = unit(x, 320, 1, name="1x1")
         three = unit(x, 384, 1, name="3x3_reduce")
@@ -161,19 +160,17 @@ class AuxiliaryHead(nn.Module):
 
     num_classes: int
     norm: Norm
-    unit: Unit
+    unit: ConvUnit
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Logits:
         x = avg_pool(x, min(5, *x.shape[1:3]), 3)  # 5x5x768
         x = self.unit(x, 128, 1, name="conv_1x1")  # 5x5x128
         short = [max(0, 5 - side) for side in x.shape[1:3]]
         pads = [(s // 2, s - s // 2) for s in short]
-        fully_connected = functools.partial(
-            self.unit, kind=self.norm, padding=pads, kernel_init=TRUNCATED(0.01)
-        )
-        x = fully_connected(x, 768, 5, name="conv_5x5")  # 1x1x768
+        fully_connected = self.unit.replace(norm=self.norm, kernel_init=TRUNCATED(0.01))
+        x = fully_connected(x, 768, 5, padding=pads, name="conv_5x5")  # 1x1x768
         x = global_pool("avg", x)
         return nn.Dense(
             self.num_classes, kernel_init=TRUNCATED(0.001), dtype=self.dtype, name="linear"
@@ -194,12 +191,11 @@ class InceptionV3(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 75, "inception_v3")
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
             activation=self.activation,
             epsilon=1e-3,
             kernel_init=HE_TRUNCATED,
@@ -207,7 +203,7 @@ class InceptionV3(nn.Module):
         )
         x = images
         if self.factorised_stem:
-            x = unit(x, 32, 3, 2, padding="VALID", name="conv_1a")  # 149x149x32
+            x = unit(x, 32, 3, stride=2, padding="VALID", name="conv_1a")  # 149x149x32
             x = unit(x, 32, 3, padding="VALID", name="conv_2a")  # 147x147x32
             x = unit(x, 64, 3, name="conv_2b")  # 147x147x64
         else:
@@ -216,22 +212,28 @@ class InceptionV3(nn.Module):
         x = unit(x, 80, 1, name="conv_3b")  # 73x73x80
         x = unit(x, 192, 3, padding="VALID", name="conv_4a")  # 71x71x192
         x = sow_activation(self, "pool2", max_pool(x, 3, 2))  # 35x35x192
-        x = Mixed5(32, unit, name="mixed_5b")(x)  # 35x35x256
-        x = Mixed5(64, unit, name="mixed_5c")(x)  # 35x35x288
-        x = Mixed5(64, unit, name="mixed_5d")(x)  # 35x35x288
-        x = Mixed6a(unit, name="mixed_6a")(x)  # 17x17x768
-        x = Mixed6(128, unit, name="mixed_6b")(x)  # 17x17x768
-        x = Mixed6(160, unit, name="mixed_6c")(x)
-        x = Mixed6(160, unit, name="mixed_6d")(x)
-        x = Mixed6(192, unit, name="mixed_6e")(x)
+        x = Mixed5(32, unit=unit, name="mixed_5b")(x)  # 35x35x256
+        x = Mixed5(64, unit=unit, name="mixed_5c")(x)  # 35x35x288
+        x = Mixed5(64, unit=unit, name="mixed_5d")(x)  # 35x35x288
+        x = Mixed6a(unit=unit, name="mixed_6a")(x)  # 17x17x768
+        x = Mixed6(128, unit=unit, name="mixed_6b")(x)  # 17x17x768
+        x = Mixed6(160, unit=unit, name="mixed_6c")(x)
+        x = Mixed6(160, unit=unit, name="mixed_6d")(x)
+        x = Mixed6(192, unit=unit, name="mixed_6e")(x)
         heads = ()
         if self.auxiliary and compute_auxiliary(self, train):
             kind = self.norm if self.auxiliary_norm else "none"
-            head = AuxiliaryHead(self.num_classes, kind, unit, self.dtype, name="auxiliary_6e")
+            head = AuxiliaryHead(
+                num_classes=self.num_classes,
+                norm=kind,
+                unit=unit,
+                dtype=self.dtype,
+                name="auxiliary_6e",
+            )
             heads = (head(x),)
-        x = Mixed7a(unit, name="mixed_7a")(x)  # 8x8x1280
-        x = Mixed7(unit, name="mixed_7b")(x)  # 8x8x2048
-        x = Mixed7(unit, name="mixed_7c")(x)  # 8x8x2048
+        x = Mixed7a(unit=unit, name="mixed_7a")(x)  # 8x8x1280
+        x = Mixed7(unit=unit, name="mixed_7b")(x)  # 8x8x2048
+        x = Mixed7(unit=unit, name="mixed_7c")(x)  # 8x8x2048
         x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 2048
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         linear = nn.Dense(

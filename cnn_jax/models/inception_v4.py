@@ -16,20 +16,20 @@ Options off by default: `norm="none"` (biases come back), `activation`, `dropout
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
     avg_pool,
-    conv_norm,
     global_pool,
     max_pool,
     require_size,
@@ -37,15 +37,14 @@ from cnn_jax.models.layers import (
 )
 from cnn_jax.models.registry import Net
 
-Unit = Callable[..., jax.Array]
 HE_TRUNCATED = nn.initializers.he_normal()
 
 
-def concatenate(*maps: jax.Array) -> jax.Array:
+def concatenate(*maps: Maps) -> Maps:
     return jnp.concatenate(maps, -1)
 
 
-def local_mean(x: jax.Array) -> jax.Array:
+def local_mean(x: Maps) -> Maps:
     """The 3x3 mean of fig. 4 to 6, over the pixels that are there."""
     return avg_pool(x, 3, 1, padding=1, count_padding=False)
 
@@ -53,10 +52,10 @@ def local_mean(x: jax.Array) -> jax.Array:
 class Stem(nn.Module):
     """Fig. 3: three times a pool or a convolution beside another."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = functools.partial(self.unit, padding="VALID")
         x = unit(x, 32, 3, 2, name="conv_1a")  # 149x149x32
         x = unit(x, 32, 3, name="conv_2a")  # 147x147x32
@@ -76,10 +75,10 @@ class Stem(nn.Module):
 class InceptionA(nn.Module):
     """Fig. 4."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         one = unit(x, 96, 1, name="1x1")
         three = unit(x, 64, 1, name="3x3_reduce")
@@ -94,10 +93,10 @@ class InceptionA(nn.Module):
 class ReductionA(nn.Module):
     """Fig. 7."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         three = unit(x, 384, 3, 2, padding="VALID", name="3x3")
         twice = unit(x, 192, 1, name="double_3x3_reduce")
@@ -109,10 +108,10 @@ class ReductionA(nn.Module):
 class InceptionB(nn.Module):
     """Fig. 5."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         one = unit(x, 384, 1, name="1x1")
         seven = unit(x, 192, 1, name="7x7_reduce")
@@ -130,10 +129,10 @@ class InceptionB(nn.Module):
 class ReductionB(nn.Module):
     """Fig. 8."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         three = unit(x, 192, 1, name="3x3_reduce")
         three = unit(three, 192, 3, 2, padding="VALID", name="3x3")
@@ -147,10 +146,10 @@ class ReductionB(nn.Module):
 class InceptionC(nn.Module):
     """Fig. 6."""
 
-    unit: Unit
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         unit = self.unit
         one = unit(x, 256, 1, name="1x1")
         three = unit(x, 384, 1, name="3x3_reduce")
@@ -180,26 +179,25 @@ class InceptionV4(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 75, "inception_v4")
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
             activation=self.activation,
             epsilon=1e-3,
             kernel_init=HE_TRUNCATED,
             dtype=self.dtype,
         )
-        x = Stem(unit, name="stem")(images)  # 35x35x384
+        x = Stem(unit=unit, name="stem")(images)  # 35x35x384
         for i in range(1, 5):
-            x = InceptionA(unit, name=f"inception_a{i}")(x)  # 35x35x384
-        x = ReductionA(unit, name="reduction_a")(x)  # 17x17x1024
+            x = InceptionA(unit=unit, name=f"inception_a{i}")(x)  # 35x35x384
+        x = ReductionA(unit=unit, name="reduction_a")(x)  # 17x17x1024
         for i in range(1, 8):
-            x = InceptionB(unit, name=f"inception_b{i}")(x)  # 17x17x1024
-        x = ReductionB(unit, name="reduction_b")(x)  # 8x8x1536
+            x = InceptionB(unit=unit, name=f"inception_b{i}")(x)  # 17x17x1024
+        x = ReductionB(unit=unit, name="reduction_b")(x)  # 8x8x1536
         for i in range(1, 4):
-            x = InceptionC(unit, name=f"inception_c{i}")(x)  # 8x8x1536
+            x = InceptionC(unit=unit, name=f"inception_c{i}")(x)  # 8x8x1536
         x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 1536
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         linear = nn.Dense(

@@ -24,12 +24,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 
 from cnn_jax.models.layers import (
     CENTRING_NORMS,
     Activation,
+    Activations,
+    Images,
+    Maps,
     Norm,
     Output,
+    Vectors,
     activate,
     conv,
     norm,
@@ -84,7 +89,7 @@ class PartialConv(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         maps_in, maps_out = x.shape[-1], len(self.table)
         pairs = [(i, j) for j, seen in enumerate(self.table) for i in seen]
 
@@ -97,7 +102,7 @@ class PartialConv(nn.Module):
         columns = np.array([i * maps_out + j for i, j in pairs])
         dense = jnp.zeros((5, 5, maps_in * maps_out)).at[..., columns].set(kernel)
         dense = dense.reshape(5, 5, maps_in, maps_out)
-        x, dense, bias = nn.dtypes.promote_dtype(x, dense, bias, dtype=self.dtype)
+        x, dense, bias = promote_dtype(x, dense, bias, dtype=self.dtype)
         dims = ("NHWC", "HWIO", "NHWC")
         x = jax.lax.conv_general_dilated(x, dense, (1, 1), "VALID", dimension_numbers=dims)
         return x + bias
@@ -109,11 +114,11 @@ class Subsampling(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         coefficient = self.param("coefficient", uniform_by_fan_in(4), (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         x = 4 * window_pool("avg", x, 2, 2)
-        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
+        x, coefficient, bias = promote_dtype(x, coefficient, bias, dtype=self.dtype)
         return x * coefficient + bias
 
 
@@ -131,29 +136,29 @@ class LeNet5(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         def kernel_init(fan_in: int) -> nn.initializers.Initializer:
             glorot = nn.initializers.glorot_uniform()
             return uniform_by_fan_in(fan_in) if self.initialiser == "fan_in" else glorot
 
-        def convolve(x: jax.Array, maps: int, name: str) -> jax.Array:
+        def convolve(x: Maps, maps: int, name: str) -> Maps:
             bias = self.norm not in CENTRING_NORMS
             init = kernel_init(25 * x.shape[-1])
             return conv(
                 maps, 5, padding="VALID", bias=bias, name=name, kernel_init=init, dtype=self.dtype
             )(x)
 
-        def dense(x: jax.Array, units: int, name: str) -> jax.Array:
+        def dense(x: Vectors, units: int, name: str) -> Vectors:
             init = kernel_init(x.shape[-1])
             return nn.Dense(
                 units, use_bias=self.norm != "batch", name=name, kernel_init=init, dtype=self.dtype
             )(x)
 
-        def norm_act(x: jax.Array, layer: str) -> jax.Array:
+        def norm_act(x: Activations, layer: str) -> Activations:
             x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
             return activate(self.activation, x)
 
-        def pool(x: jax.Array, name: str) -> jax.Array:
+        def pool(x: Maps, name: str) -> Maps:
             if self.pooling == "trainable":
                 return activate(self.activation, Subsampling(self.dtype, name=name)(x))
             return window_pool(self.pooling, x, 2, 2)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import flax.linen as nn
-import jax
 
-from cnn_jax.models.layers import Activation, Norm, Output, activate, norm
+from cnn_jax.models.layers import Activation, Images, Norm, Output, activate, norm
 from cnn_jax.models.registry import Net
 
 
@@ -22,7 +21,7 @@ class Perceptron(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         x = images.reshape(images.shape[0], -1)
         return Output(nn.Dense(self.num_classes, name="output", dtype=self.dtype)(x))
 
@@ -38,7 +37,7 @@ class MLP(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         x = images.reshape(images.shape[0], -1)
         for i, width in enumerate(self.hidden, 1):
             bias = self.norm != "batch"

@@ -18,20 +18,19 @@ the separable ones (the paper's table 4: 29.3 M parameters, 4.87 G multiply-adds
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
+    ConvUnit,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
-    conv_norm,
     global_pool,
     require_size,
     sow_activation,
@@ -50,10 +49,10 @@ class SeparableConv(nn.Module):
 
     features: int
     stride: int
-    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm, activation and dtype
+    unit: ConvUnit
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         channels = x.shape[-1]
         x = self.unit(x, channels, 3, self.stride, groups=channels, name="depthwise")
         return self.unit(x, self.features, 1, name="pointwise")
@@ -72,16 +71,14 @@ class MobileNetV1(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 1, "MobileNet v1")
-        unit = functools.partial(
-            conv_norm, train=train, kind=self.norm, activation=self.activation, dtype=self.dtype
-        )
-        x = unit(images, max(8, int(32 * self.width)), 3, 2, name="conv1")  # 112x112x32
+        unit = ConvUnit(train, norm=self.norm, activation=self.activation, dtype=self.dtype)
+        x = unit(images, max(8, int(32 * self.width)), 3, stride=2, name="conv1")  # 112x112x32
         for i, (features, stride) in enumerate(BLOCKS, 1):
             features = max(8, int(features * self.width))
             if self.depthwise:
-                x = SeparableConv(features, stride, unit, name=f"block{i}")(x)
+                x = SeparableConv(features, stride=stride, unit=unit, name=f"block{i}")(x)
             else:
                 x = unit(x, features, 3, stride, name=f"block{i}")
             # 112x112x64, 56x56x128, 28x28x256, 14x14x512, 7x7x1024

@@ -18,24 +18,21 @@ non-linearity behind the projection too, `shortcut=False` leaves the shortcuts o
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    InvertedResidual,
     Norm,
     Output,
     Pooling,
-    activate,
-    conv_norm,
     global_pool,
     make_divisible,
     require_size,
-    residual_add,
     sow_activation,
 )
 from cnn_jax.models.registry import Net
@@ -52,30 +49,6 @@ BOTTLENECKS = (
 )
 
 
-class Bottleneck(nn.Module):
-    """Expand, filter, project (table 1); the shortcut joins input and output if they agree."""
-
-    features: int
-    stride: int
-    expansion: int
-    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm and dtype
-    activation: Activation = "relu6"
-    linear_bottleneck: bool = True
-    shortcut: bool = True
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        unit = functools.partial(self.unit, activation=self.activation)
-        y, wide = x, self.expansion * x.shape[-1]
-        if self.expansion != 1:
-            y = unit(y, wide, 1, name="expand")
-        y = unit(y, wide, 3, self.stride, groups=wide, name="depthwise")
-        y = self.unit(y, self.features, 1, name="project")
-        if not self.linear_bottleneck:
-            y = activate(self.activation, y)
-        return residual_add(x, y) if self.shortcut and x.shape == y.shape else y
-
-
 class MobileNetV2(nn.Module):
     """Images [B, H, W, 3] of any size -> logits."""
 
@@ -90,34 +63,27 @@ class MobileNetV2(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 1, "MobileNet v2")
-        unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
-        x = unit(
-            images,
-            make_divisible(32 * self.width),
-            3,
-            2,
-            name="conv_first",
-            activation=self.activation,
-        )  # 112x112x32
+        unit = ConvUnit(train, norm=self.norm, activation=self.activation, dtype=self.dtype)
+        first = make_divisible(32 * self.width)
+        x = unit(images, first, 3, stride=2, name="conv_first")  # 112x112x32
         index = 0
         for expansion, features, count, first_stride in BOTTLENECKS:
             # 112x112x16, 56x56x24, 28x28x32, 14x14x64, 14x14x96, 7x7x160, 7x7x320
             for i in range(count):
                 index += 1
-                x = Bottleneck(
-                    make_divisible(features * self.width),
-                    first_stride if i == 0 else 1,
-                    expansion,
-                    unit,
-                    self.activation,
-                    self.linear_bottleneck,
-                    self.shortcut,
+                x = InvertedResidual(
+                    features=make_divisible(features * self.width),
+                    expanded=expansion * x.shape[-1],
+                    unit=unit,
+                    stride=first_stride if i == 0 else 1,
+                    linear=self.linear_bottleneck,
+                    shortcut=self.shortcut,
                     name=f"bottleneck{index}",
                 )(x)
         last = make_divisible(1280 * max(1.0, self.width))
-        x = unit(x, last, 1, name="conv_last", activation=self.activation)  # 7x7x1280
+        x = unit(x, last, 1, name="conv_last")  # 7x7x1280
         x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         init = nn.initializers.normal(0.01)

@@ -18,24 +18,23 @@ in place of h-swish in the deeper half (table 5 has ReLU), `width`, `norm`, `poo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     Activation,
+    ConvUnit,
+    Images,
+    InvertedResidual,
     Norm,
     Output,
     Pooling,
     SqueezeExcitation,
     activate,
-    conv_norm,
     global_pool,
     make_divisible,
     require_size,
-    residual_add,
     sow_activation,
 )
 from cnn_jax.models.registry import Net
@@ -73,33 +72,6 @@ SMALL = (
 )
 
 
-class Bneck(nn.Module):
-    """Expand, filter, gate, project; a shortcut where input and output agree (fig. 4)."""
-
-    features: int
-    stride: int
-    kernel: int
-    expanded: int
-    squeeze: bool
-    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm and dtype
-    activation: Activation
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        unit = functools.partial(self.unit, activation=self.activation)
-        y, wide = x, self.expanded
-        if wide != x.shape[-1]:
-            y = unit(y, wide, 1, name="expand")
-        y = unit(y, wide, self.kernel, self.stride, groups=wide, name="depthwise")
-        if self.squeeze:
-            y = SqueezeExcitation(
-                make_divisible(wide / 4), gate="hard_sigmoid", dtype=self.dtype, name="attention"
-            )(y)
-        y = self.unit(y, self.features, 1, name="project")
-        return residual_add(x, y) if x.shape == y.shape else y
-
-
 class MobileNetV3(nn.Module):
     """Images [B, H, W, 3] of any size -> logits."""
 
@@ -114,35 +86,40 @@ class MobileNetV3(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         def scaled(channels: int) -> int:
             return make_divisible(channels * self.width)
 
         require_size(images, 1, f"MobileNet v3 {self.variant}")
         table, head = (LARGE, 1280) if self.variant == "large" else (SMALL, 1024)
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
+        unit = ConvUnit(
+            train,
+            norm=self.norm,
+            activation=self.activation,
             momentum=0.99,
             epsilon=1e-3,
             dtype=self.dtype,
         )
-        x = unit(images, scaled(16), 3, 2, name="conv_first", activation=self.activation)
+        x = unit(images, scaled(16), 3, stride=2, name="conv_first")  # 112x112x16
         for i, (kernel, expanded, features, squeeze, swish, stride) in enumerate(table, 1):
             # large: 112x112x16, 56x56x24, 28x28x40, 14x14x80, 14x14x112, 7x7x160
-            x = Bneck(
-                scaled(features),
-                stride,
-                kernel,
-                scaled(expanded),
-                squeeze and self.attention == "se",
-                unit,
-                self.activation if swish else "relu",
-                self.dtype,
+            gate = functools.partial(
+                SqueezeExcitation,
+                make_divisible(scaled(expanded) / 4),
+                gate="hard_sigmoid",
+                dtype=self.dtype,
+                name="attention",
+            )
+            x = InvertedResidual(
+                features=scaled(features),
+                expanded=scaled(expanded),
+                unit=unit if swish else unit.replace(activation="relu"),
+                kernel=kernel,
+                stride=stride,
+                gate=gate if squeeze and self.attention == "se" else None,
                 name=f"bneck{i}",
             )(x)
-        x = unit(x, 6 * x.shape[-1], 1, name="conv_last", activation=self.activation)  # 7x7x960
+        x = unit(x, 6 * x.shape[-1], 1, name="conv_last")  # 7x7x960
         x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         dense = functools.partial(
             nn.Dense, kernel_init=nn.initializers.normal(0.01), dtype=self.dtype

@@ -40,7 +40,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from cnn_jax.errors import UserError
@@ -48,11 +47,13 @@ from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
     Attention,
+    ConvUnit,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
     attention,
-    conv_norm,
     global_pool,
     max_pool,
     require_size,
@@ -75,9 +76,7 @@ STAGES = {
 }
 
 
-def shortcut(
-    kind: Shortcut, x: jax.Array, features: int, stride: int, unit: Callable
-) -> jax.Array | None:
+def shortcut(kind: Shortcut, x: Maps, features: int, stride: int, unit: ConvUnit) -> Maps | None:
     """What is added to a block's branch: x, or x brought to the branch's shape; or nothing."""
     if kind == "none":
         return None
@@ -95,19 +94,20 @@ class BasicBlock(nn.Module):
 
     features: int
     stride: int
-    unit: Callable[..., jax.Array]  # `conv_norm` with the net's norm, dtype and `train`
-    gate: Callable[[jax.Array], jax.Array]
+    unit: ConvUnit  # without activation
+    gate: Callable[[Maps], Maps]
     shortcut: Shortcut = "B"
     activation: Activation = "relu"
     zero_init: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        y = self.unit(x, self.features, 3, self.stride, name="conv1", activation=self.activation)
-        y = self.unit(y, self.features, 3, name="conv2", zero=self.zero_init)
+    def __call__(self, x: Maps) -> Maps:
+        unit = self.unit.replace(activation=self.activation)
+        y = unit(x, self.features, 3, self.stride, name="conv1")
+        y = self.unit(y, self.features, 3, name="conv2", zero_init=self.zero_init)
         y = self.gate(y)
-        x = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return residual_add(x, y, self.activation)
+        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return residual_add(ends, y, self.activation)
 
 
 class Bottleneck(nn.Module):
@@ -115,8 +115,8 @@ class Bottleneck(nn.Module):
 
     features: int
     stride: int
-    unit: Callable[..., jax.Array]
-    gate: Callable[[jax.Array], jax.Array]
+    unit: ConvUnit
+    gate: Callable[[Maps], Maps]
     width: int
     groups: int = 1
     stride_in: StrideIn = "1x1"
@@ -125,15 +125,15 @@ class Bottleneck(nn.Module):
     zero_init: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
-        unit = functools.partial(self.unit, activation=self.activation)
+        unit = self.unit.replace(activation=self.activation)
         y = unit(x, self.width, 1, first, name="conv1")
         y = unit(y, self.width, 3, second, name="conv2", groups=self.groups)
-        y = self.unit(y, self.features, 1, name="conv3", zero=self.zero_init)
+        y = self.unit(y, self.features, 1, name="conv3", zero_init=self.zero_init)
         y = self.gate(y)
-        x = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
-        return residual_add(x, y, self.activation)
+        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        return residual_add(ends, y, self.activation)
 
 
 class ResNet(nn.Module):
@@ -157,14 +157,15 @@ class ResNet(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 1, f"ResNet-{self.depth}")
         if self.bottleneck_width % self.groups:
             raise UserError(
                 f"model.groups={self.groups} does not divide model.bottleneck_width="
                 f"{self.bottleneck_width}"
             )
-        unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
+        unit = ConvUnit(train, norm=self.norm, dtype=self.dtype)
+        stem = unit.replace(activation=self.activation)
         shared = {
             "unit": unit,
             "gate": functools.partial(
@@ -175,10 +176,10 @@ class ResNet(nn.Module):
             "zero_init": self.zero_init,
         }
         if self.stem == "7x7":
-            x = unit(images, 64, 7, 2, name="conv1", activation=self.activation)  # 112x112x64
+            x = stem(images, 64, 7, stride=2, name="conv1")  # 112x112x64
             x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         else:
-            x = unit(images, 64, 3, name="conv1", activation=self.activation)
+            x = stem(images, 64, 3, name="conv1")
         counts, bottlenecks = STAGES[self.depth]
         for level, count in enumerate(counts):  # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             if bottlenecks:

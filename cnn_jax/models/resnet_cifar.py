@@ -17,17 +17,17 @@ import functools
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     HE_NORMAL,
     Activation,
     Attention,
+    ConvUnit,
+    Images,
     Norm,
     Output,
     Pooling,
     attention,
-    conv_norm,
     global_pool,
     require_size,
     scan_blocks,
@@ -53,9 +53,10 @@ class CifarResNet(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 1, f"ResNet-{self.depth} for CIFAR")
-        unit = functools.partial(conv_norm, train=train, kind=self.norm, dtype=self.dtype)
+        unit = ConvUnit(train, norm=self.norm, dtype=self.dtype)
+        stem = unit.replace(activation=self.activation)
         block = functools.partial(
             BasicBlock,
             unit=unit,
@@ -66,11 +67,11 @@ class CifarResNet(nn.Module):
             activation=self.activation,
             zero_init=self.zero_init,
         )
-        x = unit(images, 16, 3, name="conv1", activation=self.activation)  # 32x32x16
+        x = stem(images, 16, 3, name="conv1")  # 32x32x16
         for level in range(3):  # 32x32x16, 16x16x32, 8x8x64
             first, *others = (f"layer{level + 1}_{i}" for i in range((self.depth - 2) // 6))
-            x = block(16 * 2**level, 2 if level else 1, name=first)(x)
-            same = functools.partial(block, 16 * 2**level, 1)
+            x = block(16 * 2**level, stride=2 if level else 1, name=first)(x)
+            same = functools.partial(block, 16 * 2**level, stride=1)
             x = scan_blocks(self, same, others, x, self.scan)
         x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -24,13 +24,15 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     CENTRING_NORMS,
     HE_NORMAL,
     Activation,
+    Activations,
     Attention,
+    Images,
+    Maps,
     Norm,
     Output,
     Pooling,
@@ -55,12 +57,12 @@ class PreActivationBottleneck(nn.Module):
     features: int
     stride: int
     conv: Callable[..., nn.Module]  # without padding, with the net's dtype
-    pre_activate: Callable[..., jax.Array]  # norm, then activation
-    gate: Callable[[jax.Array], jax.Array]
+    pre_activate: Callable[..., Activations]  # norm, then activation
+    gate: Callable[[Maps], Maps]
     stride_in: StrideIn = "3x3"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
         y = self.pre_activate(x, name="norm1")
         if self.stride != 1 or x.shape[-1] != self.features:
@@ -88,8 +90,8 @@ class ResNetV2(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
-        def pre_activate(x: jax.Array, name: str) -> jax.Array:
+    def __call__(self, images: Images, train: bool = False) -> Output:
+        def pre_activate(x: Activations, name: str) -> Activations:
             x = norm(self.norm, train, name=name, dtype=self.dtype)(x)
             return activate(self.activation, x)
 
@@ -110,8 +112,8 @@ class ResNetV2(nn.Module):
         for level, count in enumerate(STAGES[self.depth][0]):
             # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             first, *others = (f"layer{level + 1}_{i}" for i in range(count))
-            x = block(256 * 2**level, 2 if level else 1, name=first)(x)
-            same = functools.partial(block, 256 * 2**level, 1)
+            x = block(256 * 2**level, stride=2 if level else 1, name=first)(x)
+            same = functools.partial(block, 256 * 2**level, stride=1)
             x = scan_blocks(self, same, others, x, self.scan)
         x = sow_activation(
             self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm"))

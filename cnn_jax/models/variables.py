@@ -28,7 +28,7 @@ def divide(tree: Tree, belongs: Callable[[str], bool]) -> tuple[Tree, Tree]:
     parts: tuple[dict, dict] = ({}, {})
     for path, leaf in flatten_dict(tree, sep="/").items():
         parts[0 if belongs(path) else 1][path] = leaf
-    return tuple(unflatten_dict(part, sep="/") for part in parts)
+    return unflatten_dict(parts[0], sep="/"), unflatten_dict(parts[1], sep="/")
 
 
 def init_variables(

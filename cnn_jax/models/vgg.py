@@ -36,17 +36,17 @@ import functools
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers import (
     Activation,
     ConvolutionalDense,
+    ConvUnit,
+    Images,
     Norm,
     Output,
     Pooling,
     activate,
     adaptive_avg_pool,
-    conv_norm,
     global_pool,
     local_response_norm,
     mean_positions,
@@ -88,17 +88,10 @@ class VGG(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> Output:
+    def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 32, "vgg")
         common = {"dtype": self.dtype, "kernel_init": INITIALISERS[self.initialiser]}
-        unit = functools.partial(
-            conv_norm,
-            train=train,
-            kind=self.norm,
-            activation=self.activation,
-            bias=True,
-            **common,
-        )
+        unit = ConvUnit(train, norm=self.norm, activation=self.activation, bias=True, **common)
         dense = functools.partial(nn.Dense, **common)
 
         x = images

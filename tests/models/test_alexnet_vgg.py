@@ -81,8 +81,8 @@ def test_lrn_is_the_papers_and_stays_within_a_tower():
             low, high = max(first, i - n // 2), min(last, i + n // 2 + 1)
             squares = (x[..., low:high] ** 2).sum(-1)
             expected[..., i] = x[..., i] / (k + alpha * squares) ** beta
-    np.testing.assert_allclose(lrn_by_tower(x, 2), expected, rtol=1e-5)
-    assert np.abs(lrn_by_tower(x, 1) - expected).max() > 1e-3
+    np.testing.assert_allclose(lrn_by_tower(jnp.asarray(x), 2), expected, rtol=1e-5)
+    assert np.abs(lrn_by_tower(jnp.asarray(x), 1) - expected).max() > 1e-3
 
 
 def test_alexnet_starts_as_sec_5_says():
@@ -178,7 +178,9 @@ def adaptive_by_hand(x, size):
 @pytest.mark.parametrize("shape", [(14, 14), (13, 9), (3, 2), (1, 1), (6, 6)])
 def test_adaptive_pool_cuts_as_torch(shape):
     x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype(np.float32)
-    np.testing.assert_allclose(adaptive_avg_pool(x, 6), adaptive_by_hand(x, 6), atol=1e-6)
+    np.testing.assert_allclose(
+        adaptive_avg_pool(jnp.asarray(x), 6), adaptive_by_hand(x, 6), atol=1e-6
+    )
 
 
 def test_adaptive_nets_keep_fc6_at_any_size():

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -55,7 +56,7 @@ def test_value(order):
             expected = expected * channel_gate(expected, params["channel"])
         else:
             expected = expected * spatial_gate(expected, params["spatial"], stats)
-    out = module.apply(variables, x, train=False)
+    out = module.apply(variables, jnp.asarray(x), train=False)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-6)
 
 

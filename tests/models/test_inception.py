@@ -68,16 +68,16 @@ def pool_by_hand(x, window, stride, pad, reduce):
 @pytest.mark.parametrize(("window", "stride", "pad"), [(3, 2, 0), (2, 2, 0), (3, 2, 1), (3, 1, 1)])
 def test_ceil_mode_pools_equal_loops(n, window, stride, pad):
     x = np.random.default_rng(0).normal(-3, 1, (2, n, n, 2)).astype(np.float32)
-    found = max_pool(x, window, stride, padding=pad, ceil=True)
+    found = max_pool(jnp.asarray(x), window, stride, padding=pad, ceil=True)
     expected = pool_by_hand(x, window, stride, pad, lambda part, _: part.max((1, 2)))
     np.testing.assert_array_equal(found, expected)
-    found = avg_pool(x, window, stride, padding=pad, ceil=True)
+    found = avg_pool(jnp.asarray(x), window, stride, padding=pad, ceil=True)
     expected = pool_by_hand(x, window, stride, pad, lambda part, area: part.sum((1, 2)) / area)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_means_without_padding_divide_by_what_is_there():
-    x = np.ones((1, 4, 4, 1), np.float32)
+    x = jnp.ones((1, 4, 4, 1))
     np.testing.assert_allclose(avg_pool(x, 3, 1, padding=1, count_padding=False), x)
     assert avg_pool(x, 3, 1, padding=1)[0, 0, 0, 0] == pytest.approx(4 / 9)
 

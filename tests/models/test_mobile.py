@@ -1,7 +1,5 @@
 """MobileNets, EfficientNets and ConvNeXt: shapes of the papers' tables, options, random depth."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +8,8 @@ import pytest
 from cnn_jax import models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
-from cnn_jax.models import convnext, efficientnet
-from cnn_jax.models.layers import conv_norm, make_divisible
+from cnn_jax.models import convnext
+from cnn_jax.models.layers import ConvUnit, InvertedResidual, make_divisible
 
 KEY = jax.random.key(0)
 
@@ -103,9 +101,9 @@ def test_linear_bottleneck_is_linear():
     assert found[True] < 0 == found[False]
 
 
-def drop_statistics(block, x, variables, draws):
+def drop_statistics(block, still, x, variables, draws):
     """How often a training block left its branch out, and the branch's mean size if not."""
-    kept = block.clone(train=False).apply(variables, x) - x
+    kept = still.apply(variables, x) - x
 
     def branch(key):
         out = block.apply(variables, x, rngs={"dropout": key}) - x
@@ -119,14 +117,16 @@ def drop_statistics(block, x, variables, draws):
 )
 def test_stochastic_depth_drops_whole_branches_and_scales_the_others(paper):
     """A branch survives with probability 1 - drop, example by example, and keeps its mean."""
-    x = np.random.RandomState(0).uniform(0.5, 1, (8, 4, 4, 4)).astype(np.float32)
+    x = jnp.asarray(np.random.RandomState(0).uniform(0.5, 1, (8, 4, 4, 4)), jnp.float32)
     if paper == "convnext":
-        block = convnext.Block(lambda x, name: x, layer_scale=1.0, drop=0.25, train=True)
+        block = convnext.Block(lambda x, name: x, layer_scale=1.0, drop_rate=0.25, train=True)
+        still = block.clone(train=False)
     else:
-        unit = functools.partial(conv_norm, train=False)
-        block = efficientnet.MBConv(4, 1, 3, 1, unit, drop=0.25, train=True)
+        unit = ConvUnit(train=True, norm="none", activation="silu")
+        block = InvertedResidual(4, expanded=4, unit=unit, drop_rate=0.25)
+        still = block.clone(unit=unit.replace(train=False))
     variables = jax.jit(block.init)({"params": KEY, "dropout": KEY}, x)
-    ratio = drop_statistics(block, x, variables, draws=500)
+    ratio = drop_statistics(block, still, x, variables, draws=500)
     kept = ratio > 0.5
     assert abs(kept.mean() - 0.75) < 0.03  # 4,000 draws: four deviations
     np.testing.assert_allclose(ratio[kept], 1 / 0.75, rtol=3e-2)
@@ -140,7 +140,7 @@ def test_stochastic_depth_rises_over_the_blocks():
 
     class Spy(convnext.Block):
         def __post_init__(self):
-            rates.append(self.drop)
+            rates.append(self.drop_rate)
             super().__post_init__()
 
     original, convnext.Block = convnext.Block, Spy

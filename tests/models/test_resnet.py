@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,14 +11,14 @@ from cnn_jax import models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
 from cnn_jax.models import resnet
-from cnn_jax.models.layers import SqueezeExcitation, conv, conv_norm
+from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
 from cnn_jax.models.resnet_v2 import PreActivationBottleneck
 
 KEY = jax.random.key(0)
 
 
 def draw(shape, seed=0):
-    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
+    return jnp.asarray(np.random.RandomState(seed).randn(*shape), jnp.float32)
 
 
 def filled(variables, seed=1):
@@ -36,7 +37,7 @@ def count(name, **options):
 
 
 def block(kind, features, stride, **options):
-    unit = functools.partial(conv_norm, train=False)
+    unit = ConvUnit(train=False)
     return kind(features, stride, unit, lambda x: x, **options)
 
 
@@ -88,7 +89,7 @@ def test_zero_init_makes_a_block_the_identity(kind, norm):
     made = kind(
         8,
         1,
-        functools.partial(conv_norm, train=False, kind=norm),
+        ConvUnit(train=False, norm=norm),
         lambda y: y,
         zero_init=True,
         **width,

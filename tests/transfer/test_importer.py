@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import Output, conv_norm, sow_activation
+from cnn_jax.models.layers import ConvUnit, Output, sow_activation
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import import_weights as tool
 from cnn_jax.transfer import importer, parity
@@ -49,16 +49,8 @@ class Small(nn.Module):
 
     @nn.compact
     def __call__(self, images, train=False):
-        x = conv_norm(
-            images,
-            6,
-            3,
-            name="conv",
-            train=train,
-            activation="relu",
-            padding="VALID",
-            dtype=self.dtype,
-        )
+        unit = ConvUnit(train, activation="relu", dtype=self.dtype)
+        x = unit(images, 6, 3, name="conv", padding="VALID")
         x = sow_activation(self, "relu", x).reshape(x.shape[0], -1)
         x = nn.Dense(7, name="fc", dtype=self.dtype)(x)
         return Output(nn.Dense(self.num_classes, name="classifier", dtype=self.dtype)(x))
@@ -151,7 +143,7 @@ def test_import_agrees_with_numpy(tmp_path, state, reference, capsys):
     assert max(description["largest_differences"].values()) < 1e-4
     net = models.create(description["model"], description["num_classes"], **description["options"])
     variables = {"params": params, "batch_stats": batch_stats}
-    logits = net.apply(variables, np.load(reference / "input.npy")).logits
+    logits = net.apply(variables, jax.numpy.asarray(np.load(reference / "input.npy"))).logits
     np.testing.assert_allclose(logits, np.load(reference / "logits.npy"), atol=1e-4)
 
 

@@ -8,7 +8,7 @@ from cnn_jax.models.layers.activations import ACTIVATIONS, Activation, activate,
 from cnn_jax.models.layers.attention import Attention, SqueezeExcitation, attention
 from cnn_jax.models.layers.batch_norm import BatchNorm
 from cnn_jax.models.layers.cbam import CBAM
-from cnn_jax.models.layers.convolutions import HE_NORMAL, Initializer, Padding, conv, conv_norm
+from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit, Initializer, Padding, conv
 from cnn_jax.models.layers.dense import ConvolutionalDense, mean_positions
 from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, norm
 from cnn_jax.models.layers.outputs import (
@@ -25,8 +25,14 @@ from cnn_jax.models.layers.pooling import (
     max_pool,
     window_pool,
 )
-from cnn_jax.models.layers.residual import make_divisible, residual_add
+from cnn_jax.models.layers.residual import (
+    InvertedResidual,
+    make_divisible,
+    residual_add,
+    stochastic_depth,
+)
 from cnn_jax.models.layers.scan_blocks import scan_blocks
+from cnn_jax.models.layers.shapes import Activations, Images, Logits, Maps, Vectors
 from cnn_jax.ops import local_response_norm
 
 __all__ = [
@@ -35,22 +41,28 @@ __all__ = [
     "CENTRING_NORMS",
     "HE_NORMAL",
     "Activation",
+    "Activations",
     "Attention",
     "BatchNorm",
+    "ConvUnit",
     "ConvolutionalDense",
+    "Images",
     "Initializer",
+    "InvertedResidual",
+    "Logits",
+    "Maps",
     "Norm",
     "Output",
     "Padding",
     "Pooling",
     "SqueezeExcitation",
+    "Vectors",
     "activate",
     "adaptive_avg_pool",
     "attention",
     "avg_pool",
     "compute_auxiliary",
     "conv",
-    "conv_norm",
     "global_pool",
     "local_response_norm",
     "make_divisible",
@@ -62,5 +74,6 @@ __all__ = [
     "scaled_tanh",
     "scan_blocks",
     "sow_activation",
+    "stochastic_depth",
     "window_pool",
 ]

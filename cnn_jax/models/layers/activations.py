@@ -7,20 +7,21 @@ from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+
+from cnn_jax.models.layers.shapes import Activations
 
 Activation = Literal[
     "sigmoid", "tanh", "scaled_tanh", "relu", "relu6", "gelu", "silu", "hard_swish", "none"
 ]
 
 
-def scaled_tanh(x: jax.Array) -> jax.Array:
+def scaled_tanh(x: Activations) -> Activations:
     """1.7159 tanh(2x/3), so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, appendix A)."""
     return 1.7159 * jnp.tanh(x * (2 / 3))
 
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+ACTIVATIONS: dict[str, Callable[[Activations], Activations]] = {
     "sigmoid": nn.sigmoid,
     "tanh": jnp.tanh,
     "scaled_tanh": scaled_tanh,
@@ -33,6 +34,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-def activate(name: Activation, x: jax.Array) -> jax.Array:
+def activate(name: Activation, x: Activations) -> Activations:
     """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
     return ACTIVATIONS[name](x)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers.activations import Activation, activate
 from cnn_jax.models.layers.cbam import CBAM
 from cnn_jax.models.layers.convolutions import HE_NORMAL
 from cnn_jax.models.layers.norms import Norm
 from cnn_jax.models.layers.pooling import global_pool
+from cnn_jax.models.layers.shapes import Activations
 
 Attention = Literal["none", "se", "cbam", "cbam_spatial_first"]
 
@@ -31,7 +31,7 @@ class SqueezeExcitation(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Activations) -> Activations:
         dense = functools.partial(nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype)
         z = global_pool("avg", x)  # squeeze
         z = activate(self.activation, dense(self.reduced, name="fc1")(z))
@@ -40,7 +40,7 @@ class SqueezeExcitation(nn.Module):
         return x * gate[:, None, None, :]
 
 
-def attention(kind: Attention, x: jax.Array, train: bool, norm: Norm, dtype: Any) -> jax.Array:
+def attention(kind: Attention, x: Activations, train: bool, norm: Norm, dtype: Any) -> Activations:
     """The gate at the end of a branch; the module is named `attention`."""
     if kind == "none":
         return x

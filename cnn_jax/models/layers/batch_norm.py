@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
+from cnn_jax.models.layers.shapes import Activations
 
 
 class BatchNorm(nn.Module):
@@ -26,7 +27,7 @@ class BatchNorm(nn.Module):
     scale_init: Callable = nn.initializers.ones
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Activations) -> Activations:
         channels = x.shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels)
@@ -36,7 +37,8 @@ class BatchNorm(nn.Module):
         if self.use_running_average:
             shrink = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
             return ((x - running_mean.value) * shrink + bias).astype(dtype)
-        y, mean, var = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
+        outputs: Any = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
+        y, mean, var = outputs
         if not self.is_initializing():
             running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
             running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var

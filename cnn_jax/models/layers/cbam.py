@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from cnn_jax.models.layers.convolutions import HE_NORMAL, conv_norm
+from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit
 from cnn_jax.models.layers.norms import Norm
 from cnn_jax.models.layers.pooling import global_pool
+from cnn_jax.models.layers.shapes import Activations, Maps
 
 
 class ChannelAttention(nn.Module):
@@ -27,7 +27,7 @@ class ChannelAttention(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Maps:
         channels = x.shape[-1]
         z = jnp.stack([global_pool("avg", x), global_pool("max", x)], axis=1)  # one MLP for both
         for name, units in (("fc1", max(1, channels // self.reduction)), ("fc2", channels)):
@@ -44,19 +44,10 @@ class SpatialAttention(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Maps, train: bool) -> Maps:
         z = jnp.concatenate([x.max(-1, keepdims=True), x.mean(-1, keepdims=True)], axis=-1)
-        z = conv_norm(
-            z,
-            1,
-            self.kernel,
-            name="conv",
-            train=train,
-            kind=self.norm,
-            momentum=0.99,
-            dtype=self.dtype,
-        )
-        return nn.sigmoid(z)
+        unit = ConvUnit(train, norm=self.norm, momentum=0.99, dtype=self.dtype)
+        return nn.sigmoid(unit(z, 1, self.kernel, name="conv"))
 
 
 class CBAM(nn.Module):
@@ -69,7 +60,7 @@ class CBAM(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Activations, train: bool) -> Activations:
         channel = ChannelAttention(self.reduction, self.dtype, name="channel")
         spatial = SpatialAttention(self.kernel, self.norm, self.dtype, name="spatial")
         if self.order == "channel_first":

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from cnn_jax import ops
 from cnn_jax.models.layers.activations import Activation, activate
 from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, norm
+from cnn_jax.models.layers.shapes import Maps
 
 Padding = str | int | Sequence[tuple[int, int]]
-Initializer = nn.initializers.Initializer
+Kernel = int | tuple[int, int]  # one side of a square, or (height, width)
+Initializer = Callable[..., Any]
 
+ZEROS = nn.initializers.zeros
 # He et al. 2015, "Delving deep into rectifiers": N(0, 2 / fan-in), not truncated.
 HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def pad_pairs(padding: Padding) -> str | Sequence[tuple[int, int]]:
+def pad_pairs(padding: Padding) -> str | list[tuple[int, int]]:
     """One integer means that many zeros on every side, as papers write it."""
-    return [(padding, padding)] * 2 if isinstance(padding, int) else padding
+    if isinstance(padding, str):
+        return padding
+    return [(padding, padding)] * 2 if isinstance(padding, int) else list(padding)
 
 
 def conv(
     features: int,
-    kernel: int | tuple[int, int],
+    kernel: Kernel,
     stride: int | tuple[int, int] = 1,
     *,
     padding: Padding = "SAME",
@@ -34,8 +39,8 @@ def conv(
     bias: bool = True,
     name: str | None = None,
     dtype: Any = None,
-    kernel_init: Callable = HE_NORMAL,
-    bias_init: Callable = nn.initializers.zeros,
+    kernel_init: Initializer = HE_NORMAL,
+    bias_init: Initializer = ZEROS,
 ) -> nn.Conv:
     """A 2-D convolution on [B, H, W, C]; `padding` is "SAME", "VALID", an integer or pairs."""
     return nn.Conv(
@@ -53,55 +58,70 @@ def conv(
     )
 
 
-def conv_norm(
-    x: jax.Array,
-    features: int,
-    kernel: int | tuple[int, int],
-    stride: int = 1,
-    *,
-    name: str,
-    train: bool,
-    kind: Norm = "batch",
-    activation: Activation = "none",
-    padding: Padding | None = None,
-    groups: int = 1,
-    bias: bool | None = None,
-    zero: bool = False,
-    momentum: float = 0.9,
-    epsilon: float = 1e-5,
-    dtype: Any = None,
-    kernel_init: Callable = HE_NORMAL,
-    bias_init: Callable = nn.initializers.zeros,
-) -> jax.Array:
-    """activation(norm(conv(x))), padded by (kernel - 1) / 2 zeros on every side by default.
+@dataclasses.dataclass(frozen=True)
+class ConvUnit:
+    """activation(norm(conv(x))); a net makes one with what its layers share, and calls it often.
 
-    Makes the submodules `name` and `name_norm` of the module that calls it. The convolution has a
-    bias where `kind` does not subtract each channel's mean, unless `bias` says otherwise. `zero`
-    lets the unit's output start at zero: by the norm's scale, or by the kernel without a norm.
+        unit = ConvUnit(train, norm=self.norm, activation="relu", dtype=self.dtype)
+        x = unit(x, 64, 7, stride=2, name="conv1")
+
+    The convolution has a bias where the norm does not subtract each channel's mean, unless `bias`
+    says otherwise. `momentum` and `epsilon` are the norm's.
     """
-    zeros = nn.initializers.zeros
-    if padding is None:
-        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = [((side - 1) // 2,) * 2 for side in sides]
-    x = conv(
-        features,
-        kernel,
-        stride,
-        padding=padding,
-        groups=groups,
-        bias=kind not in CENTRING_NORMS if bias is None else bias,
-        name=name,
-        dtype=dtype,
-        kernel_init=zeros if zero and kind == "none" else kernel_init,
-        bias_init=bias_init,
-    )(x)
-    x = norm(
-        kind,
-        train,
-        name=f"{name}_norm",
-        dtype=dtype,
-        momentum=momentum,
-        epsilon=epsilon,
-        scale_init=zeros if zero else nn.initializers.ones,
-    )(x)
-    return activate(activation, x)
+
+    train: bool
+    norm: Norm = "batch"
+    activation: Activation = "none"
+    bias: bool | None = None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    kernel_init: Initializer = HE_NORMAL
+    bias_init: Initializer = ZEROS
+    dtype: Any = None
+
+    def replace(self, **changes: Any) -> ConvUnit:
+        """The same unit but for some of its fields."""
+        return dataclasses.replace(self, **changes)
+
+    def __call__(
+        self,
+        x: Maps,
+        features: int,
+        kernel: Kernel,
+        stride: int = 1,
+        *,
+        name: str,
+        padding: Padding | None = None,
+        groups: int = 1,
+        zero_init: bool = False,
+    ) -> Maps:
+        """Makes the submodules `name` and `name_norm` of the module that calls it.
+
+        By default (kernel - 1) / 2 zeros are added on every side. With `zero_init` the output
+        starts at zero: by the norm's scale, or by the kernel where there is no norm.
+        """
+        if padding is None:
+            sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+            padding = [((side - 1) // 2, (side - 1) // 2) for side in sides]
+        x = conv(
+            features,
+            kernel,
+            stride,
+            padding=padding,
+            groups=groups,
+            bias=self.norm not in CENTRING_NORMS if self.bias is None else self.bias,
+            name=name,
+            dtype=self.dtype,
+            kernel_init=ZEROS if zero_init and self.norm == "none" else self.kernel_init,
+            bias_init=self.bias_init,
+        )(x)
+        x = norm(
+            self.norm,
+            self.train,
+            name=f"{name}_norm",
+            dtype=self.dtype,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            scale_init=ZEROS if zero_init else nn.initializers.ones,
+        )(x)
+        return activate(self.activation, x)

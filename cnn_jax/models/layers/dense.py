@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 from flax.linen.dtypes import promote_dtype
 
+from cnn_jax.models.layers.shapes import Logits, Maps
+
 
 class ConvolutionalDense(nn.Module):
     """A dense layer over a whole map: [B, H, W, C] -> [B, features].
@@ -25,7 +27,7 @@ class ConvolutionalDense(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Maps) -> Logits | Maps:
         _, height, width, channels = x.shape
         side = 0
         if self.has_variable("params", "kernel"):
@@ -45,6 +47,6 @@ class ConvolutionalDense(nn.Module):
         )
 
 
-def mean_positions(logits: jax.Array) -> jax.Array:
+def mean_positions(logits: Logits | Maps) -> Logits:
     """[B, classes]: the mean over the positions of a net that slid over its image, if it did."""
     return logits if logits.ndim == 2 else logits.mean((1, 2))

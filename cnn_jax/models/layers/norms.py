@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 
 from cnn_jax.models.layers.batch_norm import BatchNorm
+from cnn_jax.models.layers.shapes import Activations
 
 Norm = Literal["none", "batch", "layer", "instance", "group"]
 
@@ -28,7 +28,7 @@ def norm(
     epsilon: float = 1e-5,
     scale_init: Callable = nn.initializers.ones,
     groups: int = 32,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Callable[[Activations], Activations]:
     """The normalisation `kind` for maps [B, H, W, C] or vectors [B, C], as a linen module.
 
     `batch` normalises over the batch (its running statistics move by `1 - momentum` a step and are
@@ -40,12 +40,12 @@ def norm(
     if kind == "batch":
         return BatchNorm(use_running_average=not train, momentum=momentum, **common)
 
-    def by_group(x: jax.Array) -> jax.Array:
+    def by_group(x: Activations) -> Activations:
         channels = x.shape[-1]
         count = {"layer": 1, "instance": channels, "group": math.gcd(groups, channels)}[kind]
         return nn.GroupNorm(num_groups=count, **common)(x)
 
-    def unchanged(x: jax.Array) -> jax.Array:
+    def unchanged(x: Activations) -> Activations:
         return x
 
     if kind == "none":

@@ -8,13 +8,14 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.errors import UserError
+from cnn_jax.models.layers.shapes import Activations, Logits
 
 
 class Output(NamedTuple):
     """What every net returns: `logits` [B, K], and the auxiliary heads' logits while training."""
 
-    logits: jax.Array
-    auxiliary: tuple[jax.Array, ...] = ()
+    logits: Logits
+    auxiliary: tuple[Logits, ...] = ()
 
 
 def require_size(x: jax.Array, minimum: int, net: str) -> None:
@@ -28,7 +29,7 @@ def require_size(x: jax.Array, minimum: int, net: str) -> None:
         )
 
 
-def sow_activation(net: nn.Module, name: str, x: jax.Array) -> jax.Array:
+def sow_activation(net: nn.Module, name: str, x: Activations) -> Activations:
     """`x`, made known to `capture_intermediates` as `name`: for pools, which are no modules."""
     net.sow("intermediates", name, x)
     return x

@@ -10,21 +10,23 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.models.layers.convolutions import Padding, pad_pairs
+from cnn_jax.models.layers.shapes import Maps, Vectors
 
 Pooling = Literal["avg", "max"]
 
 
 def pool_pads(
-    size: tuple[int, int], window: int, stride: int, padding: Padding, ceil: bool
-) -> str | list[tuple[int, int]]:
+    x: Maps, window: int, stride: int, padding: Padding, ceil: bool
+) -> list[tuple[int, int]]:
     """Explicit pads for a pool; `ceil` adds the rows that Caffe's and torch's ceil mode adds."""
     pads = pad_pairs(padding)
+    if isinstance(pads, str):
+        sizes = jax.lax.padtype_to_pads(x.shape[1:3], (window, window), (stride, stride), pads)
+        pads = [(low, high) for low, high in sizes]
     if not ceil:
         return pads
-    if pads == "VALID":
-        pads = [(0, 0), (0, 0)]
     out = []
-    for n, (low, high) in zip(size, pads, strict=True):
+    for n, (low, high) in zip(x.shape[1:3], pads, strict=True):
         steps = -(-(n + low + high - window) // stride)
         if steps * stride >= n + low:  # no window may start in the padding on the far side
             steps -= 1
@@ -33,31 +35,29 @@ def pool_pads(
 
 
 def max_pool(
-    x: jax.Array, window: int, stride: int, *, padding: Padding = "VALID", ceil: bool = False
-) -> jax.Array:
+    x: Maps, window: int, stride: int, *, padding: Padding = "VALID", ceil: bool = False
+) -> Maps:
     """Maximum over `window` x `window`, every `stride`; padding never wins."""
-    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
-    if isinstance(pads, str):
-        pads = jax.lax.padtype_to_pads(x.shape[1:3], (window, window), (stride, stride), pads)
-    return ops.max_pool(x, (window, window), (stride, stride), tuple(map(tuple, pads)))
+    rows, columns = pool_pads(x, window, stride, padding, ceil)
+    return ops.max_pool(x, (window, window), (stride, stride), (rows, columns))
 
 
 def avg_pool(
-    x: jax.Array,
+    x: Maps,
     window: int,
     stride: int,
     *,
     padding: Padding = "VALID",
     ceil: bool = False,
     count_padding: bool = True,
-) -> jax.Array:
+) -> Maps:
     """Mean over `window` x `window`, every `stride`; `count_padding` divides by the full window.
 
     The rows that `ceil` adds are never counted, as in torch.
     """
-    pads = pool_pads(x.shape[1:3], window, stride, padding, ceil)
+    pads: Any = pool_pads(x, window, stride, padding, ceil)
     if ceil and count_padding:
-        counted = [(0, 0)] * 2 if padding == "VALID" else pad_pairs(padding)
+        counted = pool_pads(x, window, stride, padding, ceil=False)
         x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
         pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
         count_padding = False
@@ -70,17 +70,17 @@ def avg_pool(
     )
 
 
-def window_pool(kind: Pooling, x: jax.Array, window: int, stride: int, **options: Any) -> jax.Array:
+def window_pool(kind: Pooling, x: Maps, window: int, stride: int, **options: Any) -> Maps:
     """`max_pool` or `avg_pool` by name, where the kind is an option of the net."""
     return {"avg": avg_pool, "max": max_pool}[kind](x, window, stride, **options)
 
 
-def global_pool(kind: Pooling, x: jax.Array) -> jax.Array:
+def global_pool(kind: Pooling, x: Maps) -> Vectors:
     """[B, H, W, C] -> [B, C]: the mean or the maximum of each map."""
     return x.mean((1, 2)) if kind == "avg" else x.max((1, 2))
 
 
-def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+def adaptive_avg_pool(x: Maps, size: int) -> Maps:
     """[B, H, W, C] -> [B, size, size, C]: means over bins that cover the map, as torch cuts them.
 
     Bin i of n pixels runs from floor(i n / size) to ceil((i + 1) n / size); bins overlap where

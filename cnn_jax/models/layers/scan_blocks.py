@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from cnn_jax.models.layers.shapes import Activations
 from cnn_jax.ops import flat_params
 
 
@@ -15,9 +16,9 @@ def scan_blocks(
     net: nn.Module,
     block: Callable[..., nn.Module],
     names: Sequence[str],
-    x: jax.Array,
+    x: Activations,
     scan: bool,
-) -> jax.Array:
+) -> Activations:
     """`x` through the submodules `block(name=name)` of `net`, one after the other.
 
     With `scan` the program holds one block, whatever their number, and compiles the sooner; on the
@@ -44,11 +45,12 @@ def scan_blocks(
         if names[0] in tree
     }
 
-    def one(x: jax.Array, variables: dict) -> tuple[jax.Array, dict]:
-        y, changed = alone.apply(variables, x, mutable=["batch_stats"] if trains else [])
+    def step(x: Activations, variables: dict) -> tuple[Activations, dict]:
+        outputs: Any = alone.apply(variables, x, mutable=["batch_stats"] if trains else [])
+        y, changed = outputs
         return y, changed.get("batch_stats", {})
 
-    x, changed = jax.lax.scan(one, x, variables)
+    x, changed = jax.lax.scan(step, x, variables)
     put(net, names, {"batch_stats": changed} if changed else {})
     return x
 
