@@ -43,6 +43,7 @@ setup(
         "grain>=0.2.12",
         "jax>=0.10",
         "jaxtyping>=0.3",
+        "jaxtyping>=0.3",
         "matplotlib>=3.9",
         "ml_collections>=1.0",
         "numpy>=2.0",
@@ -59,7 +60,14 @@ setup(
         "threadpoolctl>=3.1",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14"],
+        "test": [
+            "beartype>=0.20",
+            "jaxtyping>=0.3",
+            "pyright>=1.1.400",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.14",
+        ],
         "docs": ["sphinx>=8", "myst-nb>=1.3", "sphinx-book-theme>=1.1", "ipykernel>=6"],
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
