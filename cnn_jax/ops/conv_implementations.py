@@ -16,7 +16,15 @@ from jaxtyping import Array, Float
 
 from cnn_jax.ops import cpu_kernels
 from cnn_jax.ops.dispatch import use_cpu_kernels
-from cnn_jax.ops.window_slices import HW, Pads, crop, pad_maps, scatter_windows, window_slices
+from cnn_jax.ops.window_slices import (
+    HW,
+    Pads,
+    crop,
+    height_width,
+    pad_maps,
+    scatter_windows,
+    window_slices,
+)
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
@@ -42,9 +50,10 @@ def cpu_kernel_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
 
     From `WIDE_CHANNELS` on XLA's forward pass is as fast; of the gradients either is not.
     """
-    if x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS:
-        return xla_conv(x, kernel, stride, pads)
     convolve = functools.partial(xla_conv, stride=stride, pads=pads)
+    wide = x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS
+    if wide or not has_kernel("forward", x, kernel):
+        return convolve(x, kernel)
     shape = jax.eval_shape(convolve, x, kernel).shape
     return cpu_kernels.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
 
@@ -60,13 +69,24 @@ def _cpu_kernel_conv_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     corner = pads[0][0], pads[1][0]
-    return (
-        cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner),
-        cpu_kernels.kernel_gradient(x, gradient, kernel.shape, stride, corner),
-    )
+    convolve = functools.partial(xla_conv, stride=stride, pads=pads)
+    if has_kernel("input_gradient", x, kernel):
+        by_x = cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner)
+    else:
+        by_x = jax.vjp(lambda x: convolve(x, kernel), x)[1](gradient)[0]
+    if has_kernel("kernel_gradient", x, kernel):
+        by_kernel = cpu_kernels.kernel_gradient(x, gradient, kernel.shape, stride, corner)
+    else:
+        by_kernel = jax.vjp(lambda kernel: convolve(x, kernel), kernel)[1](gradient)[0]
+    return by_x, by_kernel
 
 
 cpu_kernel_conv.defvjp(_cpu_kernel_conv_forward, _cpu_kernel_conv_backward)
+
+
+def has_kernel(name: str, x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether it is enabled; of groups all are, or `TABLE` would not have chosen them."""
+    return x.shape[-1] != kernel.shape[2] or name in cpu_kernels.enabled()
 
 
 def direct_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
@@ -156,7 +176,7 @@ def depthwise_conv(
 ) -> Out:
     """Each channel by a kernel of its own, as a sum of shifted products."""
     total = None
-    for i, j, pixels in window_slices(pad_maps(x, pads), kernel.shape[:2], stride):
+    for i, j, pixels in window_slices(pad_maps(x, pads), height_width(kernel, 0), stride):
         part = pixels * kernel[i, j, 0]
         total = part if total is None else total + part
     assert total is not None  # a window has a place
@@ -174,13 +194,14 @@ def _depthwise_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     x, gradient = lax.optimization_barrier((x, gradient))
-    window = kernel.shape[:2]
+    window = height_width(kernel, 0)
     padded = pad_maps(x, pads)
+    size = height_width(padded)
 
     def contribution(i: int, j: int, gradient: jax.Array) -> jax.Array:
         return gradient * kernel[i, j, 0]
 
-    whole = scatter_windows((gradient,), (0,), window, stride, padded.shape[1:3], contribution)
+    whole = scatter_windows((gradient,), (0,), window, stride, size, contribution)
     x_gradient = pad_maps(whole, crop(pads))
 
     # A loop over the images keeps the sums of all places in the cache.

@@ -7,7 +7,7 @@ On the CPU XLA computes most of them well once they are kept off YNNPACK, but so
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -25,7 +25,7 @@ from cnn_jax.ops.conv_implementations import (
     xla_conv,
 )
 from cnn_jax.ops.dispatch import use_cpu_kernels, use_cpu_ops, use_space_to_depth
-from cnn_jax.ops.window_slices import HW, Pads
+from cnn_jax.ops.window_slices import HW, Pads, height_width
 
 IMAGE_CHANNELS = 4  # of an image, at most
 NARROW_CHANNELS = 8  # that fill no vector
@@ -62,7 +62,7 @@ class Conv(NamedTuple):
         return self.size[0] * self.size[1] < self.window[0] * self.window[1]
 
 
-Implementation = Callable[[jax.Array, jax.Array, HW, Pads], jax.Array]
+Implementation = Callable[..., Any]  # (x, kernel, stride, pads) -> Array
 
 # (condition, implementation): the first whose condition holds computes the convolution.
 # None is XLA's own, with every option as it was given.
@@ -93,9 +93,9 @@ def convolution(
     padding: str | Sequence[tuple[int, int]],
     lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
-    dimension_numbers: object = LAYOUT,
+    dimension_numbers: Any = LAYOUT,
     feature_group_count: int = 1,
-    **options: object,
+    **options: Any,
 ) -> Float[Array, "b *out f"]:
     """`jax.lax.conv_general_dilated`; another form of the same on the CPU, where one is faster.
 
@@ -106,7 +106,7 @@ def convolution(
         strides, pads = (stride[0], stride[1]), explicit_padding(x, kernel, stride, padding)
         trimmed, trimmed_pads = kernel, pads
         if use_cpu_ops():
-            trimmed, trimmed_pads = trim_kernel(kernel, x.shape[1:3], strides, pads)
+            trimmed, trimmed_pads = trim_kernel(kernel, height_width(x), strides, pads)
         conv = describe(x, trimmed, strides, trimmed_pads, feature_group_count)
         if implementation := choose(conv):
             return implementation(x, trimmed, strides, trimmed_pads)
@@ -124,17 +124,18 @@ def convolution(
 
 
 def describe(x: jax.Array, kernel: jax.Array, stride: HW, pads: Pads, groups: int) -> Conv:
-    height, width, _, features = kernel.shape
+    by_channel = groups == x.shape[-1] == kernel.shape[-1]
+    kind = "" if groups == 1 else "depthwise" if by_channel else "grouped"
     return Conv(
-        size=x.shape[1:3],
+        size=height_width(x),
         channels=x.shape[-1],
-        window=(height, width),
-        features=features,
+        window=height_width(kernel, 0),
+        features=kernel.shape[-1],
         groups=groups,
         stride=stride,
         padded_width=x.shape[2] + sum(pads[1]),
         on_cpu=use_cpu_ops(),
-        has_kernels=use_cpu_kernels(x, kernel),
+        has_kernels=use_cpu_kernels(x, kernel, kernel=kind),
         space_to_depth=use_space_to_depth(),
     )
 

@@ -1,4 +1,4 @@
-"""Which form of an operation is traced."""
+"""Which implementation of an operation is traced."""
 
 from __future__ import annotations
 
@@ -35,23 +35,25 @@ def setting(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[Non
 
 
 def use_cpu_ops() -> bool:
-    """Whether to trace the form for the CPU."""
+    """Whether to trace the implementation for the CPU."""
     return jax.default_backend() == "cpu" and not _reference.get()
 
 
-def use_cpu_kernels(*arrays: jax.Array) -> bool:
-    """Whether an operation on these is to be `cnn_jax.ops.cpu_kernels`'s."""
-    return not _reference.get() and cpu_kernels_apply(*arrays)
+def use_cpu_kernels(*arrays: jax.Array, kernel: str = "") -> bool:
+    """Whether an operation on these is to be that of `cpu_kernels`; see `cpu_kernels_apply`."""
+    return not _reference.get() and cpu_kernels_apply(*arrays, kernel=kernel)
 
 
-def cpu_kernels_apply(*arrays: jax.Array) -> bool:
-    """Whether `cnn_jax.ops.cpu_kernels` can have these, and is there.
+def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
+    """Whether `cpu_kernels` can have these, is there, and that `kernel` (any, for "") enabled.
 
     A program over several devices cannot divide a call that XLA does not know.
     """
     if jax.default_backend() != "cpu" or jax.device_count() > 1:
         return False
-    return all(a.dtype == jnp.float32 for a in arrays) and cpu_kernels.library() is not None
+    if any(a.dtype != jnp.float32 for a in arrays) or cpu_kernels.library() is None:
+        return False
+    return not kernel or kernel in cpu_kernels.enabled()
 
 
 def use_space_to_depth() -> bool:

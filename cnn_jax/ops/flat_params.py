@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 
 from cnn_jax.ops import cpu_kernels
 from cnn_jax.ops.dispatch import cpu_kernels_apply
@@ -22,12 +23,12 @@ Shapes = tuple[tuple[int, ...], ...]
 Tree = Any
 
 
-def stack(arrays: Sequence[jax.Array]) -> jax.Array:
+def stack(arrays: Sequence[Shaped[Array, "*shape"]]) -> Shaped[Array, " k *shape"]:
     """`jnp.stack`."""
     return join(tuple(arrays)).reshape(len(arrays), *arrays[0].shape)
 
 
-def unstack(x: jax.Array) -> list[jax.Array]:
+def unstack(x: Shaped[Array, " k *shape"]) -> list[Shaped[Array, "*shape"]]:
     """The entries of the first axis."""
     return split(x.ravel(), (x.shape[1:],) * len(x))
 
@@ -35,8 +36,8 @@ def unstack(x: jax.Array) -> list[jax.Array]:
 class Packed(NamedTuple):
     """A tree's arrays as two: those that are matrices or more, and the others."""
 
-    matrices: jax.Array  # [n, 1]
-    vectors: jax.Array  # [m]
+    matrices: Shaped[Array, "n 1"]
+    vectors: Shaped[Array, " m"]
 
 
 def make_packing(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
@@ -75,20 +76,22 @@ def make_packing(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], T
 
 
 @jax.custom_vjp
-def join(arrays: tuple[jax.Array, ...]) -> jax.Array:
-    """All numbers of the arrays, [n], one array behind the other."""
+def join(arrays: tuple[jax.Array, ...]) -> Shaped[Array, " n"]:
+    """All numbers of the arrays, one array behind the other."""
     if not arrays:
         return jnp.zeros(0)
-    if cpu_kernels_apply(*arrays):
+    if cpu_kernels_apply(*arrays, kernel="flat_params"):
         return cpu_kernels.join(arrays)
     return jnp.concatenate([jnp.ravel(a) for a in arrays])
 
 
-def _join_forward(arrays):
+def _join_forward(arrays: tuple[jax.Array, ...]) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     return join(arrays), arrays  # for their shapes
 
 
-def _join_backward(arrays, gradient):
+def _join_backward(
+    arrays: tuple[jax.Array, ...], gradient: jax.Array
+) -> tuple[tuple[jax.Array, ...]]:
     return (tuple(split(gradient, tuple(a.shape for a in arrays))),)
 
 
@@ -96,20 +99,20 @@ join.defvjp(_join_forward, _join_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def split(x: jax.Array, shapes: Shapes) -> list[jax.Array]:
-    """Arrays of these shapes, of the numbers of `x` [n] one behind the other."""
-    if cpu_kernels_apply(x):
+def split(x: Shaped[Array, " n"], shapes: Shapes) -> list[jax.Array]:
+    """Arrays of these shapes, of the numbers of `x` one behind the other."""
+    if cpu_kernels_apply(x, kernel="flat_params"):
         return cpu_kernels.split(x, shapes)
     ends = itertools.accumulate(math.prod(shape) for shape in shapes)
     parts = jnp.split(x, list(ends)[:-1])
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _split_forward(x, shapes):
+def _split_forward(x: jax.Array, shapes: Shapes) -> tuple[list[jax.Array], None]:
     return split(x, shapes), None
 
 
-def _split_backward(shapes, _, gradients):
+def _split_backward(shapes: Shapes, _: None, gradients: list[jax.Array]) -> tuple[jax.Array]:
     del shapes
     return (join(tuple(gradients)),)
 

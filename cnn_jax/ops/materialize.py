@@ -16,14 +16,14 @@ def materialize(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     It would do so through a whole stage of residual units, each of which reads the one before: the
     work grows with the square of their number. Barriers do not hold it, they are gone by then.
     """
-    return cpu_kernels.materialize(x) if use_cpu_kernels(x) else x
+    return cpu_kernels.materialize(x) if use_cpu_kernels(x, kernel="materialize") else x
 
 
-def _forward(x):
+def _forward(x: jax.Array) -> tuple[jax.Array, None]:
     return materialize(x), None
 
 
-def _backward(_, gradient):
+def _backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
     return (gradient,)
 
 

@@ -43,7 +43,7 @@ def max_pool(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _max_by_place(x: jax.Array, window: HW, stride: HW, padding: Pads) -> jax.Array:
-    if use_cpu_kernels(x):
+    if use_cpu_kernels(x, kernel="max_pool"):
         return _cpu_kernel(x, window, stride, padding)[0]
     slices = window_slices(pad_maps(x, padding, -np.inf), window, stride)
     return functools.reduce(jnp.maximum, (pixels for _, _, pixels in slices))
@@ -58,7 +58,7 @@ def _cpu_kernel(x: jax.Array, window: HW, stride: HW, padding: Pads) -> tuple[ja
 
 def _forward(x: jax.Array, window: HW, stride: HW, padding: Pads) -> tuple[jax.Array, Residuals]:
     size = jnp.zeros((0, *x.shape[1:3]), jnp.int8)  # carries the shape of x, and no data
-    if use_cpu_kernels(x):
+    if use_cpu_kernels(x, kernel="max_pool"):
         best, place = _cpu_kernel(x, window, stride, padding)
         return best, (place, size)
     slices = window_slices(pad_maps(x, padding, -np.inf), window, stride)
@@ -74,7 +74,7 @@ def _backward(
     window: HW, stride: HW, padding: Pads, residuals: Residuals, gradient: jax.Array
 ) -> tuple[jax.Array]:
     place, size = residuals
-    if use_cpu_kernels(gradient):
+    if use_cpu_kernels(gradient, kernel="max_pool"):
         shape = (gradient.shape[0], *size.shape[1:], gradient.shape[3])
         corner = padding[0][0], padding[1][0]
         return (cpu_kernels.max_pool_gradient(place, gradient, window, shape, stride, corner),)

@@ -14,8 +14,13 @@ HW = tuple[int, int]  # of height and width
 Pads = tuple[tuple[int, int], tuple[int, int]]  # (above, below), (left, right)
 
 
+def height_width(array: jax.Array, axis: int = 1) -> HW:
+    """Of maps; those of a kernel begin at axis 0."""
+    return array.shape[axis], array.shape[axis + 1]
+
+
 def pad_maps(
-    x: Shaped[Array, "b h w c"], pads: Pads, value: float = 0.0
+    x: Shaped[Array, "b h w c"], pads: Pads, value: float | int = 0.0
 ) -> Shaped[Array, "b h2 w2 c"]:
     """`x` with `value` around it; pads may be negative."""
     config = [(0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)]
@@ -44,7 +49,7 @@ def window_slices(
 
 def scatter_windows(
     arrays: tuple[Shaped[Array, "b oh ow c"], ...],
-    fills: tuple[float, ...],
+    fills: tuple[float | int, ...],
     window: HW,
     stride: HW,
     size: HW,

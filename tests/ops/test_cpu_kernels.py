@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from cnn_jax import ops
+from cnn_jax.errors import UserError
 from cnn_jax.ops import convolutions, cpu_kernels
+from cnn_jax.ops.cpu_kernels import compile
 from cnn_jax.ops.dispatch import use_cpu_kernels
 from cnn_jax.runtime import sharding
 
@@ -19,6 +21,7 @@ compiled = pytest.mark.skipif(
     jax.default_backend() != "cpu" or cpu_kernels.library() is None,
     reason="no C++ compiler, or no CPU",
 )
+CONVOLUTIONS = ("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient")
 # maps, window, features, stride, padding, and groups where there are several
 CASES = {
     "one pixel, one channel": ((1, 1, 1, 1), (1, 1), 1, (1, 1), ((0, 0), (0, 0))),
@@ -86,6 +89,7 @@ def test_values_and_gradients_are_numpys(case):
     by_x = by_x[:, *inner]
     corner = pads[0][0], pads[1][0]
     close = {"rtol": 1e-5, "atol": 1e-4}
+    x, kernel, gradient = (jnp.asarray(a) for a in (x, kernel, gradient))
     result = cpu_kernels.forward(x, kernel, value.shape, stride, corner)
     np.testing.assert_allclose(result, value, **close)
     result = cpu_kernels.input_gradient(gradient, kernel, x.shape, stride, corner)
@@ -97,9 +101,9 @@ def test_values_and_gradients_are_numpys(case):
 @compiled
 def test_shapes_that_do_not_fit_are_an_error():
     def maps(*shape):
-        return np.zeros(shape, np.float32)
+        return jnp.zeros(shape, jnp.float32)
 
-    x, side, places = maps(2, 8, 8, 6), (1, 1), np.zeros((2, 4, 4, 5), np.int8)
+    x, side, places = maps(2, 8, 8, 6), (1, 1), jnp.zeros((2, 4, 4, 5), jnp.int8)
     calls = (
         lambda: cpu_kernels.forward(x, maps(3, 3, 4, 8), (2, 8, 8, 8), side, side),
         lambda: cpu_kernels.forward(x, maps(3, 3, 2, 8), (2, 8, 8, 8), side, side),
@@ -145,26 +149,28 @@ def test_the_maximum_is_the_first_of_a_window(size, window, stride, pads, channe
         i, j = divmod(place[at], window[1])
         by_x[n, top + i, left + j, c] += gradient[at]
     corner = pads[0][0], pads[1][0]
-    best, result = cpu_kernels.max_pool(x, window, gradient.shape, stride, corner)
+    best, result = cpu_kernels.max_pool(jnp.asarray(x), window, gradient.shape, stride, corner)
     np.testing.assert_array_equal(best, value)
     np.testing.assert_array_equal(result, place)
-    result = cpu_kernels.max_pool_gradient(result, gradient, window, x.shape, stride, corner)
+    result = cpu_kernels.max_pool_gradient(
+        result, jnp.asarray(gradient), window, x.shape, stride, corner
+    )
     inner = by_x[:, pads[0][0] :, pads[1][0] :][:, : size[0], : size[1]]
     np.testing.assert_allclose(result, inner, rtol=1e-6, atol=1e-6)
 
 
 @compiled
 def test_a_kept_file_that_is_no_library_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "FOLDER", str(tmp_path))
-    quick = [flag if flag != "-O3" else "-O0" for flag in cpu_kernels.FLAGS]
-    monkeypatch.setattr(cpu_kernels, "FLAGS", tuple(quick))
-    kept = cpu_kernels.build()
-    whole = kept.read_bytes()
-    kept.write_bytes(whole[:100])
-    with pytest.raises(OSError, match=kept.name):
-        cpu_kernels.load(cpu_kernels.build())
-    assert cpu_kernels.build().read_bytes()[:4] == whole[:4]
-    assert len(kept.read_bytes()) == len(whole)
+    monkeypatch.setattr(compile, "FOLDER", str(tmp_path))
+    quick = [flag if flag != "-O3" else "-O0" for flag in compile.FLAGS]
+    monkeypatch.setattr(compile, "FLAGS", tuple(quick))
+    path = compile.compile_library()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    with pytest.raises(OSError, match=path.name):
+        compile.load_library(compile.compile_library())
+    assert compile.compile_library().read_bytes()[:4] == whole[:4]
+    assert len(path.read_bytes()) == len(whole)
 
 
 @compiled
@@ -186,13 +192,41 @@ def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
     value, gradients = reference(x, kernel)
     monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
     ours = everything()
-    assert all(name in ours.lower(x, kernel).as_text() for name in cpu_kernels.CONVOLUTIONS)
+    assert all(name in ours.lower(x, kernel).as_text() for name in CONVOLUTIONS)
     same, result = ours(x, kernel)
     np.testing.assert_allclose(same, value, rtol=1e-4)
     for a, b in zip(result, gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
     half = jnp.ones((3, 3, 16, 16), jnp.bfloat16)
     assert not use_cpu_kernels(x.astype(jnp.bfloat16), half)
+
+
+@compiled
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_kernel_that_is_not_listed_is_left_to_xla(name, monkeypatch):
+    x, kernel = jnp.ones((2, 8, 8, 16)), jnp.ones((3, 3, 16, 16))
+    rest = set(CONVOLUTIONS) - {name}
+    listed = frozenset(other.removeprefix("cnn_jax_") for other in rest)
+    monkeypatch.setattr(cpu_kernels, "enabled", lambda: listed)
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
+    run = jax.grad(lambda x, k: (ops.convolution(x, k, (1, 1), "SAME") ** 2).sum(), (0, 1))
+    program = jax.jit(run).lower(x, kernel).as_text()
+    assert {target for target in CONVOLUTIONS if target in program} == rest
+    assert not use_cpu_kernels(x, kernel="max_pool")
+    assert use_cpu_kernels(x, kernel=min(listed))
+
+
+def test_the_environment_lists_kernels(monkeypatch):
+    for value, expected in (
+        ("0", set()),
+        ("1", set(compile.KERNELS)),
+        ("forward,max_pool", {"forward", "max_pool"}),
+    ):
+        monkeypatch.setenv("CNN_JAX_NATIVE", value)
+        assert compile.enabled.__wrapped__() == expected
+    monkeypatch.setenv("CNN_JAX_NATIVE", "forward,max_pol")
+    with pytest.raises(UserError, match=r"CNN_JAX_NATIVE='max_pol' is unknown .*'max_pool'"):
+        compile.enabled.__wrapped__()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_max_pool(size, window, stride, padding, ties):
     x = jnp.array(np.round(x) if ties else x)  # rounded: most windows hold equal pixels
     pool = lambda x: ops.max_pool(x, window, stride, padding)  # noqa: E731
     with ops.reference_ops():
-        weights = numbers.randn(*jax.eval_shape(pool, x).shape).astype(np.float32)
+        weights = jnp.float32(numbers.randn(*jax.eval_shape(pool, x).shape))
         reference = value_and_gradient(pool, x, weights)
     ours = jax.jit(lambda x: value_and_gradient(pool, x, weights))(x)
     np.testing.assert_array_equal(ours[0], reference[0])
