@@ -1,0 +1,60 @@
+"""Pictures of claims: the runs of every variant, and the paired differences with their interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from experiments.claim import Claim
+
+
+def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
+    """Left the measure of every run, lines joining a seed; right the effect and the margin."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (runs, effect) = plt.subplots(
+        1, 2, figsize=(8, 3.4), width_ratios=(2, 1), layout="constrained"
+    )
+    names = list(result["variants"])
+    values = [result["variants"][name]["values"] for name in names]
+    for seed in zip(*values, strict=True):
+        runs.plot(range(len(names)), seed, "o-", color="tab:blue", alpha=0.4, lw=0.8, ms=4)
+    for i, name in enumerate(names):
+        mean = result["variants"][name]["mean"]
+        runs.plot([i - 0.2, i + 0.2], [mean, mean], color="black", lw=2)
+    runs.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0, fontsize=8)
+    runs.set_xlim(-0.5, len(names) - 0.5)
+    runs.set_ylabel(f"{result['measure']}, {result['unit']}", fontsize=8)
+    if claim.rule.ratio:
+        runs.set_yscale("log")
+    draw_effect(effect, result, claim)
+    figure.suptitle(f"{result['verdict']}: {claim.statement}", fontsize=9, wrap=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def draw_effect(panel: Any, result: dict[str, Any], claim: Claim) -> None:
+    rule, effect = claim.rule, result["effect"]
+    differences = [rule.unlog(value) for value in result["differences"]]
+    mean, low, high = (rule.unlog(effect[key]) for key in ("mean", "low", "high"))
+    if len(claim.contrast) > 1:
+        ends = rule.unlog(-rule.log(rule.margin)), rule.margin
+        panel.axhspan(*ends, color="tab:gray", alpha=0.25, label="margin")
+        panel.axhline(rule.unlog(0.0), color="black", lw=0.8)
+    if rule.threshold is not None:
+        panel.axhline(rule.threshold, color="tab:red", ls="--", lw=1, label="claimed")
+    panel.plot([0] * len(differences), differences, "o", color="tab:blue", alpha=0.4, ms=4)
+    panel.errorbar(
+        [0.3], [mean], [[mean - low], [high - mean]], fmt="o", color="black", capsize=4,
+        label="mean, 95 %",
+    )  # fmt: skip
+    if rule.ratio:
+        panel.set_yscale("log")
+    panel.set_xlim(-0.5, 0.8)
+    panel.set_xticks([])
+    unit = "factor" if rule.ratio else result["unit"]
+    panel.set_ylabel(f"effect, {unit}", fontsize=8)
+    panel.legend(frameon=False, fontsize=7)

@@ -1,0 +1,3 @@
+"""What claims measure on a net beside the figures of its training."""
+
+from __future__ import annotations

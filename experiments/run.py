@@ -1,0 +1,191 @@
+"""Claims about convolutional networks, run to a verdict.
+
+    python -m experiments.run NAME... | --all [--scale=laptop|gpu|paper] [--budget=MINUTES]
+    python -m experiments.run NAME --dry_run     one training command a line, and the price
+    python -m experiments.run NAME --placebo     both arms equal, on seeds of their own
+    python -m experiments.run --list             every claim
+    python -m experiments.run --index            README and pages again from the results
+
+A run is kept in --work by its content: claims share runs, and what was stopped goes on. Results go
+to experiments/results, and the index to experiments/README.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError
+from experiments import claim as claims
+from experiments import results
+from experiments.protocol import Settings, Study
+from experiments.runner import Cache, Job, perform_all
+
+
+def main(argv: Sequence[str]) -> int | None:
+    chosen = list(argv[1:])
+    if LIST.value:
+        for name in claims.names():
+            print(f"{name:28} {claims.load(name).statement}")
+        return None
+    if INDEX.value:
+        results.write_texts()
+        return None
+    if bool(chosen) == ALL.value:
+        raise UserError("name the claims to run, or give --all")
+    cache = Cache(Path(WORK.value), ANY_CODE.value)
+    studies = make_studies(chosen or claims.names(), skip=ALL.value)
+    if DRY_RUN.value:
+        print_commands(studies, cache)
+        return None
+    until = time.monotonic() + 60 * BUDGET.value
+    perform = functools.partial(
+        perform_all, cache=cache, data_dir=DATA_DIR.value, cores=cores(), until=until
+    )
+    # Of other seeds than the claim's own nothing is written: that is a check.
+    keep = (lambda study, result: None) if SEEDS.value or FIRST_SEED.value else write
+    done = run_studies(studies, cache, perform, keep, until)
+    for study in studies:
+        print(in_short(study, done.get(study.name), cache))
+    return 0 if len(done) == len(studies) else 1
+
+
+def make_studies(names: Sequence[str], skip: bool) -> list[Study]:
+    """With `skip`, a claim that has not this scale, or needs an input, is named and left out."""
+    settings = Settings(
+        SCALE.value, SEEDS.value, FIRST_SEED.value, PLACEBO.value, parse_inputs(INPUT.value)
+    )
+    studies = []
+    for name in names:
+        claim = claims.load(name)
+        try:
+            studies.append(Study(name, claim, settings))
+        except UserError as error:
+            if not skip:
+                raise
+            print(f"left out: {error}")
+    for study in studies:
+        if 0 < SEEDS.value < study.claim.rule.least_seeds:
+            raise UserError(
+                f"seeds={SEEDS.value}: {study.name} needs {study.claim.rule.least_seeds}"
+            )
+    return studies
+
+
+def parse_inputs(words: Sequence[str]) -> dict[str, str]:
+    inputs = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise UserError(f"input={word!r}: write --input=NAME=VALUE")
+        inputs[name] = value
+    return inputs
+
+
+def run_studies(
+    studies: list[Study],
+    cache: Cache,
+    perform: Callable[[list[Job]], Iterable[tuple[Job, dict[str, Any]]]],
+    keep: Callable[[Study, dict[str, Any]], None],
+    until: float = math.inf,
+) -> dict[str, dict[str, Any]]:
+    """The results by name of the studies whose runs are done when nothing is left to do or the time
+    is over; each is kept as soon as it is there."""
+    done: dict[str, dict[str, Any]] = {}
+
+    def finish_some() -> None:
+        for study in studies:
+            if study.name not in done and not study.pending(cache.find):
+                done[study.name] = study.result(cache.find)
+                keep(study, done[study.name])
+
+    while True:
+        finish_some()
+        jobs = {job.key: job for study in studies for job in study.pending(cache.find)}
+        if not jobs or time.monotonic() >= until:
+            return done
+        print(f"{len(jobs)} runs to do", flush=True)
+        for job, record in perform(list(jobs.values())):
+            end = "diverged" if record.get("diverged") else "done"
+            print(f"{job.config} {dict(job.changes)}: {end}, {record['seconds']} s", flush=True)
+            finish_some()
+
+
+def write(study: Study, result: dict[str, Any]) -> None:
+    """A result, its picture and the texts."""
+    from benchmarks.harness.machine import in_words, machine
+    from experiments import plots
+
+    path = results.path_of(study.name, study.settings)
+    results.write(path, result | {"machine": in_words(machine())}, study.claim)
+    if not study.settings.placebo:
+        plots.draw(result, study.claim, path.with_suffix(".png"))
+        results.write_texts()
+
+
+def in_short(study: Study, result: dict[str, Any] | None, cache: Cache) -> str:
+    if result is None:
+        return f"{study.name}: {len(study.pending(cache.find))} runs or more to do"
+    text = results.effect_text(result, study.claim)
+    verdict = results.verdict_text(result, result["effect"]["p"])
+    return f"{study.name}: {verdict}: {text}, {result['effect']['n']} seeds"
+
+
+def print_commands(studies: list[Study], cache: Cache) -> None:
+    """One line a training that is known to be needed, then what all of it costs."""
+    jobs = {job.key: job for study in studies for job in study.pending(cache.find)}
+    for job in jobs.values():
+        if job.trained:
+            print(job.command(cache.place(job) / "workdir", DATA_DIR.value))
+    prices = [price(study) for study in studies for _ in study.pending(cache.find)]
+    known = [seconds for seconds in prices if seconds is not None]
+    text = f"# {len(jobs)} runs; {sum(known) / 60:.0f} minutes of one core for {len(known)} of them"
+    print(f"{text}; the others were never timed" if len(known) < len(prices) else text)
+    if any(study.claim.tuning for study in studies):
+        print("# where a rate is tuned, the runs on it follow: ask again when these are done")
+
+
+def price(study: Study) -> float | None:
+    """Seconds of a run, as the committed result of this scale, or another, has them."""
+    path = results.path_of(study.name, Settings(study.settings.scale))
+    if not path.exists():
+        return None
+    arms = json.loads(path.read_text())["variants"].values()
+    return sum(arm["seconds"] for arm in arms) / len(arms)
+
+
+def cores() -> list[int | None]:
+    """One process a core on CPUs; one alone, unpinned, where there is an accelerator."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return [None]
+    free = sorted(os.sched_getaffinity(0))
+    return free[: PROCESSES.value] if PROCESSES.value else free
+
+
+if __name__ == "__main__":  # flags only here, so that experiments can be imported
+    ALL = flags.DEFINE_bool("all", False, "Every claim that has this scale.")
+    LIST = flags.DEFINE_bool("list", False, "The claims' names and statements.")
+    INDEX = flags.DEFINE_bool("index", False, "Write README and pages from the results.")
+    SCALE = flags.DEFINE_enum("scale", "laptop", claims.SCALES, "How large.")
+    SEEDS = flags.DEFINE_integer("seeds", 0, "Of another number nothing is written; 0: its own.", 0)
+    FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "Other seeds: nothing is written.", 0)
+    BUDGET = flags.DEFINE_float("budget", math.inf, "Minutes after which no run starts.", 0.0)
+    DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the training commands and the price.")
+    PLACEBO = flags.DEFINE_bool("placebo", False, "Every arm is the first variant.")
+    INPUT = flags.DEFINE_multi_string("input", [], "NAME=VALUE that a claim asks for.")
+    PROCESSES = flags.DEFINE_integer("processes", 0, "At once; 0: one a core.", 0)
+    ANY_CODE = flags.DEFINE_bool("any_code", False, "Take records of other versions of the code.")
+    DATA_DIR = flags.DEFINE_string("data_dir", "", "Where sets lie; empty: as configs have it.")
+    WORK = flags.DEFINE_string("work", "runs/claims", "Where runs and records lie.")
+    cli.run(main, operands=1000)
