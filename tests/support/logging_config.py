@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.data.loading.loaders import StreamLoader
+from cnn_jax.data.loading.sampler import TrainSampler
 from configs.base import base
 
 
@@ -31,19 +32,21 @@ def get_config(argument: str) -> ConfigDict:
 
 
 def write_down(log: Path) -> None:
-    """Makes every feed of this process log what it hands out."""
+    """Makes every training loader of this process log what it hands out."""
     plain = StreamLoader.batch_at
 
-    def at(self, step):
-        given, index = plain(self, step), jax.process_index()
-        ids = np.concatenate([part.data for part in given.examples["id"].addressable_shards])
+    def batch_at(self, step):
+        batch, index = plain(self, step), jax.process_index()
+        if not isinstance(self.sampler, TrainSampler):
+            return batch
+        ids = np.concatenate([part.data for part in batch.examples["id"].addressable_shards])
         with open(log / f"{index}.jsonl", "a") as file:
             file.write(json.dumps([step, ids.tolist()]) + "\n")
         stop = log / "stop"
         if index == 0 and stop.exists() and step == int(stop.read_text()):
             os.kill(os.getpid(), signal.SIGTERM)
-        return given
+        return batch
 
     if not hasattr(plain, "writes_down"):  # a config is loaded twice: to check its keys, and to run
-        at.writes_down = True
-        StreamLoader.batch_at = at
+        batch_at.writes_down = True
+        StreamLoader.batch_at = batch_at
