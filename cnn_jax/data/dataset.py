@@ -1,11 +1,18 @@
-"""What a data source gives: uint8 images, their targets and stable ids, by split."""
+"""What the data is on its way to the net: a source, its splits, and the task that they pose."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+SplitName = Literal["train", "validation", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+
+Labels = Int32[np.ndarray, " n"] | Float32[np.ndarray, " n"]  # floats for regression
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +35,51 @@ class Task:
         return len(self.classes) if self.kind == "classification" else 1
 
 
+class ImageSource(Protocol):
+    """Where examples come from: all that is known of them before they are decoded or divided.
+
+    Its examples are numbered from 0, in an order that is the same on every machine. Arrays are one
+    (`ArraySource`); a folder and prepared records list encoded images (`EncodedSource`).
+    """
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def splits(self) -> Mapping[str, np.ndarray] | None:
+        """The numbers of the examples of each split, or None for one heap that is yet to divide."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, number: int) -> str:
+        """What to call example `number` in a message."""
+        ...
+
+
+class EncodedSource(ImageSource, Protocol):
+    """A source whose images are files of any kind and size. Worker processes get it by pickle."""
+
+    def read(self, number: int, max_bytes: int = -1) -> bytes:
+        """The content of image `number`, or its first `max_bytes` bytes; raises `OSError`."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """`images` uint8 [N, H, W, C], `labels` int32 [N] (float32 for regression), `ids` int32 [N].
 
-    An id is the example's number in its source's own order, and the same in every run. `images` are
-    an array, or `LazyImages` that are decoded when indexed; `originals`, where they differ, are the
-    images before they were fitted to the net.
+    An id is the example's number in its source, and the same in every run. `images` are an array,
+    or `LazyImages` that are decoded when indexed; `originals`, where they differ, are the images
+    before they were brought to the size of the net.
     """
 
     images: Any
-    labels: np.ndarray
-    ids: np.ndarray
+    labels: Labels
+    ids: Int32[np.ndarray, " n"]
     originals: Any = None
 
     def __len__(self) -> int:
@@ -57,17 +97,18 @@ class Split:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """[H, W, C] of an image as the net sees it."""
-        return tuple(self.images.shape[1:])
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
 
-    def read_into(self, out: np.ndarray, row: int) -> None:
-        """Writes one image as the net sees it to `out`, uint8 [H, W, C]."""
+    def read_into(self, out: UInt8[np.ndarray, "h w c"], row: int) -> None:
+        """Writes one image as the net sees it to `out`."""
         if self.in_memory:
             out[:] = self.images[row]
         else:
             self.images.read_into(out, row)
 
-    def original(self, row: int, min_side: int = 0) -> np.ndarray:
-        """One image as its source has it, uint8 [H, W, C].
+    def original(self, row: int, min_side: int = 0) -> UInt8[np.ndarray, "h w c"]:
+        """One image as its source has it.
 
         A photograph may come smaller, with no side under `min_side`, where that is positive.
         """
@@ -91,5 +132,5 @@ class Dataset:
     # The names of the examples of each split, where the source has files and no splits of its own.
     parts: dict[str, list[str]] | None = None
 
-    def split(self, name: Literal["train", "validation", "test"]) -> Split:
+    def split(self, name: SplitName) -> Split:
         return getattr(self, name)

@@ -33,10 +33,11 @@ def main(argv: Sequence[str]) -> None:
 
 def write_manifest(folder_path: str, manifest: Path) -> None:
     """Writes the SHA-256 of every image file of a folder."""
-    from cnn_jax.data.sources import image_dataset, image_folder
+    from cnn_jax.data.sources import image_folder
+    from cnn_jax.data.sources.manifest import file_hashes
 
-    found = image_dataset.file_hashes(image_folder.listing(folder_path).source)
-    lines = [f"{digest}  {name}\n" for name, digest in found]
+    hashes = file_hashes(image_folder.list_folder(folder_path))
+    lines = [f"{digest}  {name}\n" for name, digest in hashes]
     try:
         manifest.write_text("".join(lines))
     except OSError as error:

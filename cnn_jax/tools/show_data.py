@@ -72,10 +72,10 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     import numpy as np
 
     from cnn_jax.data import augment
-    from cnn_jax.data.augment.colour import principal_colours
     from cnn_jax.data.images.random_crops import TrainCrop
     from cnn_jax.data.loading.sampler import TrainSampler
     from cnn_jax.data.loading.stream import BatchReader
+    from cnn_jax.data.normalization import principal_colours
     from cnn_jax.runtime.rng_streams import named_key
 
     split, crop = dataset.train, None

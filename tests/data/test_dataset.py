@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cnn_jax import data
-from cnn_jax.data import splits, whitening
+from cnn_jax.data import normalization, splits
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images import resize
 from cnn_jax.data.loading import sampler
@@ -117,25 +117,25 @@ def test_normalisations_against_numpy():
         "per_pixel_mean": centred / np.sqrt((centred**2).mean()),
         "minus_one_to_one": pixels / 127.5 - 1,
         "lecun1998": pixels / 255 * 1.275 - 0.1,
-        "imagenet": (pixels / 255 - whitening.IMAGENET_MEAN) / whitening.IMAGENET_STD,
+        "imagenet": (pixels / 255 - normalization.IMAGENET_MEAN) / normalization.IMAGENET_STD,
         "none": pixels / 255,
     }
-    assert set(expected) == set(whitening.NORMALISATIONS)
+    assert set(expected) == set(normalization.NORMALISATIONS)
     for kind, wanted in expected.items():
-        found = InputStatistics(*whitening.constants(kind, IMAGES)).normalise(np.float32(IMAGES))
+        found = InputStatistics(*normalization.shift_and_scale(kind, IMAGES)).normalise(np.float32(IMAGES))
         np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
 
 
 def test_fitting_to_size_and_channels():
-    padded = resize.fit_size(IMAGES, 9, "pad")
+    padded = resize.resize_images(IMAGES, 9, "pad")
     assert (padded[:, 2:7, 2:6] == IMAGES).all()
     assert padded.sum() == IMAGES.sum()
-    assert resize.fit_size(IMAGES, 10, "nearest").shape == (50, 10, 10, 3)
-    grey = resize.fit_channels(IMAGES, 1)
+    assert resize.resize_images(IMAGES, 10, "nearest").shape == (50, 10, 10, 3)
+    grey = resize.convert_channels(IMAGES, 1)
     np.testing.assert_allclose(grey[..., 0], IMAGES @ [0.299, 0.587, 0.114], atol=0.5)
-    assert (resize.fit_channels(grey, 3) == grey).all()
+    assert (resize.convert_channels(grey, 3) == grey).all()
     with pytest.raises(UserError, match=r"data\.image_size=3 is smaller"):
-        resize.fit_size(IMAGES, 3, "pad")
+        resize.resize_images(IMAGES, 3, "pad")
 
 
 def test_unknown_dataset_names_the_nearest():

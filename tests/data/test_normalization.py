@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from cnn_jax.data.augment.colour import principal_colours
 from cnn_jax.data.images import lazy_images
-from cnn_jax.data.normalization import FILE, InputStatistics
+from cnn_jax.data.normalization import FILE, InputStatistics, principal_colours
 from cnn_jax.errors import UserError
 from cnn_jax.train import evaluate_only, train_and_evaluate
 from configs.base import base
@@ -29,14 +28,14 @@ def config(tmp_path):
 @pytest.fixture
 def passes(monkeypatch):
     """How many images each pass over a split decoded."""
-    found, decoded = [], lazy_images.LazyImages.decoded
+    counts, decode_rows = [], lazy_images.LazyImages.decode_rows
 
     def counted(self, rows, label=""):
-        found.append(len(rows))
-        return decoded(self, rows, label)
+        counts.append(len(rows))
+        return decode_rows(self, rows, label)
 
-    monkeypatch.setattr(lazy_images.LazyImages, "decoded", counted)
-    return found
+    monkeypatch.setattr(lazy_images.LazyImages, "decode_rows", counted)
+    return counts
 
 
 def test_a_streamed_split_is_decoded_for_them_once_a_run(config, passes, tmp_path):
@@ -84,3 +83,16 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
         (tmp_path / FILE).write_bytes(damaged)
         with pytest.raises(UserError, match=r"constants.npz is damaged \(.*remove it, and it is "):
             InputStatistics.read(tmp_path)
+
+
+def test_principal_colours_are_the_eigenvectors_of_the_covariance():
+    images = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3)) @ [[0.5, 0.3, 0.1], [0.2, 0.4, 0.2], [0, 0.1, 0.3]]
+    images = images.astype(np.uint8)
+    found = principal_colours(images).astype(np.float64)
+    covariance = np.cov(images.reshape(-1, 3).T / 255, bias=True)
+    values = np.linalg.norm(found, axis=0) / 255
+    vectors = found / (255 * values)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, covariance, atol=1e-7)
+    grey = principal_colours(images[..., :1])
+    np.testing.assert_allclose(abs(grey), 255 * images[..., :1].var() / 255**2, rtol=1e-5)

@@ -22,12 +22,12 @@ def encoded(pixels, kind="JPEG", **options):
     return stream.getvalue()
 
 
-def make(root, counts, within=("",), start=0, **sizes):
-    """JPEGs, `counts` by class, in each folder of `within`; returns the root."""
+def make(root, counts, splits=("",), start=0, **sizes):
+    """JPEGs, `counts` by class, in each folder of `splits`; returns the root."""
     number = start
-    for part in within:
+    for split in splits:
         for name, count in counts.items():
-            folder = Path(root, part, name)
+            folder = Path(root, split, name)
             folder.mkdir(parents=True, exist_ok=True)
             for i in range(count):
                 content = encoded(picture(number, **sizes), quality=90)

@@ -6,15 +6,12 @@ image (C = 1) has no hue or saturation: those two leave it as it is.
 
 from __future__ import annotations
 
-import math
-
 import dm_pix
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.augment.geometry import symmetric_uniform
-from cnn_jax.data.whitening import Images, parts
 
 
 def brightness(key: jax.Array, image: jax.Array, strength: float = 0.2) -> jax.Array:
@@ -69,26 +66,6 @@ def pca_lighting(
     multiples = std * jax.random.normal(key, image.shape[-1:])
     # Written out: a matrix product may be done in low precision.
     return image + (jnp.asarray(directions) * multiples).sum(-1)
-
-
-def principal_colours(images: Images) -> np.ndarray:
-    """Columns p_i l_i: eigenvectors of the pixels' covariance times eigenvalues, float32 [C, C].
-
-    `images` uint8 [N, H, W, C], or streamed: then they are all decoded once. The sums are of whole
-    numbers, exact. An eigenvalue has the unit of a square, and the paper does not name it: here it
-    is that of pixels in 0 to 1 (in grey levels a tenth would be hundreds of levels).
-    """
-    channels = images.shape[-1]
-    total, square = np.zeros(channels), np.zeros((channels, channels))
-    for array in parts(images):
-        for part in np.array_split(array, -(-array.size // 2**24)):
-            pixels = part.reshape(-1, channels).astype(np.float64)
-            total += pixels.sum(0)
-            square += pixels.T @ pixels
-    count = math.prod(images.shape[:-1])
-    covariance = square / count - np.outer(total, total) / count**2
-    values, vectors = np.linalg.eigh(covariance / 255**2)
-    return np.float32(255 * vectors * values)
 
 
 def clip_levels(image: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnn_jax.data.images.resize import centre_crop, fit_channels, resize, resize_shorter
+from cnn_jax.data.images.resize import centre_crop, convert_channels, resize, resize_shorter
 from cnn_jax.data.transform_spec import parse_spec
 from cnn_jax.errors import UserError
 
@@ -113,7 +113,7 @@ class EvalProtocol:
 
     def __call__(self, image: np.ndarray) -> Views:
         """The views of one image, uint8 [H, W, C] of any size, without their mirror images."""
-        return PROTOCOLS[self.name](fit_channels(image, self.channels), self.size, *self.arguments)
+        return PROTOCOLS[self.name](convert_channels(image, self.channels), self.size, *self.arguments)
 
     @property
     def views(self) -> int:

@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
-from cnn_jax.data.images.decode import PIXELS, BadImageError, decode, read_header
+from cnn_jax.data.dataset import EncodedSource
+from cnn_jax.data.images.decode import PIXELS, BadImageError, Header, decode, read_header
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import track
@@ -19,25 +21,13 @@ from cnn_jax.runtime.progress import track
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
 
 
-class Source(Protocol):
-    """Encoded images by number; what a worker process needs to read them, so it can be pickled."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, number: int, most: int = -1) -> bytes:
-        """The content of image `number`, or its first `most` bytes; raises `OSError`."""
-
-    def name(self, number: int) -> str:
-        """What to call image `number` in a message."""
-
-
 @dataclasses.dataclass(frozen=True)
 class LazyImages:
     """Rows of a source. Indexed by row, it decodes; `shape` is as of the array it stands for."""
 
-    source: Source
+    source: EncodedSource
     numbers: np.ndarray  # int64 [N], of the source
-    fit: ResizeSpec
+    resize: ResizeSpec
     max_pixels: int = PIXELS
 
     def __len__(self) -> int:
@@ -45,7 +35,7 @@ class LazyImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (len(self), self.fit.size, self.fit.size, self.fit.channels or 3)
+        return (len(self), self.resize.size, self.resize.size, self.resize.channels or 3)
 
     def take(self, rows: np.ndarray) -> LazyImages:
         return dataclasses.replace(self, numbers=self.numbers[rows])
@@ -53,50 +43,57 @@ class LazyImages:
     def name(self, row: int) -> str:
         return self.source.name(int(self.numbers[row]))
 
-    def original(self, row: int, min_side: int = 0, out: np.ndarray | None = None) -> np.ndarray:
-        """uint8 [H, W, 3], no smaller than `min_side` unless it is by itself.
+    def original(
+        self, row: int, min_side: int = 0, out: UInt8[np.ndarray, "h w c"] | None = None
+    ) -> UInt8[np.ndarray, "_h _w 3"]:
+        """No smaller than `min_side` unless it is by itself.
 
         Raises `BadImageError`. `out` as `decode` has it.
         """
         return decode(self.content(row), min_side, self.max_pixels, out)
 
-    def check_header(self, row: int) -> None:
-        """Raises `BadImageError` for what can be seen without decoding."""
-        head = self.content(row, HEAD)
+    def header(self, row: int) -> Header | BadImageError:
+        """What can be seen without decoding, and, of most files, without reading all of it."""
         try:
-            read_header(head, self.max_pixels)
-        except BadImageError:
-            if len(head) < HEAD:  # which is all of the file
-                raise
-            read_header(self.content(row), self.max_pixels)
+            start = self.content(row, HEAD)
+            try:
+                return read_header(start, self.max_pixels)
+            except BadImageError:
+                if len(start) < HEAD:  # which is all of the file
+                    raise
+                return read_header(self.content(row), self.max_pixels)
+        except BadImageError as error:
+            return error
 
-    def content(self, row: int, most: int = -1) -> bytes:
-        """The file as it is, or its first `most` bytes; raises `BadImageError`."""
+    def content(self, row: int, max_bytes: int = -1) -> bytes:
+        """The file as it is, or its first `max_bytes` bytes; raises `BadImageError`."""
         try:
-            return self.source.read(int(self.numbers[row]), most)
+            return self.source.read(int(self.numbers[row]), max_bytes)
         except OSError as error:
             raise BadImageError(error.strerror or str(error)) from error
 
-    def __getitem__(self, row: int) -> np.ndarray:
-        """uint8 [S, S, C], fitted; raises `BadImageError`."""
-        return self.fit(self.original(row, self.fit.min_side))
+    def __getitem__(self, row: int) -> UInt8[np.ndarray, "s s c"]:
+        """The image at the size of the net; raises `BadImageError`."""
+        return self.resize(self.original(row, self.resize.min_side))
 
-    def read_into(self, out: np.ndarray, row: int) -> None:
-        """The fitted image written to `out`, uint8 [S, S, C], without a copy where it fits."""
-        image = self.fit(self.original(row, self.fit.min_side, out))
+    def read_into(self, out: UInt8[np.ndarray, "s s c"], row: int) -> None:
+        """The image at the size of the net written to `out`, without a copy where it is so."""
+        image = self.resize(self.original(row, self.resize.min_side, out))
         if not np.may_share_memory(image, out):
             out[:] = image
 
-    def decoded(self, rows: Iterable[int], label: str = "") -> Iterator[np.ndarray | BadImageError]:
-        """The fitted image of each row, or what is wrong with it, by as many threads as cores."""
+    def decode_rows(
+        self, rows: Iterable[int], label: str = ""
+    ) -> Iterator[np.ndarray | BadImageError]:
+        """Each row's image at the size of the net, or what is wrong with it, by all cores."""
 
-        def one(row: int) -> np.ndarray | BadImageError:
+        def decode_one(row: int) -> np.ndarray | BadImageError:
             try:
                 return self[row]
             except BadImageError as error:
                 return error
 
-        yield from map_in_threads(one, list(rows), label)
+        yield from map_in_threads(decode_one, list(rows), label)
 
 
 def map_in_threads(
@@ -109,6 +106,22 @@ def map_in_threads(
         yield from track(results, label, len(items)) if label else results
 
 
+def image_chunks(
+    images: np.ndarray | LazyImages, label: str
+) -> Iterator[UInt8[np.ndarray, "_n h w c"]]:
+    """All images of the training split, a few at a time; raises `UserError` naming the bad ones."""
+    if isinstance(images, np.ndarray):
+        yield images
+        return
+    bad = []
+    for row, image in enumerate(images.decode_rows(range(len(images)), label)):
+        if isinstance(image, BadImageError):
+            bad.append((images.name(row), str(image)))
+        else:
+            yield image[None]
+    refuse_bad(bad, len(images), "training split", skip=False)
+
+
 def bad_image(name: str, reason: BadImageError) -> UserError:
     """For one that is found when it is its turn."""
     return UserError(
@@ -116,17 +129,17 @@ def bad_image(name: str, reason: BadImageError) -> UserError:
     )
 
 
-def first_of(bad: Sequence[tuple[str, str]]) -> str:
+def summarize_bad(bad: Sequence[tuple[str, str]]) -> str:
     """Five of (name, reason), and how many more there are."""
     shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:5])
     return shown + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
 
 
-def refuse(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool) -> None:
+def refuse_bad(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool) -> None:
     """Says which files are bad: a warning when they are skipped, else an error."""
     if not bad:
         return
-    said = f"{key}: {len(bad)} of {total} files cannot be used: {first_of(bad)}"
+    message = f"{key}: {len(bad)} of {total} files cannot be used: {summarize_bad(bad)}"
     if not skip:
-        raise UserError(f"{said}; mend or remove them, or set data.skip_bad=True")
-    print(f"warning: {said}; skipped", file=sys.stderr, flush=True)
+        raise UserError(f"{message}; mend or remove them, or set data.skip_bad=True")
+    print(f"warning: {message}; skipped", file=sys.stderr, flush=True)

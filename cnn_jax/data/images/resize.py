@@ -5,10 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, unknown
 
-FITS = ("pad", "bilinear", "nearest", "crop")
+METHODS = ("pad", "bilinear", "nearest", "crop")
+CROP_FRACTION = 0.875  # of the resized side that the middle crop keeps: 224 of 256
+
+Image = UInt8[np.ndarray, "h w c"]
+Images = UInt8[np.ndarray, "n h w c"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,94 +30,113 @@ class ResizeSpec:
     """
 
     size: int
-    how: str
+    method: str
     channels: int = 0
     resize: int = 0
 
     def __post_init__(self):
-        if self.how not in FITS:
-            raise unknown("data.fit", self.how, FITS)
-        if self.how == "crop" and self.resize < self.size:
+        if self.method not in METHODS:
+            raise unknown("data.fit", self.method, METHODS)
+        if self.method == "crop" and self.resize < self.size:
             raise UserError(
                 f"data.resize={self.resize} is smaller than data.image_size={self.size}: "
                 "data.fit='crop' cuts the image out of the resized one"
             )
 
+    @classmethod
+    def of(cls, config: ConfigDict) -> ResizeSpec:
+        """That of `config.data`."""
+        resize = config.resize or round(config.image_size / CROP_FRACTION)
+        return cls(config.image_size, config.fit, config.channels, resize)
+
     @property
     def min_side(self) -> int:
         """The side under which an image should not be decoded."""
-        return self.resize if self.how == "crop" else self.size
+        return self.resize if self.method == "crop" else self.size
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """One image of any size, uint8 [H, W, C] -> [size, size, channels]."""
-        image = fit_channels(image, self.channels)
-        if self.how == "crop":
+    def __call__(self, image: Image) -> UInt8[np.ndarray, "_s _s _c"]:
+        """One image of any size -> [size, size, channels]."""
+        image = convert_channels(image, self.channels)
+        if self.method == "crop":
             return centre_crop(resize_shorter(image, self.resize), self.size)
-        if self.how == "pad":
+        if self.method == "pad":
             if max(image.shape[:2]) > self.size:
-                share = self.size / max(image.shape[:2])
-                height, width = (max(1, round(side * share)) for side in image.shape[:2])
+                ratio = self.size / max(image.shape[:2])
+                height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
                 image = resize(image, height, width)
             return pad(image[None], self.size)[0]
-        return resize(image, self.size, self.size, self.how)
+        return resize(image, self.size, self.size, self.method)
+
+    def of_array(self, images: Images) -> UInt8[np.ndarray, "n _s _s _c"]:
+        """All images of an array; padding never shrinks them."""
+        if len(images) == 0:
+            channels = self.channels or images.shape[-1]
+            return np.zeros((0, self.size, self.size, channels), np.uint8)
+        if self.method == "crop":
+            return np.stack([self(image) for image in images])
+        images = convert_channels(images, self.channels)
+        return np.ascontiguousarray(resize_images(images, self.size, self.method))
 
 
-def fit_size(images: np.ndarray, size: int, how: str) -> np.ndarray:
-    """[N, H, W, C] -> [N, size, size, C], all by one rule; padding never shrinks."""
-    if how not in FITS:
-        raise unknown("data.fit", how, FITS)
+def resize_images(images: Images, size: int, method: str) -> UInt8[np.ndarray, "n _s _s c"]:
+    """[N, H, W, C] -> [N, size, size, C]; padding never shrinks, and size 0 leaves them."""
     height, width = images.shape[1:3]
     if size in (0, height) and size in (0, width):
         return images
-    if how == "pad":
+    if method == "pad":
         if size < max(height, width):
             raise UserError(
                 f"data.image_size={size} is smaller than the images ({height}x{width}): "
                 "data.fit='pad' cannot shrink them, choose 'bilinear' or 'nearest'"
             )
         return pad(images, size)
-    return np.stack([resize(image, size, size, how) for image in images])
+    return np.stack([resize(image, size, size, method) for image in images])
 
 
-def pad(images: np.ndarray, size: int) -> np.ndarray:
-    """Zeros around [N, H, W, C]."""
-    short = [size - side for side in images.shape[1:3]]
-    return np.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
+def pad(images: Images, size: int) -> UInt8[np.ndarray, "n {size} {size} c"]:
+    """Zeros around."""
+    rims = [size - side for side in images.shape[1:3]]
+    return np.pad(images, [(0, 0), *((rim // 2, rim - rim // 2) for rim in rims), (0, 0)])
 
 
-def resize(image: np.ndarray, height: int, width: int, how: str = "bilinear") -> np.ndarray:
-    """[H, W, C] -> [height, width, C] by Pillow."""
+def resize(
+    image: Image, height: int, width: int, method: str = "bilinear"
+) -> UInt8[np.ndarray, "{height} {width} c"]:
+    """By Pillow."""
     if image.shape[:2] == (height, width):
         return image
-    from PIL import Image
+    from PIL import Image as PillowImage
 
-    resample = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
+    filters = PillowImage.Resampling
+    resample = {"bilinear": filters.BILINEAR, "nearest": filters.NEAREST}[method]
     pixels = image[..., 0] if image.shape[-1] == 1 else image
-    resized = np.asarray(Image.fromarray(pixels).resize((width, height), resample))
+    resized = np.asarray(PillowImage.fromarray(pixels).resize((width, height), resample))
     return resized.reshape(height, width, image.shape[-1])
 
 
-def resize_shorter(image: np.ndarray, side: int) -> np.ndarray:
-    """[H, W, C] with its shorter side at `side` pixels and its shape kept."""
-    share = side / min(image.shape[:2])
-    height, width = (max(side, round(length * share)) for length in image.shape[:2])
+def resize_shorter(image: Image, side: int) -> UInt8[np.ndarray, "_h _w c"]:
+    """Its shorter side at `side` pixels, its shape kept."""
+    ratio = side / min(image.shape[:2])
+    height, width = (max(side, round(length * ratio)) for length in image.shape[:2])
     return resize(image, height, width)
 
 
-def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
+def centre_crop(image: Image, size: int) -> UInt8[np.ndarray, "{size} {size} c"]:
     """The square in the middle."""
     top, left = ((length - size) // 2 for length in image.shape[:2])
     return image[top : top + size, left : left + size]
 
 
-def fit_channels(images: np.ndarray, channels: int) -> np.ndarray:
+def convert_channels(
+    images: UInt8[np.ndarray, "*n h w c"], channels: int
+) -> UInt8[np.ndarray, "*n h w _c"]:
     """Grey to RGB by repetition, RGB to grey by ITU-R 601 luminance; 0 leaves the channels."""
-    have = images.shape[-1]
-    if channels in (0, have):
+    present = images.shape[-1]
+    if channels in (0, present):
         return images
-    if channels == 3 and have == 1:
+    if channels == 3 and present == 1:
         return np.repeat(images, 3, axis=-1)
-    if channels == 1 and have == 3:
+    if channels == 1 and present == 3:
         grey = images @ np.array([0.299, 0.587, 0.114])
         return np.round(grey).astype(np.uint8)[..., None]
-    raise UserError(f"data.channels={channels}, but the images have {have}; choices: 0, 1, 3")
+    raise UserError(f"data.channels={channels}, but the images have {present}; choices: 0, 1, 3")

@@ -21,7 +21,7 @@ from cnn_jax.data.images.decode import BadImageError
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.lazy_images import LazyImages, bad_image
 from cnn_jax.data.images.random_crops import TrainCrop, example_rng
-from cnn_jax.data.images.resize import fit_channels
+from cnn_jax.data.images.resize import convert_channels
 from cnn_jax.data.loading.sampler import Mask, Rows, Sampler
 from cnn_jax.errors import UserError
 
@@ -81,8 +81,8 @@ class BatchReader:
         """The random crop of one photograph."""
         photos: LazyImages = self.split.images
         rng = example_rng(self.crop_seed, step, int(self.split.ids[row]))
-        image = crop(rng, photos.original(row, crop.min_side), photos.fit.size)
-        return fit_channels(image, photos.fit.channels)
+        image = crop(rng, photos.original(row, crop.min_side), photos.resize.size)
+        return convert_channels(image, photos.resize.channels)
 
     def views(self, rows: Rows) -> tuple[UInt8[np.ndarray, "b k _s _s c"], ...]:
         """The views of each image, together by size."""

@@ -1,1 +1,60 @@
-"""Where images come from."""
+"""Where images come from: each file gives an `ImageSource`, chosen by `config.data.name`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from cnn_jax.data.dataset import EncodedSource
+from cnn_jax.data.sources import image_folder, official, sklearn_digits
+from cnn_jax.data.sources.array_source import ArraySource
+from cnn_jax.errors import UserError, unknown
+
+EMBEDDED: dict[str, Callable[[], ArraySource]] = {
+    "digits": sklearn_digits.digits,
+    "digits_angle": sklearn_digits.digits_angle,
+}
+IMAGENET = "imagenet2012"
+
+
+def names() -> list[str]:
+    """Every dataset that `config.data.name` may name."""
+    return [*EMBEDDED, *official.SETS, IMAGENET, "folder:PATH", "tfds:NAME"]
+
+
+def open_source(config: ConfigDict) -> ArraySource | EncodedSource:
+    """The source that `config.name` names; raises `UserError` where there is none."""
+    kind, _, argument = config.name.partition(":")
+    if kind in EMBEDDED:
+        return EMBEDDED[kind]()
+    if kind in official.SETS:
+        return official.read(kind, config.dir, config.download, config.mirror)
+    if kind == "folder":
+        return image_folder.list_folder(argument)
+    if kind == IMAGENET:
+        return open_imagenet(config, argument)
+    if kind == "tfds":
+        return open_prepared(argument, config.dir)
+    raise unknown("data.name", config.name, names())
+
+
+def open_imagenet(config: ConfigDict, prepared: str) -> EncodedSource:
+    """ImageNet as folders of images, or as prepared by tensorflow-datasets."""
+    folder, prepared = Path(config.dir).expanduser() / IMAGENET, prepared or IMAGENET
+    if (folder / "train").is_dir():
+        return image_folder.list_folder(str(folder))
+    if not (folder.parent / prepared).is_dir():
+        raise UserError(
+            f"data.name={config.name!r}: data.dir={config.dir!r} holds neither a folder "
+            f"{IMAGENET}/ with train/ and val/ of class folders nor a set prepared by "
+            "tensorflow-datasets; the images are not free to download: see image-net.org"
+        )
+    return open_prepared(prepared, config.dir)
+
+
+def open_prepared(name: str, data_dir: str) -> EncodedSource:
+    from cnn_jax.data.sources import tfds_records  # slow to import, and an extra
+
+    return tfds_records.open_prepared(name, data_dir)

@@ -10,15 +10,18 @@ import dataclasses
 import os
 import sys
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 
+from cnn_jax.data.dataset import SplitName, Task
 from cnn_jax.data.images.decode import SUFFIXES
 from cnn_jax.errors import UserError
 
-UNREAD = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
-SPLITS = {
+UNREAD_SUFFIXES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
+SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
@@ -27,81 +30,84 @@ SPLITS = {
 
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
-    """Image files of one folder, by number."""
+    """Image files of one folder, by number; an `EncodedSource`."""
 
     root: str
     paths: tuple[str, ...]  # relative to the root, as the file system spells them
+    task: Task
+    labels: Int32[np.ndarray, " n"]
+    splits: Mapping[str, np.ndarray] | None  # numbers of the files by split, or None: one heap
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, number: int, most: int = -1) -> bytes:
+    def read(self, number: int, max_bytes: int = -1) -> bytes:
         path = os.path.join(self.root, self.paths[number])
         with open(path, "rb", buffering=0) as file:  # a third of what Path.read_bytes costs
-            return file.read(most)
+            return file.read(max_bytes)
 
     def name(self, number: int) -> str:
         return self.paths[number]
 
 
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """What lies in a folder: files in order, each with its class, and its split if it has any."""
-
-    source: FolderSource
-    classes: tuple[str, ...]
-    labels: np.ndarray  # int32 [N]
-    splits: dict[str, np.ndarray] | None  # numbers of the files by split, or None: one heap
+LabelledFiles = list[tuple[str, int]]  # (path relative to the root, class)
 
 
-def listing(path: str) -> Listing:
+def list_folder(path: str) -> FolderSource:
     """Lists a folder and reads no file; raises `UserError` for what cannot be trained on."""
     key, root = f"data.name='folder:{path}'", Path(path).expanduser()
     if not root.is_dir():
-        wrong = "that is a file, not a folder" if root.exists() else "there is no such folder"
-        raise UserError(f"{key}: {wrong} ({root.absolute()})")
-    parts, left_out = split_folders(root), []
-    if parts is None:
-        classes = class_folders(root, key)
-        files = [
-            (f, label)
-            for label, name in enumerate(classes)
-            for f in images(root, (name,), left_out)
-        ]
-        splits = None
+        reason = "that is a file, not a folder" if root.exists() else "there is no such folder"
+        raise UserError(f"{key}: {reason} ({root.absolute()})")
+    folders, unread = split_folders(root), []
+    if folders is None:
+        splits, classes = None, class_folders(root, key)
+        files = labelled_files(root, "", classes, classes, unread)
     else:
-        classes, files, splits = class_folders(root / parts["train"], key), [], {}
-        for split, folder in parts.items():
-            found = class_folders(root / folder, key)
-            if extra := sorted(set(found) - set(classes)):
+        classes, files, splits = class_folders(root / folders["train"], key), [], {}
+        for split, folder in folders.items():
+            names = class_folders(root / folder, key)
+            if extra := sorted(set(names) - set(classes)):
                 raise UserError(
                     f"{key}: class {extra[0]!r} of {folder}/ is not among the {len(classes)} "
-                    f"classes of {parts['train']}/"
+                    f"classes of {folders['train']}/"
                 )
             first = len(files)
-            for name in found:
-                label = classes.index(name)
-                files += [(f, label) for f in images(root, (folder, name), left_out)]
+            files += labelled_files(root, folder, names, classes, unread)
             splits[split] = np.arange(first, len(files))
+    labels = np.array([label for _, label in files], np.int32)
+    check_classes(classes, labels if splits is None else labels[splits["train"]], key)
+    if unread:
+        print(
+            f"warning: {key}: {len(unread)} files are of a kind that is not read, "
+            f"{min(unread)} the first; read are {', '.join(SUFFIXES)}",
+            file=sys.stderr,
+            flush=True,
+        )
+    task, paths = Task("classification", classes), tuple(path for path, _ in files)
+    return FolderSource(os.fspath(root.absolute()), paths, task, labels, splits)
+
+
+def check_classes(classes: tuple[str, ...], labels: np.ndarray, key: str) -> None:
+    """Raises `UserError` where there are no two classes, or one without an image to train on."""
     if len(classes) < 2:
         raise UserError(f"{key}: one class ({classes[0]!r}) leaves nothing to tell apart")
-    trained = range(len(files)) if splits is None else splits["train"]
-    counts = np.bincount([files[i][1] for i in trained], minlength=len(classes))
+    counts = np.bincount(labels, minlength=len(classes))
     if not counts.any():
         raise UserError(f"{key}: no images ({', '.join(SUFFIXES)}) in any class folder")
     if not counts.all():
         raise UserError(f"{key}: class folder {classes[counts.argmin()]!r} holds no image")
-    if left_out:
-        print(
-            f"warning: {key}: {len(left_out)} files are of a kind that is not read, "
-            f"{min(left_out)} the first; read are {', '.join(SUFFIXES)}",
-            file=sys.stderr,
-            flush=True,
-        )
-    paths, labels = zip(*files, strict=True)
-    return Listing(
-        FolderSource(os.fspath(root.absolute()), paths), classes, np.int32(labels), splits
-    )
+
+
+def labelled_files(
+    root: Path, folder: str, names: tuple[str, ...], classes: tuple[str, ...], unread: list[str]
+) -> LabelledFiles:
+    """The image files of the class folders `names` in `folder`, each with its class."""
+    files = []
+    for name in names:
+        label = classes.index(name)
+        files += [(file, label) for file in image_files(root, Path(folder, name), unread)]
+    return files
 
 
 def composed(name: str) -> str:
@@ -122,15 +128,15 @@ def entries(root: Path) -> list[str]:
     return os.listdir(root)
 
 
-def split_folders(root: Path) -> dict[str, str] | None:
+def split_folders(root: Path) -> dict[SplitName, str] | None:
     """{split: folder} where the folders are named as splits, `train` among them; else None."""
-    found = {}
+    folders = {}
     for name in subfolders(root):
-        split = next((s for s, names in SPLITS.items() if name.lower() in names), None)
-        if split is None or split in found:
+        split = next((s for s, names in SPLIT_FOLDERS.items() if name.lower() in names), None)
+        if split is None or split in folders:
             return None
-        found[split] = name
-    return {s: found[s] for s in SPLITS if s in found} if "train" in found else None
+        folders[split] = name
+    return {s: folders[s] for s in SPLIT_FOLDERS if s in folders} if "train" in folders else None
 
 
 def class_folders(root: Path, key: str) -> tuple[str, ...]:
@@ -140,19 +146,19 @@ def class_folders(root: Path, key: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def images(root: Path, within: tuple[str, ...], left_out: list[str]) -> list[str]:
-    """Paths, relative to `root`, of the image files in a class folder, at any depth, in order.
+def image_files(root: Path, folder: Path, unread: list[str]) -> list[str]:
+    """Paths, relative to `root`, of the image files in one of its folders, at any depth, in order.
 
-    Those of kinds that are not read are added to `left_out`.
+    Those of kinds that are not read are added to `unread`.
     """
-    found = []
-    for folder, below, names in os.walk(root.joinpath(*within), followlinks=True):
-        below[:] = [name for name in below if not leads_back(folder, name)]
-        relative = Path(folder).relative_to(root)
+    files = []
+    for parent, below, names in os.walk(root / folder, followlinks=True):
+        below[:] = [name for name in below if not leads_back(parent, name)]
+        relative = Path(parent).relative_to(root)
         paths = [(relative / name).as_posix() for name in names if not name.startswith(".")]
-        found += [path for path in paths if path.lower().endswith(SUFFIXES)]
-        left_out += [path for path in paths if path.lower().endswith(UNREAD)]
-    return sorted(found, key=composed)
+        files += [path for path in paths if path.lower().endswith(SUFFIXES)]
+        unread += [path for path in paths if path.lower().endswith(UNREAD_SUFFIXES)]
+    return sorted(files, key=composed)
 
 
 def leads_back(folder: str, name: str) -> bool:

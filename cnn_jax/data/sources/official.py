@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.dataset import Split, Task
+from cnn_jax.data.dataset import Task
+from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import DownloadBar
 
@@ -200,62 +201,64 @@ SETS: dict[str, Published] = {
 }
 
 
-def load(name: str, data_dir: str, download: bool, mirror: str) -> tuple[Task, Split, Split]:
-    """(task, official training split, official test split) of one of `SETS`.
+def read(name: str, data_dir: str, download: bool, mirror: str) -> ArraySource:
+    """One of `SETS`, its official training examples first, and then those of its test split.
 
-    `mirror`, when given, replaces the site of every download. Ids count the training examples from
-    0, and go on through the test examples.
+    `mirror`, when given, replaces the site of every download.
     """
     published = SETS[name]
-    contents = read_all(name, Path(data_dir).expanduser(), download, mirror)
-    splits = []
-    for part in (published.train, published.test):
-        images, labels = published.parse({file: contents[file] for file in part})
-        first = len(splits[0]) if splits else 0
-        ids = np.arange(first, first + len(labels), dtype=np.int32)
-        splits.append(Split(images, labels.astype(np.int32), ids))
-    return Task("classification", published.classes), *splits
+    contents = read_files(name, Path(data_dir).expanduser(), download, mirror)
+    train, train_labels = published.parse({file: contents[file] for file in published.train})
+    test, test_labels = published.parse({file: contents[file] for file in published.test})
+    numbers = np.arange(len(train) + len(test))
+    return ArraySource(
+        Task("classification", published.classes),
+        np.concatenate([train, test]),
+        np.concatenate([train_labels, test_labels]).astype(np.int32),
+        {"train": numbers[: len(train)], "test": numbers[len(train) :]},
+    )
 
 
-def read_all(name: str, root: Path, download: bool, mirror: str) -> dict[str, bytes]:
+def read_files(name: str, root: Path, download: bool, mirror: str) -> dict[str, bytes]:
     """The unpacked bytes of every file of a set, each found, or downloaded once, and checked."""
-    published, places = SETS[name], [root / name, root]
-    wanted = {**published.train, **published.test}
-    lying: dict[Path, list[str]] = {}
-    for file in wanted:
+    published, folders = SETS[name], [root / name, root]
+    digests = {**published.train, **published.test}
+    files_at: dict[Path, list[str]] = {}
+    for file in digests:
         source = published.remote.get(file) or published.remote["*"]
-        path = find(file, source, places)
+        path = find_file(file, source, folders)
         if path is None:
             if not download:
                 raise UserError(
                     f"data.dir={str(root)!r} holds no {file}[.gz|.xz] of {name} (looked in "
-                    f"{' and '.join(map(str, places))}), and data.download is False"
+                    f"{' and '.join(map(str, folders))}), and data.download is False"
                 )
             path = fetch(source, root / name, mirror)
-        lying.setdefault(path, []).append(file)
+        files_at.setdefault(path, []).append(file)
 
-    def read(path: Path) -> dict[str, bytes]:
-        contents = unpack(path, lying[path])
+    def read_one(path: Path) -> dict[str, bytes]:
+        contents = unpack(path, files_at[path])
         for file, content in contents.items():
-            found = hashlib.sha256(content).hexdigest()
-            if found not in wanted[file]:
+            digest = hashlib.sha256(content).hexdigest()
+            if digest not in digests[file]:
                 raise UserError(
-                    f"{path} is not {name}'s published {file}: SHA-256 of its content is {found}, "
-                    f"expected {wanted[file][0]}; delete it to download it again"
+                    f"{path} is not {name}'s published {file}: SHA-256 of its content is {digest}, "
+                    f"expected {digests[file][0]}; delete it to download it again"
                 )
         return contents
 
     with ThreadPoolExecutor() as pool:  # unpacking and hashing run beside each other
-        return {file: bytes_ for part in pool.map(read, lying) for file, bytes_ in part.items()}
+        parts = pool.map(read_one, files_at)
+        return {file: content for part in parts for file, content in part.items()}
 
 
-def find(file: str, source: Remote, places: list[Path]) -> Path | None:
+def find_file(file: str, source: Remote, folders: list[Path]) -> Path | None:
     """Where `file` lies, under one of its names, or in the set's archive."""
     archive = source.url.rsplit("/", 1)[-1]
-    for place in places:
+    for folder in folders:
         for candidate in (file, f"{file}.gz", f"{file}.xz", archive):
-            if (place / candidate).is_file():
-                return place / candidate
+            if (folder / candidate).is_file():
+                return folder / candidate
     return None
 
 

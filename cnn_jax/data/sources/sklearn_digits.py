@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnn_jax.data.dataset import Split, Task
-from cnn_jax.data.images.resize import fit_size
+from cnn_jax.data.dataset import Task
+from cnn_jax.data.images.resize import resize_images
+from cnn_jax.data.sources.array_source import ArraySource
 
-LARGEST_TURN = 45.0  # degrees
+LARGEST_ANGLE = 45.0  # degrees
 
 
-def digits() -> tuple[Task, Split]:
+def digits() -> ArraySource:
     """The ten digits; the 17 grey levels are spread over 0 to 255."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
-    rows = np.arange(len(images), dtype=np.int32)
-    task = Task("classification", tuple(str(d) for d in range(10)))
-    return task, Split(images, data.target.astype(np.int32), rows)
+    task = Task("classification", tuple(str(digit) for digit in range(10)))
+    return ArraySource(task, images, data.target.astype(np.int32))
 
 
-def digits_angle() -> tuple[Task, Split]:
+def digits_angle() -> ArraySource:
     """Each digit, enlarged to 32x32, turned by an angle from [-45, 45] degrees: predict the angle.
 
     The angle is positive when the digit was turned against the clock. Angles come from a fixed
@@ -32,13 +32,12 @@ def digits_angle() -> tuple[Task, Split]:
     """
     from PIL import Image
 
-    _, upright = digits()
-    large = fit_size(upright.images, 32, "bilinear")[..., 0]
-    angles = np.random.RandomState(0).uniform(-LARGEST_TURN, LARGEST_TURN, len(large))
+    upright = resize_images(digits().images, 32, "bilinear")[..., 0]
+    angles = np.random.RandomState(0).uniform(-LARGEST_ANGLE, LARGEST_ANGLE, len(upright))
     bilinear = Image.Resampling.BILINEAR
-    turned = [
+    rotated = [
         np.asarray(Image.fromarray(image).rotate(angle, bilinear))
-        for image, angle in zip(large, angles, strict=True)
+        for image, angle in zip(upright, angles, strict=True)
     ]
     task = Task("regression", unit="degrees")
-    return task, Split(np.stack(turned)[..., None], angles.astype(np.float32), upright.ids)
+    return ArraySource(task, np.stack(rotated)[..., None], angles.astype(np.float32))

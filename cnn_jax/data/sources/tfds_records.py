@@ -5,29 +5,42 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int32
 
+from cnn_jax.data.dataset import SPLIT_NAMES, Task
 from cnn_jax.data.images.lazy_images import map_in_threads
 from cnn_jax.errors import UserError, nearest
 
-PARTS = ("train", "validation", "test")
-
 
 @dataclasses.dataclass(frozen=True)
-class PreparedSource:
-    """The encoded images of a prepared set: those of its splits one after another."""
+class TfdsSource:
+    """The encoded images of a prepared set, its splits one after another; an `EncodedSource`."""
 
     folder: str  # of the prepared version
     counts: tuple[tuple[str, int], ...]  # (split, examples)
     image_key: str
+    task: Task
+    labels: Int32[np.ndarray, " n"]
 
     def __len__(self) -> int:
         return sum(count for _, count in self.counts)
 
-    def place(self, number: int) -> tuple[str, int]:
+    @property
+    def splits(self) -> Mapping[str, np.ndarray] | None:
+        if len(self.counts) == 1:
+            return None
+        ends = np.cumsum([count for _, count in self.counts])
+        return {
+            split: np.arange(end - count, end)
+            for (split, count), end in zip(self.counts, ends, strict=True)
+        }
+
+    def locate(self, number: int) -> tuple[str, int]:
         """(split, row in it)."""
         for split, count in self.counts:
             if number < count:
@@ -36,26 +49,16 @@ class PreparedSource:
         raise IndexError(number)
 
     def record(self, number: int) -> dict[str, Any]:
-        split, row = self.place(number)
+        split, row = self.locate(number)
         return records(self.folder, split, self.image_key)[row]
 
-    def read(self, number: int, most: int = -1) -> bytes:
+    def read(self, number: int, max_bytes: int = -1) -> bytes:
         content = self.record(number)[self.image_key]
-        return content if most < 0 else content[:most]
+        return content if max_bytes < 0 else content[:max_bytes]
 
     def name(self, number: int) -> str:
-        split, row = self.place(number)
+        split, row = self.locate(number)
         return f"{split}[{row}]"
-
-
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """A prepared set as `photosets` takes it."""
-
-    source: PreparedSource
-    classes: tuple[str, ...]
-    labels: np.ndarray
-    splits: dict[str, np.ndarray] | None
 
 
 @functools.cache
@@ -67,9 +70,25 @@ def records(folder: str, split: str, image_key: str) -> Any:
     return builder.as_data_source(split, decoders={image_key: tfds.decode.SkipDecoding()})
 
 
-def listing(name: str, data_dir: str) -> Listing:
-    """What the prepared set `name` of `data_dir` holds; reads every label once."""
+def open_prepared(name: str, data_dir: str) -> TfdsSource:
+    """The prepared set `name` of `data_dir`; reads every label once."""
     key = f"data.name='tfds:{name}'"
+    builder = open_builder(name, data_dir, key)
+    info = builder.info
+    if "array_record" not in str(info.file_format.file_suffix if info.file_format else ""):
+        raise UserError(f"{key}: prepared as {info.file_format}; only array_record is read here")
+    image_key, label_key = supervised_keys(info, key)
+    splits = [split for split in SPLIT_NAMES if split in info.splits]
+    if "train" not in splits:
+        raise UserError(f"{key}: has no split 'train', only {', '.join(info.splits)}")
+    counts = tuple((split, info.splits[split].num_examples) for split in splits)
+    task = Task("classification", tuple(info.features[label_key].names))
+    source = TfdsSource(str(builder.data_dir), counts, image_key, task, np.zeros(0, np.int32))
+    return dataclasses.replace(source, labels=read_labels(source, label_key))
+
+
+def open_builder(name: str, data_dir: str, key: str) -> Any:
+    """The builder of a set that is prepared; raises `UserError` for any other."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -79,37 +98,22 @@ def listing(name: str, data_dir: str) -> Listing:
     root = Path(data_dir).expanduser()
     try:
         builder = tfds.builder(name, data_dir=root)
-        ready = Path(builder.data_dir).is_dir()
+        is_prepared = Path(builder.data_dir).is_dir()
     except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
-        there = sorted(p.name for p in root.glob("*") if any(p.glob("**/dataset_info.json")))
+        prepared = sorted(p.name for p in root.glob("*") if any(p.glob("**/dataset_info.json")))
         raise UserError(
-            f"{key}: no such set is prepared in data.dir={data_dir!r}{nearest(name, there)}; "
-            f"there: {', '.join(there) or 'none'}"
+            f"{key}: no such set is prepared in data.dir={data_dir!r}{nearest(name, prepared)}; "
+            f"there: {', '.join(prepared) or 'none'}"
         ) from error
-    if not ready:
+    if not is_prepared:
         raise UserError(
             f"{key}: not prepared in data.dir={data_dir!r}; once: python -m cnn_jax.tools.prepare "
             f"{name} --data_dir={data_dir}"
         )
-    info = builder.info
-    if "array_record" not in str(info.file_format.file_suffix if info.file_format else ""):
-        raise UserError(f"{key}: prepared as {info.file_format}; only array_record is read here")
-    image_key, label_key = supervised(info, key)
-    splits = [part for part in PARTS if part in info.splits]
-    if "train" not in splits:
-        raise UserError(f"{key}: has no split 'train', only {', '.join(info.splits)}")
-    counts = tuple((name, info.splits[name].num_examples) for name in splits)
-    source = PreparedSource(str(builder.data_dir), counts, image_key)
-    labels = read_labels(source, label_key)
-    numbers, first = {}, 0
-    for part, (_, count) in zip(splits, counts, strict=True):
-        numbers[part] = np.arange(first, first + count)
-        first += count
-    classes = tuple(info.features[label_key].names)
-    return Listing(source, classes, labels, numbers if len(numbers) > 1 else None)
+    return builder
 
 
-def supervised(info: Any, key: str) -> tuple[str, str]:
+def supervised_keys(info: Any, key: str) -> tuple[str, str]:
     """The names of the image and of the label in a record."""
     names = info.supervised_keys or ("image", "label")
     if not all(name in info.features for name in names[:2]):
@@ -119,17 +123,16 @@ def supervised(info: Any, key: str) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def read_labels(source: PreparedSource, label_key: str) -> np.ndarray:
-    """The label of every record, int32 [N]; kept beside the records where that can be written."""
-    kept = Path(source.folder) / "cnn_jax_labels.npy"
-    if kept.is_file():
-        labels = np.load(kept)
+def read_labels(source: TfdsSource, label_key: str) -> Int32[np.ndarray, " n"]:
+    """The label of every record; kept beside the records where that can be written."""
+    cache = Path(source.folder) / "cnn_jax_labels.npy"
+    if cache.is_file():
+        labels = np.load(cache)
         if len(labels) == len(source):
             return labels
-    found = map_in_threads(
-        lambda i: source.record(i)[label_key], range(len(source)), "reading labels"
-    )
-    labels = np.fromiter(found, np.int32, len(source))
+    numbers = range(len(source))
+    read = map_in_threads(lambda i: source.record(i)[label_key], numbers, "reading labels")
+    labels = np.fromiter(read, np.int32, len(source))
     with contextlib.suppress(OSError):  # a shared, read-only set: read again next time
-        np.save(kept, labels)
+        np.save(cache, labels)
     return labels

@@ -94,19 +94,6 @@ def test_a_cast_has_a_factor_for_each_channel():
     np.testing.assert_allclose(each(colour.colour_cast, 0.3), wanted, atol=1e-3)
 
 
-def test_principal_colours_are_the_eigenvectors_of_the_covariance():
-    images = RNG.integers(0, 256, (40, 5, 4, 3)) @ [[0.5, 0.3, 0.1], [0.2, 0.4, 0.2], [0, 0.1, 0.3]]
-    images = images.astype(np.uint8)
-    found = colour.principal_colours(images).astype(np.float64)
-    covariance = np.cov(images.reshape(-1, 3).T / 255, bias=True)
-    values = np.linalg.norm(found, axis=0) / 255
-    vectors = found / (255 * values)
-    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-5)
-    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, covariance, atol=1e-7)
-    grey = colour.principal_colours(images[..., :1])
-    np.testing.assert_allclose(abs(grey), 255 * images[..., :1].var() / 255**2, rtol=1e-5)
-
-
 def test_pca_lighting_adds_one_colour_to_every_pixel():
     directions = np.float32([[30, 2, 0], [30, -1, 1], [20, 0, -2]])
     shifts = each(colour.pca_lighting, 0.1, directions=directions) - PHOTO

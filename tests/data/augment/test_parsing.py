@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import augment, names
-from cnn_jax.data.augment import colour, geometry, label_safety, mixing, warp
+from cnn_jax.data.augment import geometry, label_safety, mixing, warp
 from cnn_jax.data.dataset import Task
+from cnn_jax.data.normalization import principal_colours
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.sharding import Devices
 from configs.base import FACTS
@@ -28,7 +29,7 @@ CALLS = (
     "trivial_augment",
 )
 KEY = jax.random.key(3)
-SHAPE, COLOURS = IMAGES.shape[1:], colour.principal_colours(IMAGES)
+SHAPE, COLOURS = IMAGES.shape[1:], principal_colours(IMAGES)
 
 
 @pytest.fixture(scope="module")

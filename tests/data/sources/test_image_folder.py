@@ -51,7 +51,7 @@ def test_the_split_is_the_same_whatever_the_order_of_the_file_system(tmp_path, m
 
 
 def test_split_folders_are_taken_as_they_are(tmp_path):
-    make(tmp_path, {"a": 4, "b": 6}, within=("train", "val", "test"))
+    make(tmp_path, {"a": 4, "b": 6}, splits=("train", "val", "test"))
     found = data.load(config_of(tmp_path))
     assert [len(found.split(p)) for p in ("train", "validation", "test")] == [10, 10, 10]
     assert found.parts is None
@@ -67,9 +67,9 @@ def test_names_that_are_not_ascii_and_files_in_depth(tmp_path):
     (deeper / "Grüße.JPEG").write_bytes(encoded(picture(9)))
     (tmp_path / "Dürer" / ".hidden.jpg").write_bytes(b"no image")
     (tmp_path / "Dürer" / "notes.txt").write_text("no image")
-    found = image_folder.listing(str(tmp_path))
+    found = image_folder.list_folder(str(tmp_path))
     assert np.bincount(found.labels).tolist() == [4, 3]
-    assert found.source.name(3) == "Dürer/später/Grüße.JPEG"
+    assert found.name(3) == "Dürer/später/Grüße.JPEG"
 
 
 BAD = {
@@ -120,7 +120,7 @@ def test_a_link_back_to_its_own_folder_is_not_followed(tmp_path):
     (root / "b" / "all").symlink_to(root)
     make(tmp_path / "elsewhere", {"more": 2})
     (root / "b" / "more").symlink_to(tmp_path / "elsewhere" / "more")
-    assert np.bincount(image_folder.listing(str(root)).labels).tolist() == [3, 5]
+    assert np.bincount(image_folder.list_folder(str(root)).labels).tolist() == [3, 5]
 
 
 def test_images_of_other_kinds_are_counted_and_named(tmp_path, capsys):
@@ -162,8 +162,8 @@ def test_there_is_no_folder(tmp_path):
 
 
 def test_a_class_that_only_the_test_split_has(tmp_path):
-    make(tmp_path, {"a": 2, "b": 2}, within=("train",))
-    make(tmp_path, {"a": 2, "c": 2}, within=("test",))
+    make(tmp_path, {"a": 2, "b": 2}, splits=("train",))
+    make(tmp_path, {"a": 2, "c": 2}, splits=("test",))
     with pytest.raises(UserError, match=r"class 'c' of test/ is not among the 2 classes of train/"):
         data.load(config_of(tmp_path))
 
@@ -177,9 +177,9 @@ def test_headers_are_read_without_the_rest_of_the_files(tmp_path, monkeypatch):
     (root / "b" / "long.jpg").write_bytes(content + bytes(1 << 20))
     read, whole = image_folder.FolderSource.read, []
 
-    def noted(source, number, most=-1):
-        found = read(source, number, most)
-        if most < 0 or len(found) > most:
+    def noted(source, number, max_bytes=-1):
+        found = read(source, number, max_bytes)
+        if max_bytes < 0 or len(found) > max_bytes:
             whole.append(source.name(number))
         return found
 

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import pytest
 
+from cnn_jax.data.dataset import Split
 from cnn_jax.data.sources import official
 from cnn_jax.errors import UserError
 from tests.support import commands
@@ -89,7 +90,11 @@ def server():
 
 
 def load(folder, mirror="", download=True, name="small"):
-    return official.load(name, str(folder), download, mirror)
+    """(task, training split, test split)."""
+    source = official.read(name, str(folder), download, mirror)
+    ids = np.arange(len(source), dtype=np.int32)
+    whole = Split(source.images, source.labels, ids)
+    return source.task, *(whole.take(source.splits[part]) for part in ("train", "test"))
 
 
 def assert_right(loaded):

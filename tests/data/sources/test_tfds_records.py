@@ -103,10 +103,11 @@ def test_mnist_as_prepared_is_mnist_as_published(real_data):
         pytest.skip(f"no prepared MNIST in {place}: set CNN_JAX_TFDS to a folder with mnist/3.0.1")
     config = config_of(place, "mnist", image_size=28, channels=1, validation=0.0)
     found = data.load(config)
-    _, *published = official.load("mnist", str(real_data), False, "")
-    for ours, theirs in zip((found.train, found.test), published, strict=True):
-        assert sorted_rows(ours) == sorted_rows(theirs)
+    published = official.read("mnist", str(real_data), False, "")
+    for ours, numbers in ((found.train, published.splits["train"]), (found.test, published.splits["test"])):
+        images, labels = published.images[numbers], published.labels[numbers]
+        assert sorted_rows(ours.images, ours.labels) == sorted_rows(images, labels)
 
 
-def sorted_rows(split):
-    return sorted(zip(map(np.ndarray.tobytes, split.images), split.labels.tolist(), strict=True))
+def sorted_rows(images, labels):
+    return sorted(zip(map(np.ndarray.tobytes, images), labels.tolist(), strict=True))

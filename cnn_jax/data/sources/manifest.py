@@ -1,0 +1,54 @@
+"""The SHA-256 of every file of a source, to hold them to their bits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from cnn_jax.data.dataset import EncodedSource
+from cnn_jax.data.images.lazy_images import map_in_threads, summarize_bad
+from cnn_jax.errors import UserError
+
+
+def verify(source: EncodedSource, manifest: Path) -> None:
+    """Holds every file to the SHA-256 that `manifest` has for it; raises `UserError`."""
+    key = f"data.verify={str(manifest)!r}"
+    expected = read_manifest(manifest, key)
+    names = [source.name(i) for i in range(len(source))]
+    wrong = [(name, "not in the manifest") for name in names if name not in expected]
+    wrong += [(name, "gone") for name in sorted(expected.keys() - set(names))]
+    for name, digest in file_hashes(source):
+        if expected.get(name, digest) != digest:
+            wrong.append((name, "another SHA-256"))
+    if wrong:
+        raise UserError(
+            f"{key}: {len(wrong)} of {len({*names, *expected})} files are not as hashed: "
+            f"{summarize_bad(wrong)}; restore them, or hash them anew by cnn_jax.tools.prepare"
+        )
+
+
+def read_manifest(manifest: Path, key: str) -> dict[str, str]:
+    """{file: SHA-256} of a manifest in sha256sum's format."""
+    try:
+        lines = manifest.read_text().splitlines()
+    except OSError as error:
+        raise UserError(f"{key} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key} is no text file") from error
+    for number, line in enumerate(lines, 1):
+        if not re.fullmatch("[0-9a-f]{64}  .+", line):
+            raise UserError(f"{key}: line {number} is not 'SHA-256  FILE': {line:.40}")
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def file_hashes(source: EncodedSource) -> list[tuple[str, str]]:
+    """(name, SHA-256) of every file of a source."""
+
+    def hash_one(number: int) -> tuple[str, str]:
+        try:
+            return source.name(number), hashlib.sha256(source.read(number)).hexdigest()
+        except OSError as error:
+            return source.name(number), f"unreadable: {error.strerror}"
+
+    return list(map_in_threads(hash_one, range(len(source)), "hashing"))
