@@ -43,7 +43,6 @@ setup(
         "grain>=0.2.12",
         "jax>=0.10",
         "jaxtyping>=0.3",
-        "jaxtyping>=0.3",
         "matplotlib>=3.9",
         "ml_collections>=1.0",
         "numpy>=2.0",

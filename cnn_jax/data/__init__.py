@@ -6,8 +6,8 @@ The way of an image, from its file to the step that trains on it:
 2. `LazyImages` (images/lazy_images) reads it from the source and decodes it when it is its turn;
 3. a `ResizeSpec`, or of a training photograph a `TrainCrop`, brings it to the size of the net.
 4. A `Split` is images, labels and ids; a `Dataset` three of them, and the `Task` that they pose.
-5. A sampler (loading/sampler) says which rows make batch number `step`: a `TrainSampler` by shuffled
-   epochs, an `EvalSampler` in order.
+5. A sampler (loading/sampler) says which rows make batch number `step`: a `TrainSampler` by
+   shuffled epochs, an `EvalSampler` in order.
 6. A loader (loading/loaders) has that batch: a `DeviceLoader` of a split that lies on the devices,
    a `StreamLoader` of one that a `BatchReader` reads ahead of the steps.
 7. What it gives is a `BatchSource` (`TrainOrder`, `EvalRows` or `HostBatch`), from which the

@@ -122,7 +122,9 @@ def test_normalisations_against_numpy():
     }
     assert set(expected) == set(normalization.NORMALISATIONS)
     for kind, wanted in expected.items():
-        found = InputStatistics(*normalization.shift_and_scale(kind, IMAGES)).normalise(np.float32(IMAGES))
+        found = InputStatistics(*normalization.shift_and_scale(kind, IMAGES)).normalise(
+            np.float32(IMAGES)
+        )
         np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
 
 

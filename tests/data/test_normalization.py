@@ -86,7 +86,11 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
 
 
 def test_principal_colours_are_the_eigenvectors_of_the_covariance():
-    images = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3)) @ [[0.5, 0.3, 0.1], [0.2, 0.4, 0.2], [0, 0.1, 0.3]]
+    images = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3)) @ [
+        [0.5, 0.3, 0.1],
+        [0.2, 0.4, 0.2],
+        [0, 0.1, 0.3],
+    ]
     images = images.astype(np.uint8)
     found = principal_colours(images).astype(np.float64)
     covariance = np.cov(images.reshape(-1, 3).T / 255, bias=True)

@@ -113,7 +113,9 @@ class EvalProtocol:
 
     def __call__(self, image: np.ndarray) -> Views:
         """The views of one image, uint8 [H, W, C] of any size, without their mirror images."""
-        return PROTOCOLS[self.name](convert_channels(image, self.channels), self.size, *self.arguments)
+        return PROTOCOLS[self.name](
+            convert_channels(image, self.channels), self.size, *self.arguments
+        )
 
     @property
     def views(self) -> int:

@@ -104,7 +104,10 @@ def test_mnist_as_prepared_is_mnist_as_published(real_data):
     config = config_of(place, "mnist", image_size=28, channels=1, validation=0.0)
     found = data.load(config)
     published = official.read("mnist", str(real_data), False, "")
-    for ours, numbers in ((found.train, published.splits["train"]), (found.test, published.splits["test"])):
+    for ours, numbers in (
+        (found.train, published.splits["train"]),
+        (found.test, published.splits["test"]),
+    ):
         images, labels = published.images[numbers], published.labels[numbers]
         assert sorted_rows(ours.images, ours.labels) == sorted_rows(images, labels)
 
