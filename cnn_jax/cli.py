@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict, config_dict, config_flags
 
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import keep_compiled
-from cnn_jax.runtime.config_files import read_config_flags
+from cnn_jax.runtime.config_files import load_config, read_config_flags
 from cnn_jax.runtime.malloc import keep_memory
 
 INTERRUPTED = 130
@@ -31,7 +31,34 @@ flags.disclaim_key_flags()  # --help of a program lists the config's flag as its
 def define_config(name: str = "config") -> flags.FlagHolder:
     """The flag --config=FILE[:ARGUMENT], and --config.KEY=VALUE for each of its keys."""
     text = "FILE.py[:ARGUMENT]; --config.KEY=VALUE changes one of its keys."
-    return config_flags.DEFINE_config_file(name, help_string=text, lock_config=True)
+    holder = config_flags.DEFINE_config_file(name, help_string=text, lock_config=True)
+    flags.FLAGS[name].parser = ConfigParser()
+    return holder
+
+
+class ConfigParser(flags.ArgumentParser):
+    """FILE.py[:ARGUMENT] -> its config, with every option of its net, locked."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        return load_open_config(argument).lock()
+
+
+def load_open_config(name: str) -> ConfigDict:
+    """`load_config`, and every option of the config's net, open: None is as the net's name has it.
+
+    So `--config.model.OPTION=VALUE` changes any of them, and a config lists none.
+    """
+    from cnn_jax.models import REGISTRY  # seconds, which --help does without
+
+    config = load_config(name)
+    section = config.get("model")
+    if not isinstance(section, ConfigDict) or section.get("name") not in REGISTRY:
+        return config  # said with the choices when the net is made
+    for key, option in REGISTRY[section.name].options().items():
+        if key not in section:
+            with section.unlocked():
+                section[key] = config_dict.placeholder(option.type)
+    return config
 
 
 def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
@@ -84,7 +111,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         print(help_of_program(flags.FLAGS))
         raise SystemExit(0)
     try:
-        words, config = read_config_flags(argv)
+        words, config = read_config_flags(argv, load_open_config)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
         return flags.FLAGS(sys.argv)
     except UserError as error:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
+import operator
 import os
 import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 class UserError(ValueError):
@@ -28,6 +33,19 @@ def unknown(key: str, value: object, choices: Iterable[str]) -> UserError:
     return UserError(
         f"{key}={value!r} is unknown{nearest(str(value), choices)}; choices: {', '.join(choices)}"
     )
+
+
+def within(value: Any, condition: str) -> bool:
+    """Whether `value` is a finite number that satisfies, for example, ">= 0 and < 1"."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    pairs = [comparison.split() for comparison in condition.split(" and ")]
+    return all(COMPARISONS[sign](value, float(bound)) for sign, bound in pairs)
+
+
+def out_of_range(key: str, value: object, condition: str) -> UserError:
+    """The error for a number that is not `within` its range."""
+    return UserError(f"{key}={value!r} is out of range: choose a number {condition}")
 
 
 def not_written(what: str, path: Path, error: Exception) -> UserError:

@@ -10,26 +10,12 @@ Deviations on small sets: 67-pixel images (the least it takes), Adam, half the d
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("alexnet", dataset, image_size=227 if dataset == IMAGENET else 67)
     config.model.name = "alexnet"
-    config.model.update(
-        options(
-            towers=int,
-            kernels=str,
-            lrn=bool,
-            overlap=bool,
-            head=str,
-            adaptive=bool,
-            norm=str,
-            activation=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

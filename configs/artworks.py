@@ -25,8 +25,7 @@ Another dataset is named after the row: `configs/artworks.py:scratch:cifar10`.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, options, variant
-from configs.resnet50 import OPTIONS
+from configs.base import base, variant
 
 CHANGES = {
     "gelu": {"activation": "gelu"},
@@ -47,7 +46,6 @@ def get_config(argument: str = "scratch:digits") -> ConfigDict:
     config = base("artworks", dataset or "folder:paintings", image_size=224)
     config.name = f"artworks-{row}"
     config.model.name = "resnet50_v1_5"
-    config.model.update(options(**OPTIONS))
     if config.data.fit == "pad":
         config.data.fit = "bilinear"
     config.data.channels = 3

@@ -23,15 +23,6 @@ FACTS = {
 }
 
 
-def options(**types: type) -> dict:
-    """A net's options, open: None takes what the net's name stands for.
-
-    So `--config.model.name=OTHER` gives that net as it is, and `--config.model.option=value` one
-    ablation of it.
-    """
-    return {name: config_dict.placeholder(kind) for name, kind in types.items()}
-
-
 def variant(argument: str, names: tuple[str, ...], what: str, default: str) -> tuple[str, str]:
     """A config's argument "NAME[:DATASET]" or "DATASET" as the pair; the dataset may be "".
 
@@ -84,6 +75,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # there. Each such epoch costs a compilation; the optimiser's memory is taken from the start.
     config.unfreeze = ()
 
+    # The options of the net that `model.name` names are keys too, None unless a config sets them:
+    # as the name has them.
     config.model = ConfigDict()
     config.model.num_classes = facts["classes"]  # 0: as many as the dataset has
 

@@ -10,24 +10,12 @@ Deviations on small sets: 32-pixel images, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("bn_inception", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "bn_inception"
-    config.model.update(
-        options(
-            bias=bool,
-            norm=str,
-            lrn=bool,
-            activation=str,
-            stem=str,
-            pool_projection=int,
-            dropout=float,
-            head=str,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

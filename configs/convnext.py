@@ -11,23 +11,12 @@ Deviations on small sets: 32-pixel images, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("convnext", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "convnext_tiny"
-    config.model.update(
-        options(
-            kernel=int,
-            layer_scale=float,
-            stochastic_depth=float,
-            norm=str,
-            activation=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

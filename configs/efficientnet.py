@@ -11,25 +11,12 @@ Deviations on small sets: 32-pixel images, Adam. `--config.model.name=efficientn
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("efficientnet", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "efficientnet_b0"
-    config.model.update(
-        options(
-            width=float,
-            depth=float,
-            attention=str,
-            stochastic_depth=float,
-            epsilon=float,
-            norm=str,
-            activation=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

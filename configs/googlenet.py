@@ -10,25 +10,12 @@ Deviations on small sets: 32-pixel images, Adam by a cosine, averaged weights, s
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("googlenet", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "googlenet"
-    config.model.update(
-        options(
-            auxiliary=bool,
-            lrn=bool,
-            norm=str,
-            activation=str,
-            pooling=str,
-            wide_kernel=int,
-            dropout=float,
-            auxiliary_dropout=float,
-            head=str,
-        )
-    )
     config.loss.auxiliary_weights = (0.3, 0.3)
     if dataset == IMAGENET:
         return as_published(config)

@@ -11,23 +11,12 @@ Deviations on small sets: 75-pixel images (the least it takes), Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("inception_v3", dataset, image_size=299 if dataset == IMAGENET else 75)
     config.model.name = "inception_v3"
-    config.model.update(
-        options(
-            auxiliary=bool,
-            auxiliary_norm=bool,
-            factorised_stem=bool,
-            norm=str,
-            activation=str,
-            dropout=float,
-            head=str,
-        )
-    )
     config.loss.auxiliary_weights = (0.4,)
     if dataset == IMAGENET:
         return as_published(config)

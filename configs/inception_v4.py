@@ -10,13 +10,12 @@ Deviations on small sets: 75-pixel images (the least it takes), Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("inception_v4", dataset, image_size=299 if dataset == IMAGENET else 75)
     config.model.name = "inception_v4"
-    config.model.update(options(norm=str, activation=str, dropout=float, head=str))
 
     if dataset == IMAGENET:
         return as_published(config)

@@ -11,7 +11,7 @@ shifted by up to 2 pixels and their labels smoothed.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, options
+from configs.base import base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
@@ -19,17 +19,6 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.epochs = 20.0
     config.batch_size = 64
     config.model.name = "lenet5"
-    config.model.update(
-        options(
-            c3=str,
-            pooling=str,
-            output=str,
-            activation=str,
-            norm=str,
-            dropout=float,
-            initialiser=str,
-        )
-    )
     config.optimizer.learning_rate = 2e-3
     config.schedule.gamma = 0.9
     if dataset == "mnist":

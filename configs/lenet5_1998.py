@@ -10,7 +10,7 @@ Deviations: Adam for the stochastic diagonal Levenberg-Marquardt method; batches
 
 from ml_collections import ConfigDict
 
-from configs.base import base, options
+from configs.base import base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
@@ -18,17 +18,6 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.epochs = 40.0 if dataset == "digits" else 20.0
     config.batch_size = 32 if dataset == "digits" else 64
     config.model.name = "lenet5_1998"
-    config.model.update(
-        options(
-            c3=str,
-            pooling=str,
-            output=str,
-            activation=str,
-            norm=str,
-            dropout=float,
-            initialiser=str,
-        )
-    )
     config.data.normalisation = "lecun1998"
     config.loss.name = "lecun1998"
     config.optimizer.learning_rate = 2e-3

@@ -10,12 +10,10 @@ Deviations: ReLU and softmax cross-entropy for the paper's sigmoids and squared 
 from ml_collections import ConfigDict
 
 from configs import perceptron
-from configs.base import options
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = perceptron.get_config(dataset)
     config.name = "mlp"
     config.model.name = "mlp"
-    config.model.update(options(hidden=tuple, activation=str, norm=str, dropout=float))
     return config

@@ -10,15 +10,12 @@ Deviations on small sets: 32-pixel images, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("mobilenet_v1", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "mobilenet_v1"
-    config.model.update(
-        options(width=float, depthwise=bool, norm=str, activation=str, pooling=str, dropout=float)
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

@@ -11,15 +11,12 @@ small one.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("mobilenet_v3", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "mobilenet_v3_large"
-    config.model.update(
-        options(width=float, attention=str, norm=str, activation=str, pooling=str, dropout=float)
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

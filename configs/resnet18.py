@@ -15,26 +15,14 @@ train the other nets of two-layer blocks.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
-OPTIONS = {
-    "shortcut": str,
-    "attention": str,
-    "norm": str,
-    "activation": str,
-    "zero_init": bool,
-    "stem": str,
-    "pooling": str,
-    "dropout": float,
-    "scan": bool,
-}
 SIZES = {IMAGENET: 224, "fashion_mnist": 96}
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet18", dataset, image_size=SIZES.get(dataset, 32))
     config.model.name = "resnet18"
-    config.model.update(options(**OPTIONS))
     if dataset == IMAGENET:
         return as_published(config)
     if dataset == "fashion_mnist":

@@ -13,24 +13,12 @@ Deviations on other sets: 15 epochs of Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, options
+from configs.base import base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet20_cifar", dataset, image_size=32)
     config.model.name = "resnet20_cifar"
-    config.model.update(
-        options(
-            shortcut=str,
-            attention=str,
-            norm=str,
-            activation=str,
-            zero_init=bool,
-            pooling=str,
-            dropout=float,
-            scan=bool,
-        )
-    )
     if dataset == "cifar10":
         return as_published(config)
     config.epochs = 15.0

@@ -12,21 +12,12 @@ its relatives.
 
 from ml_collections import ConfigDict
 
-from configs import resnet18
-from configs.base import IMAGENET, base, options
-
-OPTIONS = resnet18.OPTIONS | {  # blocks of three layers have more
-    "stride_in": str,
-    "bottleneck_width": int,
-    "groups": int,
-    "depthwise": bool,
-}
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet50", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "resnet50"
-    config.model.update(options(**OPTIONS))
     if dataset == IMAGENET:
         return as_published(config)
     config.epochs = 10.0

@@ -10,23 +10,12 @@ Deviations on small sets: 32-pixel images, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet50_v2", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "resnet50_v2"
-    config.model.update(
-        options(
-            stride_in=str,
-            attention=str,
-            norm=str,
-            activation=str,
-            pooling=str,
-            dropout=float,
-            scan=bool,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

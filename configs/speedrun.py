@@ -12,8 +12,7 @@ Without an argument it is 94 on `digits`; a dataset is named after the target: `
 
 from ml_collections import ConfigDict
 
-from configs.base import base, options, variant
-from configs.resnet18 import OPTIONS
+from configs.base import base, variant
 
 EPOCHS = {"94": 16.0, "96": 40.0}
 
@@ -23,7 +22,6 @@ def get_config(argument: str = "94:digits") -> ConfigDict:
     config = base("speedrun", dataset or "cifar10", image_size=32)
     config.name = f"speedrun-{target}"
     config.model.name = "resnet18"
-    config.model.update(options(**OPTIONS))
     config.model.stem = "3x3"
     config.dtype = "bfloat16"
     config.batch_size = 512

@@ -11,25 +11,12 @@ ones, BatchNorm, Adam. `--config.model.name=vgg11_lrn` and so on train the other
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base, options
+from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("vgg16", dataset, image_size=224 if dataset == IMAGENET else 32)
     config.model.name = "vgg16"
-    config.model.update(
-        options(
-            stacked=bool,
-            lrn=bool,
-            head=str,
-            adaptive=bool,
-            initialiser=str,
-            norm=str,
-            activation=str,
-            pooling=str,
-            dropout=float,
-        )
-    )
 
     if dataset == IMAGENET:
         return as_published(config)

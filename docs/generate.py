@@ -109,6 +109,9 @@ def options_of(names: list[str]) -> str:
 
 def type_text(kind: object) -> str:
     """`Literal['avg', 'max']` by its choices, any other type as it is written."""
+    if typing.get_origin(kind) is typing.Annotated:
+        plain, limit = typing.get_args(kind)
+        return f"{type_text(plain)} {limit.condition}"
     if typing.get_origin(kind) is typing.Literal:
         return " ".join(f"`{choice!r}`" for choice in typing.get_args(kind))
     plain = isinstance(kind, type) and not typing.get_args(kind)

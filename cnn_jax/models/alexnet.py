@@ -52,6 +52,7 @@ from cnn_jax.models.layers import (
     sow_activation,
     window_pool,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 GAUSSIAN = nn.initializers.normal(0.01)
@@ -76,7 +77,7 @@ class AlexNet(nn.Module):
     pooling: Pooling = "max"
     activation: Activation = "relu"
     norm: Norm = "none"
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     head: Literal["dense", "avg", "max"] = "dense"
     adaptive: bool = False
     dtype: Any = None
@@ -140,7 +141,7 @@ class AlexNetTorchvision(nn.Module):
     activation: Activation = "relu"
     norm: Norm = "none"
     adaptive: bool = True
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     dtype: Any = None
 
     @nn.compact

@@ -47,6 +47,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 # 1x1 | 3x3 reduce, 3x3 | double 3x3 reduce, double 3x3 | pool, its projection; 3c and 4e halve.
@@ -99,7 +100,7 @@ class BNInception(nn.Module):
     activation: Activation = "relu"
     stem: Literal["plain", "separable"] = "plain"
     pool_projection: Literal[128, 96] = 128
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     head: Pooling = "avg"
     dtype: Any = None
 

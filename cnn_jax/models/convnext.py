@@ -37,6 +37,7 @@ from cnn_jax.models.layers import (
     sow_activation,
     stochastic_depth,
 )
+from cnn_jax.models.options import Count, NonNegative, Rate
 from cnn_jax.models.registry import Net
 
 WIDTHS, DEPTHS = (96, 192, 384, 768), (3, 3, 9, 3)
@@ -81,13 +82,13 @@ class ConvNeXt(nn.Module):
     """Images [B, H, W, 3] of at least 32 pixels -> logits."""
 
     num_classes: int = 1000
-    kernel: int = 7
+    kernel: Count = 7
     norm: Literal["layer", "batch", "none"] = "layer"
     activation: Activation = "gelu"
-    layer_scale: float = 1e-6
-    stochastic_depth: float = 0.1
+    layer_scale: NonNegative = 1e-6
+    stochastic_depth: Rate = 0.1
     pooling: Pooling = "avg"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     dtype: Any = None
 
     @nn.compact

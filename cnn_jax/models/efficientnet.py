@@ -44,6 +44,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate, Scale
 from cnn_jax.models.registry import Net
 
 # Table 1, stages 2 to 8: expansion, kernel, stride, output channels, repetitions.
@@ -63,15 +64,15 @@ class EfficientNet(nn.Module):
     """Images [B, H, W, 3] of any size -> logits."""
 
     num_classes: int = 1000
-    width: float = 1.0
-    depth: float = 1.0
+    width: Scale = 1.0
+    depth: Scale = 1.0
     attention: Literal["none", "se"] = "se"
-    stochastic_depth: float = 0.2
+    stochastic_depth: Rate = 0.2
     norm: Norm = "batch"
-    epsilon: float = 1e-5
+    epsilon: Scale = 1e-5
     activation: Activation = "silu"
     pooling: Pooling = "avg"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     dtype: Any = None
 
     @nn.compact

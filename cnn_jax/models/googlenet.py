@@ -55,6 +55,7 @@ from cnn_jax.models.layers import (
     sow_activation,
     window_pool,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 # 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection
@@ -124,8 +125,8 @@ class GoogLeNet(nn.Module):
     activation: Activation = "relu"
     pooling: Pooling = "max"
     wide_kernel: Literal[5, 3] = 5
-    dropout: float = 0.4
-    auxiliary_dropout: float = 0.7
+    dropout: Rate = 0.4
+    auxiliary_dropout: Rate = 0.7
     head: Literal["avg", "max", "dense"] = "avg"
     dtype: Any = None
 

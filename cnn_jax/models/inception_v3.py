@@ -48,6 +48,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 HE_TRUNCATED = nn.initializers.he_normal()
@@ -186,7 +187,7 @@ class InceptionV3(nn.Module):
     factorised_stem: bool = True
     norm: Norm = "batch"
     activation: Activation = "relu"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     head: Pooling = "avg"
     dtype: Any = None
 

@@ -35,6 +35,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 HE_TRUNCATED = nn.initializers.he_normal()
@@ -174,7 +175,7 @@ class InceptionV4(nn.Module):
     num_classes: int = 1000
     norm: Norm = "batch"
     activation: Activation = "relu"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     head: Pooling = "avg"
     dtype: Any = None
 

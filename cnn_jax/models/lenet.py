@@ -40,6 +40,7 @@ from cnn_jax.models.layers import (
     norm,
     window_pool,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 # Table I: the S2 maps that each of the 16 C3 maps sees.
@@ -131,7 +132,7 @@ class LeNet5(nn.Module):
     output: Literal["rbf", "linear"] = "linear"
     activation: Activation = "tanh"
     norm: Norm = "none"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     initialiser: Literal["fan_in", "glorot"] = "glorot"
     dtype: Any = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 
 from cnn_jax.models.layers import Activation, Images, Norm, Output, activate, norm
+from cnn_jax.models.options import Rate, Widths
 from cnn_jax.models.registry import Net
 
 
@@ -30,10 +31,10 @@ class MLP(nn.Module):
     """Hidden layers of the given widths: 238,510 parameters with 300 units on MNIST."""
 
     num_classes: int = 10
-    hidden: tuple[int, ...] = (300,)
+    hidden: Widths = (300,)
     activation: Activation = "relu"
     norm: Norm = "none"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     dtype: Any = None
 
     @nn.compact

@@ -35,6 +35,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate, Scale
 from cnn_jax.models.registry import Net
 
 # Table 1: output channels and stride of each separable convolution.
@@ -62,12 +63,12 @@ class MobileNetV1(nn.Module):
     """Images [B, H, W, 3] of any size -> logits."""
 
     num_classes: int = 1000
-    width: float = 1.0
+    width: Scale = 1.0
     depthwise: bool = True
     norm: Norm = "batch"
     activation: Activation = "relu"
     pooling: Pooling = "avg"
-    dropout: float = 0.001
+    dropout: Rate = 0.001
     dtype: Any = None
 
     @nn.compact

@@ -35,6 +35,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate, Scale
 from cnn_jax.models.registry import Net
 
 # Table 2: expansion t, output channels c, repetitions n, stride s of the first.
@@ -53,13 +54,13 @@ class MobileNetV2(nn.Module):
     """Images [B, H, W, 3] of any size -> logits."""
 
     num_classes: int = 1000
-    width: float = 1.0
+    width: Scale = 1.0
     linear_bottleneck: bool = True
     shortcut: bool = True
     norm: Norm = "batch"
     activation: Activation = "relu6"
     pooling: Pooling = "avg"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     dtype: Any = None
 
     @nn.compact

@@ -37,6 +37,7 @@ from cnn_jax.models.layers import (
     require_size,
     sow_activation,
 )
+from cnn_jax.models.options import Rate, Scale
 from cnn_jax.models.registry import Net
 
 # Tables 1 and 2: kernel, expanded channels, output channels, SE, h-swish, stride.
@@ -77,12 +78,12 @@ class MobileNetV3(nn.Module):
 
     num_classes: int = 1000
     variant: Literal["small", "large"] = "large"
-    width: float = 1.0
+    width: Scale = 1.0
     attention: Literal["none", "se"] = "se"
     norm: Norm = "batch"
     activation: Activation = "hard_swish"
     pooling: Pooling = "avg"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     dtype: Any = None
 
     @nn.compact

@@ -61,6 +61,7 @@ from cnn_jax.models.layers import (
     scan_blocks,
     sow_activation,
 )
+from cnn_jax.models.options import Count, Rate
 from cnn_jax.models.registry import Net
 
 Shortcut = Literal["none", "A", "B", "C"]
@@ -143,8 +144,8 @@ class ResNet(nn.Module):
     depth: int = 50
     shortcut: Shortcut = "B"
     stride_in: StrideIn = "1x1"
-    bottleneck_width: int = 64  # channels of the 3x3 in layer1; twice as many in each next stage
-    groups: int = 1
+    bottleneck_width: Count = 64  # channels of the 3x3 in layer1; twice as many in each next stage
+    groups: Count = 1
     depthwise: bool = False
     attention: Attention = "none"
     norm: Norm = "batch"
@@ -152,7 +153,7 @@ class ResNet(nn.Module):
     zero_init: bool = False
     stem: Literal["7x7", "3x3"] = "7x7"
     pooling: Pooling = "avg"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     scan: bool = False
     dtype: Any = None
 

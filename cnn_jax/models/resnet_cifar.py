@@ -33,6 +33,7 @@ from cnn_jax.models.layers import (
     scan_blocks,
     sow_activation,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import BasicBlock, Shortcut
 
@@ -48,7 +49,7 @@ class CifarResNet(nn.Module):
     activation: Activation = "relu"
     zero_init: bool = False
     pooling: Pooling = "avg"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     scan: bool = False
     dtype: Any = None
 

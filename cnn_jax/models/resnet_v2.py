@@ -47,6 +47,7 @@ from cnn_jax.models.layers import (
     scan_blocks,
     sow_activation,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import STAGES, StrideIn
 
@@ -85,7 +86,7 @@ class ResNetV2(nn.Module):
     norm: Norm = "batch"
     activation: Activation = "relu"
     pooling: Pooling = "avg"
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     scan: bool = False
     dtype: Any = None
 

@@ -54,6 +54,7 @@ from cnn_jax.models.layers import (
     sow_activation,
     window_pool,
 )
+from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 
 # The kernel of each convolution of the five blocks, by column of table 1.
@@ -81,7 +82,7 @@ class VGG(nn.Module):
     pooling: Pooling = "max"
     activation: Activation = "relu"
     norm: Norm = "none"
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     head: Literal["dense", "avg", "max"] = "dense"
     adaptive: bool = False
     initialiser: Literal["glorot", "gaussian"] = "glorot"

@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -129,10 +129,13 @@ def keys_of(config: ConfigDict, prefix: str = "") -> list[str]:
     return keys
 
 
-def read_config_flags(argv: Sequence[str]) -> tuple[list[str], ConfigDict | None]:
+def read_config_flags(
+    argv: Sequence[str], load: Callable[[str], ConfigDict] = load_config
+) -> tuple[list[str], ConfigDict | None]:
     """The words of a command line with --config's file found, and the config without changes.
 
-    None where no config is named. Raises `UserError` unless it has all the keys that are changed.
+    `load` makes a config of the word after --config; None where there is no such
+    word. Raises `UserError` unless it has all the keys that are changed.
     """
     words, names, changes = [*argv], [], []
     for i, word in enumerate(argv[1:], 1):
@@ -153,7 +156,7 @@ def read_config_flags(argv: Sequence[str]) -> tuple[list[str], ConfigDict | None
         return words, None
     if len(names) > 1:
         raise UserError(f"--config is given twice: {' and '.join(names)}")
-    config = load_config(names[0])
+    config = load(names[0])
     for change, key in changes:
         check_key(config, key, change)
     return words, config

@@ -111,7 +111,7 @@ def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> Non
     differ = [
         f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
         for key in sorted({*there, *here} - {*FREE_KEYS})
-        if there.get(key, missing) != here.get(key, missing)
+        if there.get(key) != here.get(key)  # None is as good as absent: an option left open
     ]
     if differ:
         raise UserError(

@@ -1,14 +1,12 @@
-"""The range of every number in a config, in the words of its error."""
+"""The range of every number in a config but the net's options, which `models.options` has."""
 
 from __future__ import annotations
 
-import math
-import operator
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import out_of_range, within
 
 COUNT, POSITIVE, SHARE = ">= 0", "> 0", ">= 0 and < 1"
 SEED = ">= 0 and < 4294967296"
@@ -27,13 +25,6 @@ RANGES = {
     "clip_norm": ">= 0",
     "average_decay": SHARE,
     "model.num_classes": COUNT,
-    "model.dropout": SHARE,
-    "model.auxiliary_dropout": SHARE,
-    "model.stochastic_depth": SHARE,
-    "model.hidden": ">= 1",
-    "model.width": POSITIVE,
-    "model.kernel": ">= 1",
-    "model.groups": ">= 1",
     "data.image_size": COUNT,
     "data.channels": COUNT,
     "data.validation": ">= 0",
@@ -66,7 +57,6 @@ RANGES = {
     "checkpoint.every_steps": COUNT,
     "checkpoint.keep": ">= 1",
 }
-COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 def check(config: ConfigDict) -> None:
@@ -75,7 +65,7 @@ def check(config: ConfigDict) -> None:
         value = lookup(config, key)
         for entry in value if isinstance(value, tuple | list) else [value]:
             if entry is not None and not within(entry, wanted):
-                raise UserError(f"{key}={value!r} is out of range: choose a number {wanted}")
+                raise out_of_range(key, value, wanted)
 
 
 def lookup(config: ConfigDict, key: str) -> Any:
@@ -85,11 +75,3 @@ def lookup(config: ConfigDict, key: str) -> Any:
             return None
         config = config[part]
     return config
-
-
-def within(value: Any, wanted: str) -> bool:
-    """Whether `value` is a finite number that satisfies, for example, ">= 0 and < 1"."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return False
-    pairs = [condition.split() for condition in wanted.split(" and ")]
-    return all(COMPARISONS[sign](value, float(bound)) for sign, bound in pairs)
