@@ -51,7 +51,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def counts() -> dict[str, dict[str, str]]:
     """Name -> its row in the tests' table of counts, without options and at the paper's size."""
     rows: dict[str, dict[str, str]] = {}
-    for path in sorted((ROOT / "tests").glob("**/counts*.csv")):
+    for path in sorted((ROOT / "tests/models/counts").glob("*.csv")):
         for row in csv.DictReader(path.read_text().splitlines()):
             if not row["options"]:
                 rows.setdefault(row["name"], row)

@@ -252,7 +252,7 @@ def test_smallest_input(name):
 
 
 def test_norms_decide_about_biases():
-    def biased(name, **options):  # conv1 stands for all: counts.csv has the sums
+    def biased(name, **options):  # conv1 stands for all: counts/ has the sums
         net = models.create(name, **options)
         return "bias" in jax.eval_shape(net.init, KEY, image(32))["params"]["conv1"]
 
