@@ -13,6 +13,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Float64
 from ml_collections import ConfigDict
@@ -56,7 +57,8 @@ class InputStatistics:
 
     def normalise(self, images: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Images in grey levels -> as the net sees them."""
-        return (images - self.shift) * self.scale
+        shift, scale = (jax.lax.broadcast_to_rank(v, images.ndim) for v in (self.shift, self.scale))
+        return (images - shift) * scale
 
     @classmethod
     def read(cls, folder: Path) -> InputStatistics | None:

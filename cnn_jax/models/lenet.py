@@ -96,7 +96,7 @@ class PartialConv(nn.Module):
 
         def init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
             fan_in = np.array([25 * len(self.table[j]) for _, j in pairs], np.float32)
-            return jax.random.uniform(key, shape, jnp.float32, -2.4, 2.4) / fan_in
+            return jax.random.uniform(key, shape, jnp.float32, -2.4, 2.4) / fan_in[None, None]
 
         kernel = self.param("kernel", init, (5, 5, len(pairs)))  # one 5x5 for each connection
         bias = self.param("bias", nn.initializers.zeros, (maps_out,))
@@ -106,7 +106,7 @@ class PartialConv(nn.Module):
         x, dense, bias = promote_dtype(x, dense, bias, dtype=self.dtype)
         dims = ("NHWC", "HWIO", "NHWC")
         x = jax.lax.conv_general_dilated(x, dense, (1, 1), "VALID", dimension_numbers=dims)
-        return x + bias
+        return x + bias[None, None, None]
 
 
 class Subsampling(nn.Module):
@@ -120,7 +120,7 @@ class Subsampling(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         x = 4 * window_pool("avg", x, 2, 2)
         x, coefficient, bias = promote_dtype(x, coefficient, bias, dtype=self.dtype)
-        return x * coefficient + bias
+        return x * coefficient[None, None, None] + bias[None, None, None]
 
 
 class LeNet5(nn.Module):
@@ -179,7 +179,7 @@ class LeNet5(nn.Module):
         x = norm_act(dense(x, 84, "f6"), "f6")
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if self.output == "rbf":
-            distance = x[:, None, :] - jnp.asarray(class_codes(self.num_classes), x.dtype)
+            distance = x[:, None] - jnp.asarray(class_codes(self.num_classes), x.dtype)[None]
             return Output(-jnp.square(distance).sum(-1))
         init = kernel_init(x.shape[-1])
         return Output(

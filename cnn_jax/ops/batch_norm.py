@@ -40,7 +40,9 @@ def _forward(
     mean = wide.mean(axes)
     var = jnp.maximum(lax.square(wide).mean(axes) - lax.square(mean), 0.0)
     shrink = lax.rsqrt(var + epsilon)
-    y = ((wide - mean) * (scale * shrink) + bias).astype(dtype)
+    centred = wide - lax.broadcast_to_rank(mean, x.ndim)
+    slope = lax.broadcast_to_rank(scale * shrink, x.ndim)
+    y = (centred * slope + lax.broadcast_to_rank(bias, x.ndim)).astype(dtype)
     return (y, mean, var), (x, scale, mean, shrink)
 
 
@@ -52,10 +54,12 @@ def _backward(
     x, scale, mean, shrink = residuals
     axes, count = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     dy = gradients[0].astype(jnp.float32)
-    centred = x.astype(jnp.float32) - mean
+    centred = x.astype(jnp.float32) - lax.broadcast_to_rank(mean, x.ndim)
     dbias = dy.sum(axes)
     dscale = (dy * centred).sum(axes) * shrink
-    dx = (dy - dbias / count - centred * (dscale * shrink / count)) * (scale * shrink)
+    dx = dy - lax.broadcast_to_rank(dbias / count, x.ndim)
+    dx -= centred * lax.broadcast_to_rank(dscale * shrink / count, x.ndim)
+    dx *= lax.broadcast_to_rank(scale * shrink, x.ndim)
     return dx.astype(x.dtype), dscale, dbias
 
 

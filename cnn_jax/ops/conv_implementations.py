@@ -177,7 +177,7 @@ def depthwise_conv(
     """Each channel by a kernel of its own, as a sum of shifted products."""
     total = None
     for i, j, pixels in window_slices(pad_maps(x, pads), height_width(kernel, 0), stride):
-        part = pixels * kernel[i, j, 0]
+        part = pixels * lax.broadcast_to_rank(kernel[i, j, 0], 4)
         total = part if total is None else total + part
     assert total is not None  # a window has a place
     return total
@@ -199,7 +199,7 @@ def _depthwise_backward(
     size = height_width(padded)
 
     def contribution(i: int, j: int, gradient: jax.Array) -> jax.Array:
-        return gradient * kernel[i, j, 0]
+        return gradient * lax.broadcast_to_rank(kernel[i, j, 0], 4)
 
     whole = scatter_windows((gradient,), (0,), window, stride, size, contribution)
     x_gradient = pad_maps(whole, crop(pads))
@@ -226,7 +226,7 @@ def grouped_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
     inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
     at_most = min(groups, max(1, JOINED_CHANNELS // inputs))
     together = next(n for n in range(at_most, 0, -1) if groups % n == 0)
-    apart = jnp.eye(together, dtype=kernel.dtype)[:, None, :, None]
+    apart = jnp.eye(together, dtype=kernel.dtype)[None, None, :, None, :, None]
     parts = []
     for first in range(0, groups, together):
         last = first + together

@@ -73,7 +73,7 @@ def example_figures(task: Task, logits: jax.Array, labels: jax.Array) -> dict[st
     if task.kind == "regression":
         return {"prediction": logits[:, 0] * task.std + task.mean}
     own = jnp.take_along_axis(logits, labels[:, None], -1)
-    lower = jnp.arange(logits.shape[-1]) < labels[:, None]
+    lower = jnp.arange(logits.shape[-1])[None] < labels[:, None]
     rank = ((logits > own) | ((logits == own) & lower)).sum(-1)
     rank = jnp.where(jnp.isfinite(logits).all(-1), rank, logits.shape[-1])
     return {"prediction": logits.argmax(-1).astype(jnp.int32), "rank": rank.astype(jnp.int32)}

@@ -48,7 +48,8 @@ def colour_cast(key: jax.Array, image: jax.Array, strength: float = 0.1) -> jax.
 
     With one channel it is the light's strength alone.
     """
-    return clip_levels(image * (1 + symmetric_uniform(key, strength, image.shape[-1:])))
+    factors = 1 + symmetric_uniform(key, strength, image.shape[-1:])
+    return clip_levels(image * factors[None, None])
 
 
 def gaussian_noise(key: jax.Array, image: jax.Array, std: float = 5.0) -> jax.Array:
@@ -65,7 +66,7 @@ def pca_lighting(
     """
     multiples = std * jax.random.normal(key, image.shape[-1:])
     # Written out: a matrix product may be done in low precision.
-    return image + (jnp.asarray(directions) * multiples).sum(-1)
+    return image + (jnp.asarray(directions) * multiples[None]).sum(-1)[None, None]
 
 
 def clip_levels(image: jax.Array) -> jax.Array:

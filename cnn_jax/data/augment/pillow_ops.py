@@ -42,21 +42,21 @@ def stretch_range(levels: jax.Array, low: Number, high: Number) -> jax.Array:
 
 def autocontrast(image: jax.Array) -> jax.Array:
     """Each channel's darkest level becomes 0 and its brightest 255."""
-    return stretch_range(image, image.min((0, 1)), image.max((0, 1)))
+    return stretch_range(image, image.min((0, 1), keepdims=True), image.max((0, 1), keepdims=True))
 
 
 def equalization_table(image: jax.Array) -> jax.Array:
     """What each level of each channel becomes, so that the histograms are flat: [256, C]."""
     height, width, channels = image.shape
-    cells = image.astype(jnp.int32) + 256 * jnp.arange(channels)
+    cells = image.astype(jnp.int32) + 256 * jnp.arange(channels)[None, None]
     counts = jnp.zeros(256 * channels, jnp.int32).at[cells.ravel()].add(1)
     counts = counts.reshape(channels, 256).T.astype(jnp.float32)
     # A product, as a running sum of 256 is slow on a CPU; whole numbers, so it is exact.
     below = jnp.einsum(
         "vu,uc->vc", np.tri(256, k=-1, dtype=np.float32), counts, precision="highest"
     )
-    brightest = image.max((0, 1))
-    last = jnp.where(brightest == RAMP, counts, 0).sum(0)
+    brightest = image.max((0, 1))[None]
+    last = jnp.where(brightest == RAMP, counts, 0).sum(0, keepdims=True)
     step = jnp.floor((height * width - last) / 255 + TINY)
     table = jnp.floor((jnp.floor(step / 2) + below) / jnp.maximum(step, 1) + TINY)
     return jnp.where(step > 0, jnp.minimum(table, 255), RAMP)
@@ -70,7 +70,7 @@ def equalize(image: jax.Array) -> jax.Array:
 def look_up(table: jax.Array, image: jax.Array) -> jax.Array:
     """The image with every level replaced by what `table` [256, C] has for it."""
     channels = image.shape[-1]
-    cells = image.astype(jnp.int32) * channels + jnp.arange(channels)
+    cells = image.astype(jnp.int32) * channels + jnp.arange(channels)[None, None]
     return table.reshape(-1).at[cells].get(mode="promise_in_bounds")
 
 
@@ -78,7 +78,7 @@ def luma(image: jax.Array) -> jax.Array:
     """The luma [H, W, 1]; a grey image is its own."""
     if image.shape[-1] == 1:
         return image
-    weights = jnp.array([19595.0, 38470.0, 7471.0])
+    weights = jnp.array([[[19595.0, 38470.0, 7471.0]]])
     return jnp.floor(((image * weights).sum(-1, keepdims=True) + 32768) / 65536)
 
 

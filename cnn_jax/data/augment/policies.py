@@ -66,7 +66,7 @@ def bits_left(magnitude: jax.Array, full: Strength) -> jax.Array:
 # What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
 TABLES: dict[str, Tables] = {
     "autocontrast": lambda image, m, full: pillow_ops.stretch_range(
-        pillow_ops.RAMP, image.min((0, 1)), image.max((0, 1))
+        pillow_ops.RAMP, image.min((0, 1))[None], image.max((0, 1))[None]
     ),
     "equalize": lambda image, m, full: pillow_ops.equalization_table(image),
     "invert": lambda image, m, full: pillow_ops.invert(pillow_ops.RAMP),

@@ -36,7 +36,9 @@ class BatchNorm(nn.Module):
         dtype = self.dtype or jnp.result_type(x, scale)
         if self.use_running_average:
             shrink = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return ((x - running_mean.value) * shrink + bias).astype(dtype)
+            y = x - jax.lax.broadcast_to_rank(running_mean.value, x.ndim)
+            y = y * jax.lax.broadcast_to_rank(shrink, x.ndim)
+            return (y + jax.lax.broadcast_to_rank(bias, x.ndim)).astype(dtype)
         outputs: Any = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
         y, mean, var = outputs
         if not self.is_initializing():

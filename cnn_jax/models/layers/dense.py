@@ -39,10 +39,10 @@ class ConvolutionalDense(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         if not side:
-            return x @ kernel + bias
+            return x @ kernel + bias[None]
         kernel = kernel.reshape(side, side, channels, self.features)
         layout = ("NHWC", "HWIO", "NHWC")
-        return bias + jax.lax.conv_general_dilated(
+        return bias[None, None, None] + jax.lax.conv_general_dilated(
             x, kernel, (1, 1), "VALID", dimension_numbers=layout
         )
 
