@@ -71,13 +71,14 @@ class Command:
 
 def start(
     *words: object,
+    program: str = "cnn_jax.main",
     devices: int = 1,
     cwd: Path = ROOT,
     file_limit: int = 0,
     to_be_killed: bool = False,
     **variables: str,
 ) -> Command:
-    """Starts `python -m cnn_jax.main words...` with environment `variables`.
+    """Starts `python -m program words...` with environment `variables`; or `python program.py`.
 
     `file_limit` is the size in bytes beyond which a write fails. Such a process, and one that is
     `to_be_killed`, reads compiled programs but writes none: half of one would harm the others.
@@ -85,7 +86,7 @@ def start(
     outputs = Path(tempfile.mkdtemp(dir=SCRATCH))
     for name in ("out", "err"):
         (outputs / name).touch()
-    argv = ["cnn_jax/main.py", *map(str, words)]
+    argv = [program, *map(str, words)]
     arguments = (argv, outputs, devices, cwd, file_limit, to_be_killed, variables)
     process = SERVER.Process(target=_run, args=arguments)
     process.start()
@@ -118,4 +119,7 @@ def _run(
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     sys.argv = argv
-    runpy.run_module("cnn_jax.main", run_name="__main__", alter_sys=True)
+    if argv[0].endswith(".py"):
+        runpy.run_path(argv[0], run_name="__main__")
+    else:
+        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
