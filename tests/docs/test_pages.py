@@ -92,7 +92,7 @@ def test_links_lead_somewhere(path):
 def test_pages_name_only_files_that_exist():
     """Paths in backquotes, within the repository's own folders."""
     for path in PAGES:
-        if path.name == "CHANGELOG.md":  # it names what there was
+        if path.name in ("CHANGELOG.md", "add_a_net.md"):  # what was, and what is to be written
             continue
         pattern = r"`((?:cnn_jax|configs|experiments|benchmarks|tests|docs|\.ci)/[\w./]+)`"
         for name in re.findall(pattern, path.read_text()):
