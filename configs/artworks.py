@@ -18,8 +18,9 @@ The net is `resnet50_v1_5`, whose weights torchvision publishes as `resnet50`; i
 
 On a laptop: `--config.model.name=resnet18 --config.data.image_size=64`, and weights from
 `configs/resnet18.py:cifar10`.
-Price and result: `python -m experiments.artworks` runs all rows and writes the table; committed in
-experiments/results/artworks is ResNet-18 at 64 px: 53.8 % fine-tuned, 41.1 % from scratch.
+Price and result: `python -m experiments.run paintings_finetune --input=data=PATH
+--input=weights=DIR` compares the rows; committed in experiments/results/artworks is ResNet-18 at
+64 px: 53.8 % fine-tuned, 41.1 % from scratch.
 Another dataset is named after the row: `configs/artworks.py:scratch:cifar10`.
 """
 

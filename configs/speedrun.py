@@ -1,7 +1,7 @@
 """CIFAR-10 to 94 or 96 % test accuracy in little time on one accelerator.
 
     python -m cnn_jax.main --config=configs/speedrun.py[:94|96]
-    python -m experiments.speedrun --target=94 --seeds=20
+    python -m experiments.run speedrun_94 --scale=gpu
 
 ResNet-18 for 32 pixels (3x3 stem), bfloat16, batch 512, Nesterov with one rise and a cosine's fall,
 label smoothing, all 50,000 training images, one evaluation, at the end. 94: 16 epochs, pad and

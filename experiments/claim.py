@@ -20,20 +20,20 @@ from experiments.measures import Measure
 from experiments.statistics import Rule
 
 CHAPTERS = (
-    "perceptron",
-    "lenet",
-    "activations",
-    "alexnet",
-    "vgg",
-    "googlenet",
-    "batchnorm",
-    "resnet",
-    "modern blocks",
-    "optimisation",
-    "regularisation",
-    "transfer",
-    "evaluation",
-    "interpretation",
+    "Perceptron",
+    "LeNet",
+    "Activations",
+    "AlexNet",
+    "VGG",
+    "GoogLeNet",
+    "BatchNorm",
+    "ResNet",
+    "Modern blocks",
+    "Optimisation",
+    "Regularisation",
+    "Transfer",
+    "Evaluation",
+    "Interpretation",
 )
 SCALES = ("laptop", "gpu", "paper")
 FOLDER = Path(__file__).parent / "claims"

@@ -119,12 +119,19 @@ class Study:
         """The runs that are certain: those of tuning, or, where nothing is tuned, all."""
         return self.pending(lambda job: None)
 
+    def records(self, find: Find) -> dict[str, list[dict[str, Any]]]:
+        """{variant: its records, seed by seed}; every run must be done."""
+        records = {}
+        for variant in self.claim.variants:
+            chosen, _ = self.tune(variant, find)
+            records[variant] = [find(self.job(variant, seed, chosen)) for seed in self.seeds]
+        return records
+
     def result(self, find: Find) -> dict[str, Any]:
         """The figures, the differences and the verdict; every run must be done."""
         claim, arms, seconds = self.claim, {}, 0.0
-        for variant in claim.variants:
+        for variant, records in self.records(find).items():
             chosen, _ = self.tune(variant, find)
-            records = [find(self.job(variant, seed, chosen)) for seed in self.seeds]
             values = [claim.measure(record) for record in records]
             seconds += sum(record["seconds"] for record in records)
             if claim.tuning:

@@ -106,7 +106,7 @@ def index(results: dict[tuple[str, str], dict[str, Any]] | None = None) -> str:
         claim = claims.load(name)
         if claim.chapter != chapter:
             chapter = claim.chapter
-            lines += ["", f"## {chapter.capitalize()}", "", *TABLE]
+            lines += ["", f"## {chapter}", "", *TABLE]
         keys = [(name, scale) for scale in SCALES if (name, scale) in results]
         for key in keys:
             lines.append(row(name, claim, key[1], results[key], p[key]))

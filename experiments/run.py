@@ -3,6 +3,7 @@
     python -m experiments.run NAME... | --all [--scale=laptop|gpu|paper] [--budget=MINUTES]
     python -m experiments.run NAME --dry_run     one training command a line, and the price
     python -m experiments.run NAME --placebo     both arms equal, on seeds of their own
+    python -m experiments.run NAME --details=FOLDER    reports, confusion matrices, curves
     python -m experiments.run --list             every claim
     python -m experiments.run --index            README and pages again from the results
 
@@ -26,7 +27,7 @@ from absl import flags
 from cnn_jax import cli
 from cnn_jax.errors import UserError
 from experiments import claim as claims
-from experiments import results
+from experiments import details, results
 from experiments.protocol import Settings, Study
 from experiments.runner import Cache, Job, perform_all
 
@@ -56,6 +57,8 @@ def main(argv: Sequence[str]) -> int | None:
     done = run_studies(studies, cache, perform, keep, until)
     for study in studies:
         print(in_short(study, done.get(study.name), cache))
+        if DETAILS.value and study.name in done:
+            details.write(study.records(cache.find), Path(DETAILS.value) / study.name)
     return 0 if len(done) == len(studies) else 1
 
 
@@ -183,6 +186,7 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     BUDGET = flags.DEFINE_float("budget", math.inf, "Minutes after which no run starts.", 0.0)
     DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the training commands and the price.")
     PLACEBO = flags.DEFINE_bool("placebo", False, "Every arm is the first variant.")
+    DETAILS = flags.DEFINE_string("details", "", "Folder for reports, confusions and curves.")
     INPUT = flags.DEFINE_multi_string("input", [], "NAME=VALUE that a claim asks for.")
     PROCESSES = flags.DEFINE_integer("processes", 0, "At once; 0: one a core.", 0)
     ANY_CODE = flags.DEFINE_bool("any_code", False, "Take records of other versions of the code.")

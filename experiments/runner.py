@@ -52,8 +52,9 @@ class Job:
     trained: bool = True
 
     def make_config(self, data_dir: str = "") -> ConfigDict:
-        name, colon, argument = self.config.partition(":")
-        config = importlib.import_module(f"configs.{name}").get_config(*[argument] * bool(colon))
+        from cnn_jax.cli import load_open_config
+
+        config = load_open_config(self.config).unlock()
         for key, value in self.changes.items():
             set_key(config, key, value)
         if data_dir:
@@ -85,7 +86,9 @@ def config_text(config: str, changes: str) -> str:
     from cnn_jax.runtime.workdir import flat
 
     made = flat(Job(config, json.loads(changes)).make_config())
-    return json.dumps({key: value for key, value in made.items() if key not in FREE})
+    # An option of a net that is left open is as good as absent.
+    kept = {k: v for k, v in made.items() if k not in FREE and v is not None}
+    return json.dumps(kept, sort_keys=True)
 
 
 def set_key(config: ConfigDict, key: str, value: Any) -> None:
@@ -149,10 +152,11 @@ class Cache:
 
     folder: Path = FOLDER
     any_code: bool = False
+    code: str = dataclasses.field(default_factory=code_key)
     read: dict[Path, dict[str, Any]] = dataclasses.field(default_factory=dict, compare=False)
 
     def place(self, job: Job) -> Path:
-        return self.folder / job.key / code_key()
+        return self.folder / job.key / self.code
 
     def find(self, job: Job) -> dict[str, Any] | None:
         paths = [self.place(job) / "record.json"]

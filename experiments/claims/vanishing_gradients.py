@@ -1,0 +1,34 @@
+"""Plain nets of 56 layers with BatchNorm fail because gradients vanish.
+
+python -m experiments.run vanishing_gradients
+"""
+
+from experiments.claim import Claim, Scale
+from experiments.measures import probed
+from experiments.statistics import Rule
+
+CLAIM = Claim(
+    statement="Plain nets of 56 layers with BatchNorm fail because gradients vanish.",
+    chapter="ResNet",
+    source="lecture notes, as the reason for ResNets",
+    published=("none; tested as: the first stage's gradient is under a hundredth of the last's"),
+    contrary=(
+        "He et al. 2016, sec. 4.1: unlikely, for BatchNorm keeps the variances of signals, "
+        "and gradients have healthy norms"
+    ),
+    cannot_show="what happens later in training",
+    config="resnet20_cifar:digits",
+    variants={"plain56": {"model.name": "plain56_cifar"}},
+    contrast={"plain56": 1},
+    measure=probed("first over last", "ratio"),
+    rule=Rule("less", margin=1.5, threshold=0.01, ratio=True),
+    seeds=6,
+    scales={
+        "laptop": Scale(
+            {"batch_size": 64, "model.scan": False},
+            note="A batch of 64 digits of 32 pixels at the initial weights; nothing is trained.",
+        )
+    },
+    probe="experiments.probes.untrained:gradient_flow",
+    trained=False,
+)

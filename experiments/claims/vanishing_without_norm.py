@@ -1,0 +1,33 @@
+"""Without BatchNorm the gradients of a plain net of 56 layers shrink towards the image.
+
+python -m experiments.run vanishing_without_norm
+"""
+
+from experiments.claim import Claim, Scale
+from experiments.measures import probed
+from experiments.statistics import Rule
+
+CLAIM = Claim(
+    statement=(
+        "Without BatchNorm the gradients of a plain net of 56 layers shrink towards the image."
+    ),
+    chapter="ResNet",
+    source="Glorot & Bengio 2010; He et al. 2016, sec. 1",
+    published="none for this net; tested as: the first stage's gradient is below the last's",
+    contrary=("He et al. 2015: their initialisation keeps the variance of signals through ReLUs"),
+    cannot_show="other initial weights than He's",
+    config="resnet20_cifar:digits",
+    variants={"plain56": {"model.name": "plain56_cifar"}},
+    contrast={"plain56": 1},
+    measure=probed("first over last", "ratio"),
+    rule=Rule("less", margin=1.2, threshold=1.0, ratio=True),
+    seeds=6,
+    scales={
+        "laptop": Scale(
+            {"batch_size": 64, "model.scan": False, "model.norm": "none"},
+            note="A batch of 64 digits of 32 pixels at the initial weights; nothing is trained.",
+        )
+    },
+    probe="experiments.probes.untrained:gradient_flow",
+    trained=False,
+)

@@ -1,0 +1,1 @@
+"""What claims measure beside the figures of training: `function(config, folder)` -> numbers."""

@@ -1,0 +1,122 @@
+"""What a trained net does with images, measured on the last weights of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from cnn_jax.data.dataset import Split
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.training import metrics
+from cnn_jax.training.experiment import Run, make_run
+
+BINS = 15  # of confidence, as Guo et al. 2017 have them
+BATCH = 500
+SHIFTED = 2000  # test images that are shifted
+
+
+def restore(config: ConfigDict, folder: Path) -> tuple[Run, Any]:
+    """The run and its last state."""
+    run = make_run(config, is_new_run=False, folder=folder)
+    checkpoints = Checkpoints(folder, config.checkpoint.keep)
+    step = checkpoints.newest_whole()
+    assert step is not None
+    return run, checkpoints.restore(step, run.steps.abstract).tree[0]
+
+
+def on_train(config: ConfigDict, folder: Path) -> dict[str, float]:
+    """The training split in evaluation mode, without dropout and augmentation; and the gaps."""
+    run, state = restore(config, folder)
+    train, test = (
+        metrics.summarise(run.dataset.task, run.evaluator(split)(state))
+        for split in ("train", "test")
+    )
+    return {
+        "train loss": train["loss"],
+        "train accuracy": 100 * train["accuracy"],
+        "loss gap": test["loss"] - train["loss"],
+        "accuracy gap": 100 * (train["accuracy"] - test["accuracy"]),
+    }
+
+
+def logits_of(run: Run, state: Any, images: np.ndarray) -> np.ndarray:
+    """float32 [N, K] of uint8 images [N, H, W, C]."""
+    recipe = run.recipe
+
+    @jax.jit
+    def forward(variables: Any, batch: jax.Array) -> jax.Array:
+        return recipe.apply(variables, recipe.normalise(batch), train=False).logits
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH].astype(np.float32)
+            short = BATCH - len(batch)
+            batch = np.pad(batch, [(0, short), (0, 0), (0, 0), (0, 0)])
+            yield np.asarray(forward(state.variables, batch))[: BATCH - short]
+
+    return np.concatenate(list(parts()))
+
+
+def shifts(config: ConfigDict, folder: Path) -> dict[str, float]:
+    """The share of test predictions that change when the image moves to the right, per cent."""
+    run, state = restore(config, folder)
+    images = run.dataset.test.images[:SHIFTED]
+    before = logits_of(run, state, images).argmax(-1)
+    changed = {}
+    for pixels in (1, 2, 4):
+        moved = np.zeros_like(images)
+        moved[:, :, pixels:] = images[:, :, :-pixels]
+        after = logits_of(run, state, moved).argmax(-1)
+        changed[f"changed by {pixels} px"] = 100 * float(np.mean(before != after))
+    return changed
+
+
+def calibration(config: ConfigDict, folder: Path) -> dict[str, float]:
+    """The expected calibration error on test, per cent, before and after one temperature.
+
+    The temperature makes the loss on the validation split least (Guo et al. 2017, sec. 4.2).
+    """
+    run, state = restore(config, folder)
+
+    def outputs(split: Split) -> tuple[np.ndarray, np.ndarray]:
+        return logits_of(run, state, split.images), split.labels
+
+    logits, labels = outputs(run.dataset.validation)
+    temperatures = np.geomspace(0.25, 16, 200)
+    losses = [negative_log_likelihood(logits / t, labels) for t in temperatures]
+    best = float(temperatures[int(np.argmin(losses))])
+    logits, labels = outputs(run.dataset.test)
+    plain, scaled = (calibration_error(softmax(x), labels) for x in (logits, logits / best))
+    return {
+        "calibration error": 100 * plain,
+        "calibration error, scaled": 100 * scaled,
+        "calibration error, scaled over plain": scaled / plain,
+        "temperature": best,
+        "log loss": negative_log_likelihood(logits, labels),
+    }
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    own = softmax(logits)[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(own, 1e-300)).mean())
+
+
+def calibration_error(shares: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of |accuracy - confidence| over bins of confidence, each by its images."""
+    confidence, hit = shares.max(-1), shares.argmax(-1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for i in range(BINS):
+        if (inside := bins == i).any():
+            error += abs(hit[inside].mean() - confidence[inside].mean()) * inside.mean()
+    return float(error)

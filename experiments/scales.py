@@ -1,0 +1,30 @@
+"""Sizes that several claims share, so that they share runs too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def last_epoch(epochs: float, **changes: Any) -> dict[str, Any]:
+    """One evaluation, after the last epoch; "data__name" stands for "data.name"."""
+    named = {key.replace("__", "."): value for key, value in changes.items()}
+    return {"epochs": epochs, "eval_every_epochs": epochs, **named}
+
+
+# Of the 60,000 training images so many are trained on; the others are held out beside the test set.
+FASHION_10K = last_epoch(5.0, data__validation=50_000.0)
+FASHION_5K = last_epoch(10.0, data__validation=55_000.0)
+FASHION_2K = last_epoch(20.0, data__validation=58_000.0)
+FASHION_ALL = last_epoch(10.0)
+
+# CIFAR-10 halved to 16 pixels, 5,000 images for training; a constant rate is the recipe's own.
+CIFAR_16 = last_epoch(
+    8.0,
+    data__image_size=16,
+    data__fit="bilinear",
+    data__validation=45_000.0,
+    augment=("pad_and_crop(2)", "horizontal_flip"),
+    schedule__name="cosine",
+    batch_size=64,
+)
+CIFAR_NOTE = "CIFAR-10 at 16 pixels, 5,000 training images, 8 epochs; 55,000 held out."
