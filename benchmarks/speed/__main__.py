@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
         results.write(saved, sections, out)  # after each row: a run that is stopped keeps them
     for name, rows in sections.items():
         print(f"\n{name}: {'; '.join(table.measured_on(rows))}")
-        tables.show(table.COLUMNS, [table.cells(row) for row in rows])
+        tables.print_table(table.COLUMNS, [table.cells(row) for row in rows])
     met = [row["goals_met"] for rows in sections.values() for row in rows]
     missed = met.count(False)
     if missed + met.count(True):

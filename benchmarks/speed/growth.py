@@ -69,7 +69,7 @@ def grow(out: Path) -> None:
             row = measure(case, {"cnn_jax": contender}, ROUNDS)
             points.setdefault(axis, []).append(point_of(value, row))
     print(in_words(machine))
-    tables.show(COLUMNS, [cells(axis, p) for axis, row in points.items() for p in row])
+    tables.print_table(COLUMNS, [cells(axis, p) for axis, row in points.items() for p in row])
     record = {"machine": machine, "axes": points}
     (out / "growth.json").write_text(json.dumps(record, indent=1) + "\n")
     plots.draw_growth(points, out / "growth.png")

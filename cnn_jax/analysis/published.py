@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 TABLE = Path(__file__).with_name("published.csv")
 
@@ -45,12 +46,12 @@ NUMBERS = {
 
 
 @functools.cache
-def table() -> dict[str, Published]:
+def published_figures() -> dict[str, Published]:
     """Name -> its published figures."""
     with TABLE.open(newline="") as file:
-        return {row["name"]: Published(**parse(row)) for row in csv.DictReader(file)}
+        return {row["name"]: Published(**parse_row(row)) for row in csv.DictReader(file)}
 
 
-def parse(row: dict[str, str]) -> dict[str, str | float | int | None]:
+def parse_row(row: dict[str, str]) -> dict[str, Any]:
     numbers = {key: kind(row[key]) if row[key] else None for key, kind in NUMBERS.items()}
     return {**row, **numbers}

@@ -65,52 +65,60 @@ def propagate(jaxpr: Jaxpr, fields: Sequence[Field], visit: Visit, scope: str = 
         return {} if isinstance(variable, Literal) else known.get(variable, {})
 
     for equation in jaxpr.eqns:
-        seen = [field_of(variable) for variable in equation.invars]
+        operand_fields = [field_of(variable) for variable in equation.invars]
         here = "/".join(filter(None, [scope, str(equation.source_info.name_stack)]))
-        inner, operands = called(equation, seen) if any(seen) else (None, seen)
+        inner, operands = None, operand_fields
+        if any(operand_fields):
+            inner, operands = called_program(equation, operand_fields)
         if inner is not None:
             out = propagate(inner, operands, visit, here)
         else:
-            out = [through(equation, seen, v.aval.shape) for v in equation.outvars]
+            out = [output_field(equation, operand_fields, shape_of(v)) for v in equation.outvars]
         known.update(zip(equation.outvars, out, strict=True))
-        visit(equation, here, seen, out)
+        visit(equation, here, operand_fields, out)
     return [field_of(variable) for variable in jaxpr.outvars]
 
 
-def needed(jaxpr: Jaxpr, outputs: Sequence[Any]) -> Jaxpr:
+def without_unused(jaxpr: Jaxpr, outputs: Sequence[Any]) -> Jaxpr:
     """The program without the equations that `outputs` do not depend on."""
-    wanted = set(outputs)
-    kept = []
+    used_variables = set(outputs)
+    equations = []
     for equation in reversed(jaxpr.eqns):
-        if not wanted.isdisjoint(equation.outvars):
-            kept.append(equation)
-            wanted.update(v for v in equation.invars if not isinstance(v, Literal))
-    return jaxpr.replace(eqns=kept[::-1], outvars=list(outputs))
+        if not used_variables.isdisjoint(equation.outvars):
+            equations.append(equation)
+            used_variables.update(v for v in equation.invars if not isinstance(v, Literal))
+    return jaxpr.replace(eqns=equations[::-1], outvars=list(outputs))
 
 
-def called(equation: JaxprEqn, seen: list[Field]) -> tuple[Jaxpr | None, list[Field]]:
+def called_program(
+    equation: JaxprEqn, operand_fields: list[Field]
+) -> tuple[Jaxpr | None, list[Field]]:
     """The program that an equation calls, if any, with its operands' fields."""
     if equation.primitive.name == "cond":  # the last branch is the one for every other platform
-        return equation.params["branches"][-1].jaxpr, seen[1:]
+        return equation.params["branches"][-1].jaxpr, operand_fields[1:]
     for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         inner = equation.params.get(key)
         inner = getattr(inner, "jaxpr", inner)
         # A reduction holds a program too: of two scalars.
         if inner is not None and shapes(inner.invars) == shapes(equation.invars):
-            return inner, seen
-    return None, seen
+            return inner, operand_fields
+    return None, operand_fields
+
+
+def shape_of(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
 
 
 def shapes(variables: Sequence[Any]) -> list[tuple[int, ...]]:
-    return [variable.aval.shape for variable in variables]
+    return [shape_of(variable) for variable in variables]
 
 
-def through(equation: JaxprEqn, seen: list[Field], shape: tuple[int, ...]) -> Field:
+def output_field(equation: JaxprEqn, operand_fields: list[Field], shape: tuple[int, ...]) -> Field:
     """The field of an equation's output of that `shape`."""
     name, params = equation.primitive.name, equation.params
-    first = seen[0] if seen else {}
+    first = operand_fields[0] if operand_fields else {}
     if name == "conv_general_dilated":
-        return through_convolution(params, first, equation.invars[1].aval.shape)
+        return convolution_field(params, first, shape_of(equation.invars[1]))
     if name.startswith("reduce_window"):
         sides = zip(
             params["window_dimensions"],
@@ -129,16 +137,16 @@ def through(equation: JaxprEqn, seen: list[Field], shape: tuple[int, ...]) -> Fi
         config = params["padding_config"]
         return {axis: w.slide(1, 1, config[axis][0]) for axis, w in first.items()}
     if name == "dot_general":
-        return through_product(params, seen, equation.invars)
-    moved = moved_axes(equation)
-    if moved is not None:
-        return {moved[axis]: window for axis, window in first.items() if axis in moved}
-    return join_alike(
-        [(f, v.aval.shape) for f, v in zip(seen, equation.invars, strict=True)], shape
+        return product_field(params, operand_fields, equation.invars)
+    moves = axis_moves(equation)
+    if moves is not None:
+        return {moves[axis]: window for axis, window in first.items() if axis in moves}
+    return joined_field(
+        [(f, shape_of(v)) for f, v in zip(operand_fields, equation.invars, strict=True)], shape
     )
 
 
-def through_convolution(params: dict, field: Field, kernel: tuple[int, ...]) -> Field:
+def convolution_field(params: dict, field: Field, kernel: tuple[int, ...]) -> Field:
     numbers = params["dimension_numbers"]
     out = {}
     for i, (source, target) in enumerate(
@@ -154,14 +162,14 @@ def through_convolution(params: dict, field: Field, kernel: tuple[int, ...]) -> 
     return out
 
 
-def through_product(params: dict, seen: list[Field], operands: Sequence[Any]) -> Field:
+def product_field(params: dict, operand_fields: list[Field], operands: Sequence[Any]) -> Field:
     """Axes that a product keeps: those of its batch, then the left's, then the right's."""
     contracted, batch = params["dimension_numbers"]
-    kept = list(batch[0])
-    out = {kept.index(axis): window for axis, window in seen[0].items() if axis in kept}
-    position = len(kept)
-    for side, (field, operand) in enumerate(zip(seen, operands, strict=True)):
-        for axis in range(len(operand.aval.shape)):
+    leading = list(batch[0])
+    out = {leading.index(a): window for a, window in operand_fields[0].items() if a in leading}
+    position = len(leading)
+    for side, (field, operand) in enumerate(zip(operand_fields, operands, strict=True)):
+        for axis in range(len(shape_of(operand))):
             if axis not in contracted[side] and axis not in batch[side]:
                 if axis in field:
                     out[position] = field[axis]
@@ -169,30 +177,30 @@ def through_product(params: dict, seen: list[Field], operands: Sequence[Any]) ->
     return out
 
 
-def moved_axes(equation: JaxprEqn) -> dict[int, int] | None:
+def axis_moves(equation: JaxprEqn) -> dict[int, int] | None:
     """Axis in -> axis out of the operations that only move or drop axes; None for others."""
     name, params = equation.primitive.name, equation.params
     if not equation.invars:
         return None
-    rank = len(equation.invars[0].aval.shape)
+    rank = len(shape_of(equation.invars[0]))
     if name == "transpose":
         return {axis: i for i, axis in enumerate(params["permutation"])}
     if name == "broadcast_in_dim":
         return dict(enumerate(params["broadcast_dimensions"]))
     if name == "squeeze":
-        kept = [axis for axis in range(rank) if axis not in params["dimensions"]]
-        return {axis: i for i, axis in enumerate(kept)}
+        remaining = [axis for axis in range(rank) if axis not in params["dimensions"]]
+        return {axis: i for i, axis in enumerate(remaining)}
     if name == "stack":
         return {axis: axis + (axis >= params["axis"]) for axis in range(rank)}
     if name == "reshape":
-        return unreshaped_axes(equation.invars[0].aval.shape, equation.outvars[0].aval.shape)
+        return kept_axes(shape_of(equation.invars[0]), shape_of(equation.outvars[0]))
     if "axes" in params and (name.startswith("reduce_") or name in ("argmax", "argmin")):
-        kept = [axis for axis in range(rank) if axis not in params["axes"]]
-        return {axis: i for i, axis in enumerate(kept)}
+        remaining = [axis for axis in range(rank) if axis not in params["axes"]]
+        return {axis: i for i, axis in enumerate(remaining)}
     return None
 
 
-def unreshaped_axes(before: tuple[int, ...], after: tuple[int, ...]) -> dict[int, int]:
+def kept_axes(before: tuple[int, ...], after: tuple[int, ...]) -> dict[int, int]:
     """Axes that a reshape leaves whole; the first axis is the batch's, and no other becomes it."""
     out = {}
     for axis, side in enumerate(before):
@@ -204,7 +212,7 @@ def unreshaped_axes(before: tuple[int, ...], after: tuple[int, ...]) -> dict[int
     return out
 
 
-def join_alike(operands: list[tuple[Field, tuple[int, ...]]], shape: tuple[int, ...]) -> Field:
+def joined_field(operands: list[tuple[Field, tuple[int, ...]]], shape: tuple[int, ...]) -> Field:
     """Position by position: the joint windows of all operands that have the output's axes."""
     out: Field = {}
     for field, sides in operands:

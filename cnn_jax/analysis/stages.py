@@ -17,11 +17,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
 from jax.ad_checkpoint import checkpoint_name
 
 from cnn_jax import ops
-from cnn_jax.analysis.receptive import Field, Window, needed, propagate
+from cnn_jax.analysis.receptive import Field, Window, propagate, without_unused
+from cnn_jax.models.variables import flatten
 
 Windows = tuple[Window, Window]  # of rows and columns
 BYTES = 4
@@ -117,10 +117,10 @@ def summarize(module: nn.Module, input_shape: tuple[int, int, int]) -> Summary:
     """The summary of a net for images of `input_shape`, [height, width, channels]."""
     events, variables = trace(module, input_shape)
     shapes = {
-        kind: {path: a.shape for path, a in flatten_dict(tree, sep="/").items()}
+        kind: {path: leaf.shape for path, leaf in flatten(tree).items()}
         for kind, tree in variables.items()
     }
-    stages = group(events, shapes["params"])
+    stages = group_stages(events, shapes["params"])
     parameters = sum(map(math.prod, shapes["params"].values()))
     return Summary(
         input_shape,
@@ -183,16 +183,17 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
 
     images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     with ops.reference_ops(), nn.intercept_methods(mark):
-        closed, made = jax.make_jaxpr(init, return_shape=True)(images)
-    program = needed(closed.jaxpr, closed.jaxpr.outvars[:1])  # the first output is the logits
-    names = sown_by_net(made, closed.jaxpr.outvars)
+        closed, initialised = jax.make_jaxpr(init, return_shape=True)(images)
+    outputs = closed.jaxpr.outvars
+    program = without_unused(closed.jaxpr, outputs[:1])  # the first output is the logits
+    names = sown_names(initialised, outputs)
     events: list[Event] = []
     entered: dict[str, tuple[tuple[int, ...], Windows | None]] = {}
 
-    def visit(equation: Any, scope: str, seen: list[Field], out: list[Field]) -> None:
+    def visit(equation: Any, scope: str, inputs: list[Field], outputs: list[Field]) -> None:
         name = equation.primitive.name
         owner = "/".join(scope.split("/")[1:])  # the first is the net's class
-        before, after = windows_of(seen[0] if seen else {}), windows_of(out[0] if out else {})
+        before, after = windows_of(inputs[:1]), windows_of(outputs[:1])
         if name == "name":
             end, _, path = equation.params["name"].partition(" ")
             shape = equation.outvars[0].aval.shape[1:]
@@ -214,13 +215,13 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[list[Ev
     for i, event in enumerate(events):
         if event.path == UNNAMED:
             events[i] = dataclasses.replace(event, path=f"{event.kind}_{i}")
-    return events, {k: made[1][k] for k in ("params", "batch_stats") if k in made[1]}
+    return events, {k: initialised[1][k] for k in ("params", "batch_stats") if k in initialised[1]}
 
 
-def sown_by_net(made: Any, variables: Iterable[Any]) -> dict[Any, str]:
+def sown_names(initialised: Any, variables: Iterable[Any]) -> dict[Any, str]:
     """Which of a program's output variables the net itself has sown, and under which names."""
     names = {}
-    leaves = jax.tree_util.tree_leaves_with_path(made)
+    leaves = jax.tree_util.tree_leaves_with_path(initialised)
     for (path, _), variable in zip(leaves, variables, strict=True):
         keys = [getattr(key, "key", None) for key in path]
         if keys[1:2] == ["intermediates"] and len(keys) == 4:  # deeper ones are a module's within
@@ -228,8 +229,9 @@ def sown_by_net(made: Any, variables: Iterable[Any]) -> dict[Any, str]:
     return names
 
 
-def windows_of(field: Field) -> Windows | None:
-    """Those of rows and columns, [B, H, W, C]; None for a vector."""
+def windows_of(fields: list[Field]) -> Windows | None:
+    """Those of rows and columns of the first array, [B, H, W, C]; None for a vector."""
+    field = fields[0] if fields else {}
     return (field[1], field[2]) if 1 in field and 2 in field else None
 
 
@@ -254,7 +256,7 @@ def geometry(before: Windows | None, after: Windows | None) -> tuple[Any, Any, A
     )
 
 
-def group(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[Stage, ...]:
+def group_stages(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[Stage, ...]:
     """Events and parameters by top-level module; a norm goes with the layer that it is named by."""
     heads = {path.split("/")[0] for path in shapes}
 
@@ -274,7 +276,7 @@ def group(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[
         layers = {}
         for layer in filter(None, (event.layer(shapes) for event in within)):
             earlier = layers.get(layer.path)  # one module may be called more than once
-            layers[layer.path] = layer if earlier is None else again(earlier, layer)
+            layers[layer.path] = layer if earlier is None else add_call(earlier, layer)
         count = parameters.get(name, 0)
         if not layers and not count:
             continue
@@ -285,7 +287,7 @@ def group(events: Iterable[Event], shapes: dict[str, tuple[int, ...]]) -> tuple[
     return tuple(stages)
 
 
-def again(earlier: Layer, later: Layer) -> Layer:
+def add_call(earlier: Layer, later: Layer) -> Layer:
     """A module's layer after another call: its parameters are there once."""
     total = earlier.multiply_adds + later.multiply_adds
     return dataclasses.replace(later, multiply_adds=total)

@@ -22,34 +22,35 @@ NET_COLUMNS = (
     "net", "input", "parameters", "dense", "multiply-adds", "field", "memory",
     "top-1", "top-5", "protocol",
 )  # fmt: skip
-LEFT = ("stage", "layer", "net", "kernels", "protocol")
+OPTION_COLUMNS = ("option", "choices", "default")
+LEFT = ("stage", "layer", "net", "kernels", "protocol", *OPTION_COLUMNS)
 
 
 def stage_row(stage: Stage) -> list[str]:
     return [
         stage.name,
-        by(stage.output),
-        " ".join(map(by, stage.kernels)) or " ".join(layer.kind for layer in stage.layers),
-        pair(stage.stride),
+        sides_text(stage.output),
+        " ".join(map(sides_text, stage.kernels)) or " ".join(layer.kind for layer in stage.layers),
+        pair_text(stage.stride),
         f"{stage.parameters:,}",
         f"{stage.multiply_adds:,}",
-        *seen(stage.windows),
-        size_of(stage.memory),
+        *window_cells(stage.windows),
+        bytes_text(stage.memory),
     ]
 
 
 def layer_row(layer: Layer) -> list[str]:
     return [
         layer.path,
-        by(layer.output),
-        by(layer.kernel) if layer.kernel else layer.kind,
-        pair(layer.stride),
-        pair(layer.padding),
+        sides_text(layer.output),
+        sides_text(layer.kernel) if layer.kernel else layer.kind,
+        pair_text(layer.stride),
+        pair_text(layer.padding),
         str(layer.groups) if layer.groups > 1 else "",
         f"{layer.parameters:,}",
         f"{layer.multiply_adds:,}",
-        *seen(layer.windows),
-        size_of(layer.memory),
+        *window_cells(layer.windows),
+        bytes_text(layer.memory),
     ]
 
 
@@ -62,12 +63,12 @@ def net_row(name: str, summary: Summary, figures: Published | None) -> list[str]
         top1, top5, protocol = figures.paper_top1, figures.paper_top5, figures.paper_protocol
     return [
         name,
-        by(summary.input_shape),
+        sides_text(summary.input_shape),
         f"{summary.parameters:,}",
-        share(summary),
+        dense_share(summary),
         f"{summary.multiply_adds:,}",
-        seen(summary.windows)[0],
-        size_of(summary.memory),
+        window_cells(summary.windows)[0],
+        bytes_text(summary.memory),
         *(f"{value:.2f}" if value is not None else "" for value in (top1, top5)),
         protocol,
     ]
@@ -75,17 +76,17 @@ def net_row(name: str, summary: Summary, figures: Published | None) -> list[str]
 
 def totals(summary: Summary, figures: Published | None) -> list[str]:
     """Sums, each beside the paper's figure where it prints one, and the published accuracies."""
-    dense = f"{summary.dense_parameters:,} ({share(summary)})"
+    dense = f"{summary.dense_parameters:,} ({dense_share(summary)})"
     lines = {
         "parameters": f"{summary.parameters:,}",
         "of them in fully connected layers": dense,
         "BatchNorm statistics": f"{summary.statistics:,}",
         "multiply-adds": f"{summary.multiply_adds:,}",
         "receptive field": "the whole image",
-        "activation memory": f"{size_of(summary.memory)} an image, float32",
+        "activation memory": f"{bytes_text(summary.memory)} an image, float32",
     }
     if summary.windows:
-        field, jump, padding = seen(summary.windows)
+        field, jump, padding = window_cells(summary.windows)
         lines["receptive field"] = f"{field} pixels, jump {jump}, padding {padding}"
     if heads := summary.auxiliary_parameters:
         lines["parameters"] += f", {heads:,} of them in heads that only training uses"
@@ -117,40 +118,40 @@ def accuracies(figures: Published | None) -> list[str]:
     return out
 
 
-def share(summary: Summary) -> str:
+def dense_share(summary: Summary) -> str:
     """Of the parameters that evaluation uses, those in fully connected layers."""
     return f"{summary.dense_parameters / summary.inference_parameters:.1%}"
 
 
-def seen(windows: Windows | None) -> tuple[str, str, str]:
+def window_cells(windows: Windows | None) -> tuple[str, str, str]:
     """Receptive field, jump and padding; "all" where a position sees the whole image."""
     if windows is None:
         return "all", "", ""
     rows, columns = windows
     return (
-        pair((rows.size, columns.size)),
-        pair((rows.jump, columns.jump)),
-        pair((rows.padding, columns.padding)),
+        pair_text((rows.size, columns.size)),
+        pair_text((rows.jump, columns.jump)),
+        pair_text((rows.padding, columns.padding)),
     )
 
 
-def by(sides: Sequence[int] | None) -> str:
+def sides_text(sides: Sequence[int] | None) -> str:
     return "x".join(map(str, sides)) if sides else ""
 
 
-def pair(sides: tuple[int, int] | None) -> str:
+def pair_text(sides: tuple[int, int] | None) -> str:
     """One number where rows and columns agree."""
     if sides is None:
         return ""
-    return str(sides[0]) if sides[0] == sides[1] else by(sides)
+    return str(sides[0]) if sides[0] == sides[1] else sides_text(sides)
 
 
-def size_of(count: int) -> str:
+def bytes_text(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints a table: drawn on a terminal, aligned text elsewhere."""
     if sys.stdout.isatty():
         from rich import box
@@ -183,10 +184,10 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return out
 
 
-def as_json(summary: Summary, figures: Published | None) -> dict[str, Any]:
+def summary_record(summary: Summary, figures: Published | None) -> dict[str, Any]:
     """All that the tables show, in numbers; pairs are of rows and columns."""
 
-    def see(windows: Windows | None) -> dict[str, list[int]] | None:
+    def windows_record(windows: Windows | None) -> dict[str, list[int]] | None:
         if windows is None:
             return None
         return {
@@ -201,7 +202,7 @@ def as_json(summary: Summary, figures: Published | None) -> dict[str, Any]:
             "parameters": part.parameters,
             "multiply_adds": part.multiply_adds,
             "activation_memory": part.memory,
-            "sees": see(part.windows),
+            "sees": windows_record(part.windows),
         }
 
     layer_fields = ("path", "kind", "output", "kernel", "stride", "padding", "groups")
@@ -213,7 +214,7 @@ def as_json(summary: Summary, figures: Published | None) -> dict[str, Any]:
         "batch_statistics": summary.statistics,
         "multiply_adds": summary.multiply_adds,
         "activation_memory": summary.memory,
-        "sees": see(summary.windows),
+        "sees": windows_record(summary.windows),
         "published": dataclasses.asdict(figures) if figures else None,
         "stages": [
             {

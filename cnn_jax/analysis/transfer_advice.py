@@ -90,23 +90,24 @@ def advise(
     """
     with ProgressBar("loading", seconds) as bar:
         net = load_trained_net(config, *paths)
-        config, dataset = net.config, net.run.dataset
+        run_config, dataset = net.config, net.run.dataset
         key = f"data.name={dataset.name!r}"
         if dataset.task.kind != "classification":
             raise UserError(f"{key}: the ways are compared by accuracy, and there are no classes")
         if not len(dataset.validation):
             raise UserError(f"{key}: data.validation=0 leaves nothing to decide by")
         if counts.train or counts.most:
-            dataset = counts.limit(dataset, config.data.split_seed)
-            config = config.copy_and_resolve_references()
-            unit = net.run.devices.round_up(1, config.accumulate)
-            config.batch_size = min(config.batch_size, max(1, len(dataset.train) // unit) * unit)
-            net = load_trained_net(config, *paths, dataset)
+            dataset = counts.limit(dataset, run_config.data.split_seed)
+            run_config = run_config.copy_and_resolve_references()
+            unit = net.run.devices.round_up(1, run_config.accumulate)
+            whole_batches = max(1, len(dataset.train) // unit) * unit
+            run_config.batch_size = min(run_config.batch_size, whole_batches)
+            net = load_trained_net(run_config, *paths, dataset)
         trials, similar = try_linear(net, cache, bar)
         for trial in trials:
             print_trial(trial)
         left = seconds - bar.elapsed
-        for i, (way, changed) in enumerate(trainings := training_configs(config, net)):
+        for i, (way, changed) in enumerate(trainings := training_configs(run_config, net)):
             share = (seconds - bar.elapsed) / (len(trainings) - i)
             trials.append(try_training(way, changed, dataset, max(share, left / 10), bar))
             print_trial(trials[-1])

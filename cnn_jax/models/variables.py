@@ -16,6 +16,11 @@ from cnn_jax.runtime.rng_streams import named_key
 Tree = Any
 
 
+def flatten(tree: Tree) -> dict[str, Any]:
+    """Each leaf by its path, "params/conv1/kernel"."""
+    return flatten_dict(tree, sep="/")
+
+
 def merge(*trees: Tree) -> Tree:
     """One nested dict of several, no two of which have the same leaf; branches may be empty."""
     leaves = {path: leaf for tree in trees for path, leaf in flatten_dict(tree).items()}

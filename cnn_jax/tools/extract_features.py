@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from absl import flags
 
 from cnn_jax import cli
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,8 +28,9 @@ def main(argv: Sequence[str]) -> None:
     del argv
     net = load_trained_net(CONFIG.value, WORKDIR.value, WEIGHTS.value)
     points = net.resolve(STAGE.value)
-    for split in SPLIT.value or SPLITS:
-        if len(net.run.dataset.split(split)):
+    for split in SPLITS:
+        chosen = not SPLIT.value or split in SPLIT.value
+        if chosen and len(net.run.dataset.split(split)):
             folder = Path(OUT.value) / split
             net.write_features(folder, split, points, pooled=not WHOLE.value)
             size = sum(f.stat().st_size for f in folder.glob("*.npy")) / 1e6

@@ -53,7 +53,7 @@ def prepare(name: str, data_dir: Path) -> None:
                 f"preparing {name!r} needs {package}, which is not installed: "
                 "pip install 'cnn_jax[prepare]' (training does not need it)"
             )
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
 
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")

@@ -110,7 +110,8 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
     rows = len(plain)
     classified = dataset.task.kind == "classification"
     figure = plt.figure(figsize=(1.25 * (columns + 1), 1.35 * rows + 2.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.35 * rows, 2.6])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.35 * rows, 2.6])
+    upper, lower = parts
     panels = upper.subplots(rows, columns + 1, squeeze=False)
     for column in range(columns + 1):
         images, targets = (plain, labels) if column == 0 else after[column - 1]

@@ -4,6 +4,7 @@
     python -m cnn_jax.tools.summarize resnet50 --input_size=64 --num_classes=10 --layers
     python -m cnn_jax.tools.summarize alexnet --option=towers=1 --option=lrn=False --json
     python -m cnn_jax.tools.summarize --all --out=nets.png
+    python -m cnn_jax.tools.summarize --list=nets
 
 One row a stage: output, kernels, stride, parameters, multiply-adds, and of its output the receptive
 field, the jump (pixels from one position to the next) and the padding (how far the first position
@@ -22,18 +23,24 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import models
-from cnn_jax.analysis import chart, tables
-from cnn_jax.analysis.published import table
+from cnn_jax.analysis import chart, choices, tables
+from cnn_jax.analysis.published import published_figures
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.cli import run
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.progress import ProgressBar
 
 
 def main(argv: Sequence[str]) -> None:
+    one_net = len(argv) > 1 or OPTION.value or INPUT_SIZE.value or NUM_CLASSES.value
     if ALL.value:
-        if len(argv) > 1 or OPTION.value or INPUT_SIZE.value or NUM_CLASSES.value:
+        if one_net:
             raise UserError("--all takes no name, options, size or classes: every net as it stands")
         summarize_all(Path(OUT.value))
+    elif LIST.value:
+        if one_net:
+            raise UserError(f"--list={LIST.value} takes no name, options, size or classes")
+        print_list(LIST.value)
     elif len(argv) > 1:
         summarize_one(argv[1])
     else:
@@ -42,25 +49,31 @@ def main(argv: Sequence[str]) -> None:
 
 def summarize_one(name: str) -> None:
     """One net as the flags have it."""
-    module = models.create(name, NUM_CLASSES.value, **parse_options(OPTION.value))
-    height, width, channels = models.REGISTRY[name].input_shape
+    options = parse_options(OPTION.value)
+    module = models.create(name, NUM_CLASSES.value, **options)
+    net = models.REGISTRY[name]
+    height, width, channels = net.input_shape
     if INPUT_SIZE.value is not None:
         if INPUT_SIZE.value < 1:
             raise UserError(f"--input_size={INPUT_SIZE.value} is no number of pixels")
         height = width = INPUT_SIZE.value
     summary = summarize(module, (height, width, channels))
+    # The published figures are of the net as the paper has it.
     changed = OPTION.value or NUM_CLASSES.value or INPUT_SIZE.value
-    figures = None if changed else table().get(name)  # they are of the net as the paper has it
+    figures = None if changed else published_figures().get(name)
     if JSON.value:
-        options = parse_options(OPTION.value)
-        print(json.dumps({"name": name, "options": options, **tables.as_json(summary, figures)}))
+        record = tables.summary_record(summary, figures)
+        print(json.dumps({"name": name, "options": options, **record}))
         return
     print(", ".join([name, f"{height}x{width}x{channels}", *OPTION.value]) + "\n")
     if LAYERS.value:
-        tables.show(tables.LAYER_COLUMNS, [tables.layer_row(x) for x in summary.layers])
+        tables.print_table(tables.LAYER_COLUMNS, [tables.layer_row(x) for x in summary.layers])
     else:
-        tables.show(tables.STAGE_COLUMNS, [tables.stage_row(x) for x in summary.stages])
+        tables.print_table(tables.STAGE_COLUMNS, [tables.stage_row(x) for x in summary.stages])
     print("\n" + "\n".join(tables.totals(summary, figures)))
+    if rows := choices.option_rows(net):
+        print("\noptions: --option=KEY=VALUE here, --config.model.KEY=VALUE in training\n")
+        tables.print_table(tables.OPTION_COLUMNS, rows)
 
 
 def summarize_all(out: Path) -> None:
@@ -68,19 +81,34 @@ def summarize_all(out: Path) -> None:
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"--out={out}: the chart is a .png, .svg or .pdf")
     rows, points = [], []
-    for name, net in models.REGISTRY.items():
-        summary = summarize(models.create(name), net.input_shape)
-        figures = table().get(name)
-        rows.append(tables.net_row(name, summary, figures))
-        if figures and figures.crop_top1 is not None:
-            size = (summary.multiply_adds, summary.inference_parameters)
-            points.append(chart.Point(name, *size, figures.crop_top1, figures.crop_by))
-    chart.draw(points, out)
+    with ProgressBar("nets", len(models.REGISTRY)) as bar:
+        for name, net in models.REGISTRY.items():
+            bar.describe(name)
+            summary = summarize(models.create(name), net.input_shape)
+            figures = published_figures().get(name)
+            rows.append(tables.net_row(name, summary, figures))
+            if figures and figures.crop_top1 is not None:
+                size = (summary.multiply_adds, summary.inference_parameters)
+                points.append(chart.ChartPoint(name, *size, figures.crop_top1, figures.crop_by))
+            bar.advance()
+        bar.describe("chart")
+        chart.draw_chart(points, out)
     if JSON.value:
         print(json.dumps([dict(zip(tables.NET_COLUMNS, row, strict=True)) for row in rows]))
     else:
-        tables.show(tables.NET_COLUMNS, rows)
+        tables.print_table(tables.NET_COLUMNS, rows)
         print(f"\nchart of {len(points)} nets: {out}")
+
+
+def print_list(kind: str) -> None:
+    """All that a config may name of a kind, a line each; as JSON by name."""
+    lines = choices.LISTS[kind]()
+    if JSON.value:
+        print(json.dumps(lines))
+        return
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:{width}}  {text}")
 
 
 def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
@@ -103,6 +131,9 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     OPTION = flags.DEFINE_multi_string("option", [], "KEY=VALUE, an option of the net; repeatable")
     LAYERS = flags.DEFINE_boolean("layers", False, "one row a layer instead of one a stage")
     JSON = flags.DEFINE_boolean("json", False, "print JSON")
+    LIST = flags.DEFINE_enum(
+        "list", None, list(choices.LISTS), "what a config may name, a line each"
+    )
     ALL = flags.DEFINE_boolean("all", False, "one row a net, and the chart")
     OUT = flags.DEFINE_string(
         "out", "nets.png", "with --all: where the chart goes (.png, .svg, .pdf)"

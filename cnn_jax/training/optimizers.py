@@ -41,6 +41,17 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """The update rule: clip, decay as L2, scale, decay decoupled, times minus the learning rate.
 
+    `optimizer.name` is how the gradient is scaled:
+
+    - `sgd`: as it is
+    - `momentum`: the sum of the gradients, each step times `momentum`
+    - `nesterov`: the same, looked one step ahead
+    - `rmsprop`: divided by the root of the mean square (`decay`), then `momentum` where it is set
+    - `adagrad`: divided by the root of the sum of all squares
+    - `adadelta`: by the ratio of the root mean squares of updates and gradients (`decay`)
+    - `adam`: mean over root mean square (`b1`, `b2`), both corrected for their zero start
+    - `adamw`: the same, with the weight decay always decoupled
+
     `starts` has the first step, and `rates` a factor of the learning rate, of the parameters (by
     path, "conv1/kernel") that do not begin at step 0, or not at the common rate. What begins later
     begins as a fresh optimiser does: its moments and their bias corrections count from there.
@@ -114,10 +125,11 @@ def matrices_only(params: optax.Params) -> optax.Params:
 def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     """step -> learning rate. With E the epochs seen at a step, r = `optimizer.learning_rate`:
 
-    - `constant`, `plateau`: r (the plateau's factor is a part of the training state)
+    - `constant`: r
     - `exponential`: r * gamma ** floor(E / every_epochs)
     - `step`: r * gamma ** (number of `at_epochs` reached)
     - `cosine`: from r at the end of the warm-up to r * final_fraction at the end of the run
+    - `plateau`: r, times gamma (in the training state) whenever the validation loss stands still
 
     In the first `warmup_epochs` the rate climbs linearly from r * warmup_from to r, or stays at
     r * warmup_from when `warmup` is `constant`.

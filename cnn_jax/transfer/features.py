@@ -19,12 +19,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.loading.device_dataset import BatchSource
 from cnn_jax.errors import UserError, nearest
-from cnn_jax.models.variables import Tree
+from cnn_jax.models.variables import Tree, flatten
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.runtime.sharding import Devices, UnderWay
@@ -115,7 +114,7 @@ def capture(
         capture_intermediates=selects,
         mutable=["intermediates", *mutable],
     )
-    sown = flatten_dict(state.get("intermediates", {}), sep="/")
+    sown = flatten(state.get("intermediates", {}))
     values = {name.removesuffix("/__call__"): calls[0] for name, calls in sown.items()}
     return output, {n: x for n, x in values.items() if n != "__call__" and hasattr(x, "shape")}
 
@@ -140,7 +139,7 @@ def make_extract_step(
         return jax.lax.with_sharding_constraint(array, devices.split)
 
     def step(variables: Tree, source: BatchSource) -> dict[str, jax.Array]:
-        batch = source.batch(0, 0, place)
+        batch = source.batch(jnp.int32(0), 0, place)
         images = normalise(batch["image"].astype(jnp.float32))
         _, captured = capture(model, variables, images, selects)
         out = {name: captured[name].astype(jnp.float32) for name in points}
@@ -239,7 +238,7 @@ def content_hash(split: Split) -> str:
     """Of a split's labels and ids, and of its images: streamed ones by name, size and time."""
     digest = hashlib.sha256(split.labels.tobytes() + split.ids.tobytes())
     if split.in_memory:
-        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.images).data)
         return digest.hexdigest()
     source = split.images.source
     for row in range(len(split)):

@@ -18,12 +18,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest, unknown
 from cnn_jax.models.layers import BatchNorm
-from cnn_jax.models.variables import Tree, divide
+from cnn_jax.models.variables import Tree, divide, flatten
 
 NORM_MODES = ("train", "freeze_affine", "freeze_all")
 AUXILIARY_PREFIX = "auxiliary"  # how the names of training-only heads begin
@@ -58,7 +57,7 @@ class NetOutline:
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         with nn.intercept_methods(note):
             variables = jax.eval_shape(model.init, jax.random.key(0), images)
-        params = tuple(flatten_dict(variables["params"], sep="/"))
+        params = tuple(flatten(variables["params"]))
         owners = {path.partition("/")[0] for path in params}
         stages = dict.fromkeys(stage_name(name) for name in called if name in owners)
         return cls(tuple(stages), params, tuple(dict.fromkeys(norms)))

@@ -16,6 +16,7 @@ from flax import traverse_util
 
 from cnn_jax import models
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.models.variables import flatten
 from cnn_jax.transfer.layouts import from_torch, torch_shape
 from cnn_jax.transfer.weight_maps import MAPS
 from cnn_jax.transfer.weight_maps.name_map import NameMap, torch_tensor_name
@@ -160,8 +161,7 @@ def tensor_shapes(net: nn.Module, model: str) -> tuple[Shapes, Shapes]:
     variables = jax.eval_shape(net.init, jax.random.key(0), image)
 
     def flat_shapes(name: str) -> Shapes:
-        tree = traverse_util.flatten_dict(variables.get(name, {}), sep="/")
-        return {path: leaf.shape for path, leaf in tree.items()}
+        return {path: leaf.shape for path, leaf in flatten(variables.get(name, {})).items()}
 
     return flat_shapes("params"), flat_shapes("batch_stats")
 

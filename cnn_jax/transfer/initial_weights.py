@@ -12,11 +12,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.variables import Tree
+from cnn_jax.models.variables import Tree, flatten
 from cnn_jax.runtime.checkpoints import SUMS, Checkpoints, damage, file_hash
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
@@ -49,7 +49,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     folder = Path(path).expanduser()
     if (folder / DESCRIPTION).is_file():
         params, stats, description = load_weights(folder)
-        flat = flatten_dict({"params": params, "batch_stats": stats}, sep="/")
+        flat = flatten({"params": params, "batch_stats": stats})
         origin = description.get("source", {})
         words = f"{description['model']} of {origin.get('names', 'elsewhere')}"
         digest, options = description["sha256"], description.get("options", {})
@@ -87,12 +87,12 @@ def best_valid_step(checkpoints: Checkpoints, label: str) -> int:
 def evaluation_variables(state: dict[str, Any]) -> FlatTree:
     """What evaluation uses of a saved state, with the mean of the replicas' statistics."""
     trees = state.get("average") or {name: state[name] for name in ("params", "batch_stats")}
-    stats = flatten_dict(trees.get("batch_stats") or {}, sep="/")
+    stats = flatten(trees.get("batch_stats") or {})
     # Statistics are vectors; with a leading axis there is one a replica.
     stats = {name: value.mean(0) if value.ndim > 1 else value for name, value in stats.items()}
-    flat = {f"params/{name}": v for name, v in flatten_dict(trees["params"], sep="/").items()}
+    flat = {f"params/{name}": v for name, v in flatten(trees["params"]).items()}
     flat |= {f"batch_stats/{name}": value for name, value in stats.items()}
-    return flat | flatten_dict(state.get("frozen") or {}, sep="/")
+    return flat | flatten(state.get("frozen") or {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,7 +241,7 @@ def variable_shapes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str,
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     trees = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
-    return {name: leaf.shape for name, leaf in flatten_dict(trees, sep="/").items()}
+    return {name: leaf.shape for name, leaf in flatten(trees).items()}
 
 
 def head_names(model: nn.Module, image_shape: tuple[int, ...]) -> set[str]:

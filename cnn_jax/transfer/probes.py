@@ -43,16 +43,17 @@ def linear_probe(
 
     (x, y), (x_val, y_val), (x_test, y_test) = standardise(train, validation, test)
     model = LogisticRegression(max_iter=500, warm_start=True)
-    best: tuple[float, float, np.ndarray] | None = None
+    best_score, best_strength, predicted = -1.0, 0.0, y_test
     for strength in sorted(strengths):  # each begins where a stronger penalty ended
         model.set_params(C=strength)
         with warnings.catch_warnings(), limit_threads(x):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties, at times
             model.fit(x, y)
         score = accuracy(model.predict(x_val), y_val)
-        if best is None or score > best[0]:
-            best = score, strength, model.predict(x_test)
-    return ProbeResult(best[1], best[0], accuracy(best[2], y_test), macro_recall(best[2], y_test))
+        if score > best_score:
+            best_score, best_strength, predicted = score, strength, model.predict(x_test)
+    test_scores = accuracy(predicted, y_test), macro_recall(predicted, y_test)
+    return ProbeResult(best_strength, best_score, *test_scores)
 
 
 def neighbour_probe(
@@ -64,16 +65,16 @@ def neighbour_probe(
     """The vote of the nearest training examples by cosine, as many as validation prefers."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    best = None
+    best_score, best_count, best_model = -1.0, 0, None
     for count in [n for n in counts if n <= len(train[1])]:
         model = KNeighborsClassifier(count, metric="cosine", algorithm="brute").fit(*train)
         score = accuracy(model.predict(validation[0]), validation[1])
-        if best is None or score > best[0]:
-            best = score, count, model
-    predicted = best[2].predict(test[0])
-    return ProbeResult(
-        best[1], best[0], accuracy(predicted, test[1]), macro_recall(predicted, test[1])
-    )
+        if score > best_score:
+            best_score, best_count, best_model = score, count, model
+    assert best_model is not None  # a training example there always is
+    predicted = best_model.predict(test[0])
+    test_scores = accuracy(predicted, test[1]), macro_recall(predicted, test[1])
+    return ProbeResult(best_count, best_score, *test_scores)
 
 
 def standardise(train: LabelledFeatures, *others: LabelledFeatures) -> list[LabelledFeatures]:

@@ -104,7 +104,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
             f"weights={str(path)!r} is a pickle, which only torch reads safely: "

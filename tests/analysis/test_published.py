@@ -9,13 +9,13 @@ matplotlib.use("Agg")
 
 from cnn_jax import models
 from cnn_jax.analysis import chart, tables
-from cnn_jax.analysis.published import table
+from cnn_jax.analysis.published import published_figures
 from cnn_jax.analysis.stages import summarize
 
 
 def test_every_row_names_a_net_its_source_and_protocol():
-    assert set(table()) <= set(models.names())
-    for row in table().values():
+    assert set(published_figures()) <= set(models.names())
+    for row in published_figures().values():
         assert row.paper or row.crop_by
         assert bool(row.crop_by) == bool(row.crop_protocol) == (row.crop_top1 is not None)
         assert bool(row.paper_protocol) == bool(row.paper_top1 or row.paper_top5)
@@ -28,19 +28,19 @@ def test_every_row_names_a_net_its_source_and_protocol():
 )
 def test_printed_sizes_are_ours_rounded(name):
     summary = summarize(models.create(name), models.REGISTRY[name].input_shape)
-    row = table()[name]
-    for printed, ours, unit in (
+    row = published_figures()[name]
+    for printed, count, unit in (
         (row.paper_parameters, summary.parameters, {"M": 1e6}),
         (row.paper_multiply_adds, summary.multiply_adds, {"G": 1e9}),
     ):
         if printed:
             number, scale = printed.split()[:2]
-            assert float(number) * unit[scale] == pytest.approx(ours, rel=0.07)
+            assert float(number) * unit[scale] == pytest.approx(count, rel=0.07)
 
 
 def test_totals_show_the_papers_figures_beside_ours():
     summary = summarize(models.create("alexnet"), (227, 227, 3))
-    text = "\n".join(tables.totals(summary, table()["alexnet"]))
+    text = "\n".join(tables.totals(summary, published_figures()["alexnet"]))
     assert "60,965,224   paper: 60 M" in text
     assert "58,631,144 (96.2%)" in text
     assert "195 pixels, jump 32, padding 64   Araujo 2019: 195" in text
@@ -59,7 +59,7 @@ def test_rows_of_a_stage_a_layer_and_a_net():
         "layer2_0/conv1", "28x28x128", "3x3", "2", "1", "", "73,728", "57,802,752",
         "51", "8", "25", "401.4 kB",
     ]  # fmt: skip
-    assert tables.net_row("resnet18", summary, table()["resnet18"])[2:5] == [
+    assert tables.net_row("resnet18", summary, published_figures()["resnet18"])[2:5] == [
         "11,689,512", "4.4%", "1,814,073,344",
     ]  # fmt: skip
 
@@ -74,11 +74,11 @@ def test_chart_labels_do_not_overlap(tmp_path, monkeypatch):
     boxes = []
     monkeypatch.setattr(chart, "place_labels", spy(chart.place_labels, boxes))
     points = [
-        chart.Point(name, 3 * 10**8 + i * 10**9, 10**6 * (i + 1), row.crop_top1, row.crop_by)
-        for i, (name, row) in enumerate(table().items())
+        chart.ChartPoint(name, 3 * 10**8 + i * 10**9, 10**6 * (i + 1), row.crop_top1, row.crop_by)
+        for i, (name, row) in enumerate(published_figures().items())
         if row.crop_top1
     ]
-    chart.draw(points, tmp_path / "nets.png")
+    chart.draw_chart(points, tmp_path / "nets.png")
     assert (tmp_path / "nets.png").read_bytes()[:4] == b"\x89PNG"
     assert len(boxes) == len(points) > 40
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
-from cnn_jax.analysis.published import table
+from cnn_jax.analysis.published import published_figures
 from cnn_jax.analysis.receptive import Window, propagate
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.models.layers import avg_pool, max_pool
 
 PUBLISHED = {
     name: row.receptive_field
-    for name, row in table().items()
+    for name, row in published_figures().items()
     if row.receptive_field and not name.startswith("inception")
 }
 

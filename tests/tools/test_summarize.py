@@ -30,6 +30,19 @@ def test_text_for_a_pipe():
     assert lines[0] == "lenet5_1998, 32x32x1"
     assert lines[4].split() == "s2 14x14x6 2x2 2 12 0 6 2 0 4.7 kB".split()
     assert "parameters                         60,000   paper: 60,000" in lines
+    assert "pooling trainable | avg | max 'trainable'".split() in [line.split() for line in lines]
+
+
+def test_lists_are_a_line_each():
+    lines = run("--list=schedules").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "constant",
+        "exponential",
+        "step",
+        "cosine",
+        "plateau",
+    ]
+    assert lines[3].endswith("at the end of the run")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +54,7 @@ def test_text_for_a_pipe():
         (["alexnet", "--option=lrn"], "--option=lrn: write KEY=VALUE"),
         (["resnet18", "--num_classes=0"], "num_classes=0 of resnet18: choose a number >= 1"),
         ([], "name a net, or give --all"),
+        (["vgg16", "--list=nets"], "--list=nets takes no name, options, size or classes"),
     ],
 )
 def test_mistakes_are_one_line(words, message):
