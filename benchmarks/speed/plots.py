@@ -80,7 +80,7 @@ def draw_growth(points_of: dict[str, list[dict[str, Any]]], out: Path) -> None:
             for clock, key in lines.items():
                 heights = [scale * point[key] for point in points]
                 axes.plot(values, heights, "o-", ms=3, color=COLOURS[clock], label=NAMES[clock])
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * max(scale * p[key] for p in points for key in lines.values()))
             if values[-1] >= 16 * values[0]:
                 axes.set_xscale("log", base=2)
             tidy(axes, title if column == 0 else "")
