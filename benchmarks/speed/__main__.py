@@ -5,6 +5,7 @@ costs 3 % of the step at most.
     python -m benchmarks.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
     python -m benchmarks.speed --operations [--against=torch]
     python -m benchmarks.speed --against=xla [--model=NAMES] [--resume]
+    python -m benchmarks.speed --without=max_pool,depthwise [--model=NAMES] [--resume]
 
 It measures training where no other is asked for. The goals are those of `cases.py`. The contenders
 take turns, round by round, each in a process of its own, so that they are warm and never run at the
@@ -12,8 +13,9 @@ same time: float32, Adam, one batch that stays in memory, losses of auxiliary he
 contenders' parameters and multiply-adds must be the same numbers. A goal must be met by wall time
 and by CPU second (on an accelerator by wall time), against the best of PyTorch's modes by that
 clock. Against "xla" it is this project without what the machine's own compiler made for it (the
-section "xla", without goals). --cores=1 pins all contenders to one core: on a machine shared with
-others, the one to trust.
+section "xla", without goals); --without leaves out one of those kernels at a time (the section
+"kernels"), so that a kernel that is worth nothing is found. --cores=1 pins all contenders to one
+core: on a machine shared with others, the one to trust.
 
 Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
 start of the process to the end of its imports, "compile" the first step without the time of a
@@ -44,6 +46,7 @@ from benchmarks.speed.contenders import jax_contender, measure
 from cnn_jax import cli
 from cnn_jax.analysis import tables
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.ops.cpu_kernels.compile import KERNELS
 from cnn_jax.runtime.progress import ProgressBar
 
 LOOP_CASES = ("lenet5", "resnet50")
@@ -130,6 +133,8 @@ def make_plans(nets: Sequence[Case], others: dict[str, Contender]) -> dict[str, 
     if AGAINST.value == "xla":
         others = {"XLA alone": jax_contender("train", {"CNN_JAX_NATIVE": "0"})}
         plans["xla"] = [(case, with_ours("train", others)) for case in chosen]
+    if WITHOUT.value:
+        plans["kernels"] = [entry for case in chosen for entry in without_kernels(case)]
     return plans or {"training": [(case, with_ours("train", others)) for case in chosen]}
 
 
@@ -169,6 +174,19 @@ def loop_contenders(case: Case) -> dict[str, Contender]:
     return {"loop": jax_contender("loop", examples=examples), "bare step": jax_contender("train")}
 
 
+def without_kernels(case: Case) -> Plan:
+    """All kernels against all but one of those that --without names."""
+    entries = []
+    for kernel in WITHOUT.value:
+        if kernel not in KERNELS:
+            raise unknown("--without", kernel, KERNELS)
+        rest = ",".join(name for name in KERNELS if name != kernel)
+        others = {f"without {kernel}": jax_contender("train", {"CNN_JAX_NATIVE": rest})}
+        named = dataclasses.replace(case, name=f"{case.name} without {kernel}")
+        entries.append((named, with_ours("train", others)))
+    return entries
+
+
 def with_ours(task: str, others: dict[str, Contender]) -> dict[str, Contender]:
     at_task = {name: contender.at(task) for name, contender in others.items()}
     return {"cnn_jax": jax_contender(task)} | at_task
@@ -179,6 +197,7 @@ if __name__ == "__main__":  # flags only here, so that benchmarks can be importe
         "model", [], "Nets (or operations) of cases.py; none: all with a goal."
     )
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch", "xla"], "What else takes turns.")
+    WITHOUT = flags.DEFINE_list("without", [], f"One at a time, of {', '.join(KERNELS)}.")
     INFERENCE = flags.DEFINE_bool("inference", False, "Logits, of batches of 1 and 32.")
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
     OPERATIONS = flags.DEFINE_bool("operations", False, "Each operation's value and gradients.")

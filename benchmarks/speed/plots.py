@@ -7,7 +7,11 @@ from typing import Any
 
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
 NAMES = {"cpu": "by CPU second", "wall": "by wall time"}
-AGAINST = {"loop": "the bare step", "xla": "XLA alone"}  # sections; others: PyTorch
+AGAINST = {
+    "loop": "the bare step",
+    "xla": "XLA alone",
+    "kernels": "all but the kernel",
+}  # sections; others: PyTorch
 INK = "#333333"
 MEASURES = {  # of growth: title -> scale, and which figure is drawn by which clock
     "ms an image": (1e3, {"wall": "seconds", "cpu": "cpu_seconds"}),

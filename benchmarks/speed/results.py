@@ -55,8 +55,12 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def same_row(row: dict[str, Any], saved: list[dict[str, Any]]) -> dict[str, Any] | None:
     """What the same commit has measured of the same on the same device, if it is there."""
-    commit = row["machine"]["commit"]
     for other in saved:
-        if identity(other) == identity(row) and other["machine"]["commit"] == commit:
+        if identity(other) == identity(row) and commit(other) == commit(row):
             return other
     return None
+
+
+def commit(row: dict[str, Any]) -> str:
+    """Without the mark of changed files: the results themselves may lie among them."""
+    return row["machine"]["commit"].removesuffix("+changes")

@@ -101,6 +101,8 @@ def test_a_row_is_not_measured_again_by_the_same_commit_on_the_same_device():
     saved, later = row(), row() | {"machine": MACHINE | {"commit": "another"}}
     assert results.same_row(row(), [later, saved]) is saved
     assert results.same_row(later, [saved]) is None
+    changed = row() | {"machine": MACHINE | {"commit": MACHINE["commit"] + "+changes"}}
+    assert results.same_row(changed, [saved]) is saved  # results lie in the repository
     other_batch = row() | {"case": saved["case"] | {"batch": 20}}
     assert results.same_row(other_batch, [saved]) is None
 
