@@ -30,7 +30,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cnn_jax", "cnn_jax.*"]),
-    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "**/*.cc", "**/*.h"]},
+    package_data={"cnn_jax": ["**/*.csv", "**/*.json", "**/*.cc", "**/*.h", "**/*.md"]},
     cmdclass={"build_py": BuildWithConfigs},
     entry_points={"console_scripts": ["cnn_jax = cnn_jax.__main__:main"]},
     python_requires=">=3.11",

@@ -19,19 +19,19 @@ namespace cnn_jax {
 
 // The floats of a vector, and how many vectors of sums stay in registers beside their factors.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, SUMS = 28;
+constexpr int kLanes = 16, kAccumulators = 28;
 #elif defined(__AVX__)
-constexpr int LANES = 8, SUMS = 12;
+constexpr int kLanes = 8, kAccumulators = 12;
 #else
-constexpr int LANES = 4, SUMS = 12;
+constexpr int kLanes = 4, kAccumulators = 12;
 #endif
 
 // They need not lie on a multiple of their size, and are slower where they don't.
-typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
 // The first numbers of a vector, zeros behind them.
-inline Vector LoadPart(const float* from, int64_t count) {
-  if (count >= LANES) return *reinterpret_cast<const Vector*>(from);
+inline Vector LoadPartial(const float* from, int64_t count) {
+  if (count >= kLanes) return *reinterpret_cast<const Vector*>(from);
 #if defined(__AVX512F__)
   return reinterpret_cast<Vector>(
       _mm512_maskz_loadu_ps(static_cast<__mmask16>((1 << count) - 1), from));
@@ -42,8 +42,8 @@ inline Vector LoadPart(const float* from, int64_t count) {
 #endif
 }
 
-inline void StorePart(float* to, const Vector& from, int64_t count) {
-  if (count >= LANES) {
+inline void StorePartial(float* to, const Vector& from, int64_t count) {
+  if (count >= kLanes) {
     *reinterpret_cast<Vector*>(to) = from;
     return;
   }
@@ -57,8 +57,9 @@ inline void StorePart(float* to, const Vector& from, int64_t count) {
 
 // Adds a column of numbers times a row of vectors to a block of sums, which stays in registers.
 template <int rows, int vectors>
-inline __attribute__((always_inline)) void AddProduct(Vector (&sums)[rows][vectors],
-                                                      const float* column, const float* row) {
+inline __attribute__((always_inline)) void AccumulateProduct(Vector (&sums)[rows][vectors],
+                                                             const float* column,
+                                                             const float* row) {
   Vector by[vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < vectors; ++v) by[v] = reinterpret_cast<const Vector*>(row)[v];
@@ -68,9 +69,9 @@ inline __attribute__((always_inline)) void AddProduct(Vector (&sums)[rows][vecto
     for (int v = 0; v < vectors; ++v) sums[r][v] += column[r] * by[v];
 }
 
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-inline Four Load(const float* from) { return *reinterpret_cast<const Four*>(from); }
-inline void Store(float* to, Four value) { *reinterpret_cast<Four*>(to) = value; }
+typedef float Vector4 __attribute__((vector_size(16), aligned(4), may_alias));
+inline Vector4 LoadVector4(const float* from) { return *reinterpret_cast<const Vector4*>(from); }
+inline void StoreVector4(float* to, Vector4 value) { *reinterpret_cast<Vector4*>(to) = value; }
 
 // Rows of numbers to columns: [rows][columns], rows `from_apart`, to [columns][rows], `to_apart`.
 inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t to_apart,
@@ -83,16 +84,17 @@ inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t 
     for (; r + 4 <= rows; r += 4) {
       const float* row = from + r * from_apart + c;
       float* into = to + c * to_apart + r;
-      const Four one = Load(row), two = Load(row + from_apart), three = Load(row + 2 * from_apart),
-                 four = Load(row + 3 * from_apart);
-      const Four low = __builtin_shufflevector(one, two, 0, 4, 1, 5),
-                 high = __builtin_shufflevector(one, two, 2, 6, 3, 7),
-                 more_low = __builtin_shufflevector(three, four, 0, 4, 1, 5),
-                 more_high = __builtin_shufflevector(three, four, 2, 6, 3, 7);
-      Store(into, __builtin_shufflevector(low, more_low, 0, 1, 4, 5));
-      Store(into + to_apart, __builtin_shufflevector(low, more_low, 2, 3, 6, 7));
-      Store(into + 2 * to_apart, __builtin_shufflevector(high, more_high, 0, 1, 4, 5));
-      Store(into + 3 * to_apart, __builtin_shufflevector(high, more_high, 2, 3, 6, 7));
+      const Vector4 one = LoadVector4(row), two = LoadVector4(row + from_apart),
+                    three = LoadVector4(row + 2 * from_apart),
+                    four = LoadVector4(row + 3 * from_apart);
+      const Vector4 low = __builtin_shufflevector(one, two, 0, 4, 1, 5),
+                    high = __builtin_shufflevector(one, two, 2, 6, 3, 7),
+                    more_low = __builtin_shufflevector(three, four, 0, 4, 1, 5),
+                    more_high = __builtin_shufflevector(three, four, 2, 6, 3, 7);
+      StoreVector4(into, __builtin_shufflevector(low, more_low, 0, 1, 4, 5));
+      StoreVector4(into + to_apart, __builtin_shufflevector(low, more_low, 2, 3, 6, 7));
+      StoreVector4(into + 2 * to_apart, __builtin_shufflevector(high, more_high, 0, 1, 4, 5));
+      StoreVector4(into + 3 * to_apart, __builtin_shufflevector(high, more_high, 2, 3, 6, 7));
     }
     for (; r < rows; ++r)
       for (int64_t n = 0; n < 4; ++n) to[(c + n) * to_apart + r] = from[r * from_apart + c + n];
@@ -105,31 +107,32 @@ inline void Transpose(const float* from, int64_t from_apart, float* to, int64_t 
 
 // The functions make(1) to make(most), at their numbers: of a template, one for each number.
 template <typename Function, int most, typename Make, int... numbers>
-constexpr std::array<Function, most + 1> Table(Make make, std::integer_sequence<int, numbers...>) {
+constexpr std::array<Function, most + 1> FunctionTable(Make make,
+                                                       std::integer_sequence<int, numbers...>) {
   return {nullptr, make(std::integral_constant<int, numbers + 1>{})...};
 }
 
 template <typename Function, int most, typename Make>
-constexpr std::array<Function, most + 1> Table(Make make) {
-  return Table<Function, most>(make, std::make_integer_sequence<int, most>());
+constexpr std::array<Function, most + 1> FunctionTable(Make make) {
+  return FunctionTable<Function, most>(make, std::make_integer_sequence<int, most>());
 }
 
-struct Free {
+struct FreeDeleter {
   void operator()(float* memory) const { std::free(memory); }
 };
-using Floats = std::unique_ptr<float[], Free>;
+using FloatBuffer = std::unique_ptr<float[], FreeDeleter>;
 
-constexpr int64_t Up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+constexpr int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // At the beginning of a line of the cache, with nothing in it.
-inline Floats NewFloats(int64_t count) {
-  return Floats(static_cast<float*>(std::aligned_alloc(64, Up(4 * count + 64, 64))));
+inline FloatBuffer AllocateFloats(int64_t count) {
+  return FloatBuffer(static_cast<float*>(std::aligned_alloc(64, RoundUp(4 * count + 64, 64))));
 }
 
 // Calls task(0) to task(count - 1), each once, on several threads, and waits for them.
 struct Threads {
   int64_t count;
-  std::function<void(int64_t, std::function<void(int64_t)>)> for_all;
+  std::function<void(int64_t, std::function<void(int64_t)>)> parallel_for;
 };
 
 }  // namespace cnn_jax

@@ -10,112 +10,116 @@
 #include <vector>
 
 #include "common.h"
-#include "convolve.h"
+#include "conv_shape.h"
 
 namespace cnn_jax {
 
-constexpr int RUN = 8;        // pixels, at most
-constexpr int64_t PARTS = 8;  // that the images are divided into for the kernel's gradient
+constexpr int kMaxRunPixels = 8;    // pixels, at most
+constexpr int64_t kBatchParts = 8;  // that the images are divided into for the kernel's gradient
 
-struct Places {  // of a window that a run sees, and the floats between them
+struct WindowView {  // of a window that a run sees, and the floats between them
   int64_t rows, columns, in_row, in_column, kernel_row, kernel_column;
 };
 
 // Calls each(the first of its channels, how many it has) for vectors of them.
 template <typename Call>
-inline __attribute__((always_inline)) void ForVectors(int64_t channels, Call each) {
+inline __attribute__((always_inline)) void ForEachVector(int64_t channels, Call each) {
   int64_t k = 0;
-  for (; k + LANES <= channels; k += LANES) each(k, LANES);
+  for (; k + kLanes <= channels; k += kLanes) each(k, kLanes);
   if (k < channels) each(k, channels - k);
 }
 
 // Sums over the places, of `pixels` whose windows begin `step` floats apart, to pixels `apart`.
 template <int pixels>
-void SumPlaces(const float* in, const float* kernel, const Places& at, int64_t step,
+void SumWindow(const float* in, const float* kernel, const WindowView& at, int64_t step,
                int64_t channels, float* out, int64_t apart) {
-  ForVectors(channels, [&](int64_t k, int64_t count) __attribute__((always_inline)) {
+  ForEachVector(channels, [&](int64_t k, int64_t count) __attribute__((always_inline)) {
     Vector sums[pixels] = {};
     for (int64_t i = 0; i < at.rows; ++i)
       for (int64_t j = 0; j < at.columns; ++j) {
-        const Vector by = LoadPart(kernel + i * at.kernel_row + j * at.kernel_column + k, count);
+        const Vector by = LoadPartial(kernel + i * at.kernel_row + j * at.kernel_column + k, count);
         const float* from = in + i * at.in_row + j * at.in_column + k;
 #pragma GCC unroll 8
-        for (int p = 0; p < pixels; ++p) sums[p] += LoadPart(from + p * step, count) * by;
+        for (int p = 0; p < pixels; ++p) sums[p] += LoadPartial(from + p * step, count) * by;
       }
 #pragma GCC unroll 8
-    for (int p = 0; p < pixels; ++p) StorePart(out + p * apart + k, sums[p], count);
+    for (int p = 0; p < pixels; ++p) StorePartial(out + p * apart + k, sums[p], count);
   });
 }
 
 // Adds to each place of `sums` what `pixels` of the gradient share with it.
 template <int pixels>
-void AddPlaces(const float* in, const float* gradient, const Places& at, int64_t step,
-               int64_t channels, float* sums, int64_t apart) {
-  ForVectors(channels, [&](int64_t k, int64_t count) __attribute__((always_inline)) {
+void AccumulateWindow(const float* in, const float* gradient, const WindowView& at, int64_t step,
+                      int64_t channels, float* sums, int64_t apart) {
+  ForEachVector(channels, [&](int64_t k, int64_t count) __attribute__((always_inline)) {
     Vector by[pixels];
 #pragma GCC unroll 8
-    for (int p = 0; p < pixels; ++p) by[p] = LoadPart(gradient + p * apart + k, count);
+    for (int p = 0; p < pixels; ++p) by[p] = LoadPartial(gradient + p * apart + k, count);
     for (int64_t i = 0; i < at.rows; ++i)
       for (int64_t j = 0; j < at.columns; ++j) {
         float* place = sums + i * at.kernel_row + j * at.kernel_column + k;
         const float* from = in + i * at.in_row + j * at.in_column + k;
-        Vector sum = LoadPart(place, count);
+        Vector sum = LoadPartial(place, count);
 #pragma GCC unroll 8
-        for (int p = 0; p < pixels; ++p) sum += LoadPart(from + p * step, count) * by[p];
-        StorePart(place, sum, count);
+        for (int p = 0; p < pixels; ++p) sum += LoadPartial(from + p * step, count) * by[p];
+        StorePartial(place, sum, count);
       }
   });
 }
 
-using AnySum = void (*)(const float*, const float*, const Places&, int64_t, int64_t, float*,
-                        int64_t);
+using WindowFn = void (*)(const float*, const float*, const WindowView&, int64_t, int64_t, float*,
+                          int64_t);
 
 // Calls run(the first pixel, how many) for runs that see the same places: those that see all of
 // them together, those at the edges alone.
 template <typename Run>
-void ForRuns(const Axis& x, Run run) {
+void ForEachRun(const Axis& x, Run run) {
   auto whole = [&](int64_t s) { return x.From(s) == 0 && x.To(s) == x.window; };
   for (int64_t s = 0, count; s < x.count; s += count) {
     count = 1;
     if (whole(s))
-      while (count < RUN && s + count < x.count && whole(s + count)) ++count;
+      while (count < kMaxRunPixels && s + count < x.count && whole(s + count)) ++count;
     run(s, count);
   }
 }
 
-class Depthwise {
+class DepthwiseConv {
  public:
-  static bool Fits(const Convolution& c) {
+  static bool Supports(const ConvShape& c) {
     return c.groups == c.channels && c.channels == c.features;
   }
 
-  explicit Depthwise(const Convolution& c) : c_(c) {}
+  explicit DepthwiseConv(const ConvShape& c) : c_(c) {}
 
   void Forward(const float* in, const float* kernel, float* out, const Threads& threads) const {
-    Sum(in, kernel, out, c_.Down(), c_.Across(), threads);
+    SumWindows(in, kernel, out, c_.Down(), c_.Across(), threads);
   }
 
   void InputGradient(const float* gradient, const float* kernel, float* out,
                      const Threads& threads) const {
-    ForPhases(c_, [&](const Axis& y, const Axis& x) { Sum(gradient, kernel, out, y, x, threads); });
+    ForEachStridePhase(c_, [&](const Axis& y, const Axis& x) {
+      SumWindows(gradient, kernel, out, y, x, threads);
+    });
   }
 
   void KernelGradient(const float* in, const float* gradient, float* out,
                       const Threads& threads) const {
-    static constexpr auto add = Table<AnySum, RUN>([](auto n) { return &AddPlaces<n.value>; });
+    static constexpr auto add =
+        FunctionTable<WindowFn, kMaxRunPixels>([](auto n) { return &AccumulateWindow<n.value>; });
     const int64_t size = c_.window_y * c_.window_x * c_.channels;
     // Not by the number of threads: it decides in which order numbers are summed.
-    const int64_t parts = std::clamp<int64_t>(c_.batch, 1, PARTS);
-    const Floats sums = NewFloats(parts * size);
-    threads.for_all(parts, [&](int64_t part) {
+    const int64_t parts = std::clamp<int64_t>(c_.batch, 1, kBatchParts);
+    const FloatBuffer sums = AllocateFloats(parts * size);
+    threads.parallel_for(parts, [&](int64_t part) {
       const Axis y = c_.Down(), x = c_.Across();
       std::fill_n(sums.get() + part * size, size, 0.0f);
       for (int64_t n = c_.batch * part / parts; n < c_.batch * (part + 1) / parts; ++n)
         for (int64_t t = 0; t < y.count; ++t)
-          ForRuns(x, [&](int64_t s, int64_t pixels) {
+          ForEachRun(x, [&](int64_t s, int64_t pixels) {
             const float* by = gradient + ((n * y.count + t) * x.count + s) * c_.channels;
-            add[pixels](in + In(y, x, n, t, s), by, Seen(y, x, t, s), x.stride * c_.channels,
-                        c_.channels, sums.get() + part * size + Kernel(y, x, t, s), c_.channels);
+            add[pixels](in + InputOffset(y, x, n, t, s), by, ViewAt(y, x, t, s),
+                        x.stride * c_.channels, c_.channels,
+                        sums.get() + part * size + KernelOffset(y, x, t, s), c_.channels);
           });
     });
     for (int64_t i = 0; i < size; ++i) {
@@ -125,18 +129,19 @@ class Depthwise {
   }
 
  private:
-  void Sum(const float* in, const float* kernel, float* out, const Axis& y, const Axis& x,
-           const Threads& threads) const {
-    static constexpr auto sum = Table<AnySum, RUN>([](auto n) { return &SumPlaces<n.value>; });
-    const int64_t wanted = (2 * threads.count + c_.batch - 1) / std::max<int64_t>(1, c_.batch);
-    const int64_t bands = std::max<int64_t>(1, std::min(wanted, y.count));
-    threads.for_all(c_.batch * bands, [&](int64_t task) {
+  void SumWindows(const float* in, const float* kernel, float* out, const Axis& y, const Axis& x,
+                  const Threads& threads) const {
+    static constexpr auto sum =
+        FunctionTable<WindowFn, kMaxRunPixels>([](auto n) { return &SumWindow<n.value>; });
+    const int64_t target = (2 * threads.count + c_.batch - 1) / std::max<int64_t>(1, c_.batch);
+    const int64_t bands = std::max<int64_t>(1, std::min(target, y.count));
+    threads.parallel_for(c_.batch * bands, [&](int64_t task) {
       const int64_t n = task / bands, band = task % bands;
       for (int64_t t = y.count * band / bands; t < y.count * (band + 1) / bands; ++t)
-        ForRuns(x, [&](int64_t s, int64_t pixels) {
+        ForEachRun(x, [&](int64_t s, int64_t pixels) {
           const int64_t row = n * y.whole + y.first + t * y.step;
-          sum[pixels](in + In(y, x, n, t, s), kernel + Kernel(y, x, t, s), Seen(y, x, t, s),
-                      x.stride * c_.channels, c_.channels,
+          sum[pixels](in + InputOffset(y, x, n, t, s), kernel + KernelOffset(y, x, t, s),
+                      ViewAt(y, x, t, s), x.stride * c_.channels, c_.channels,
                       out + (row * x.whole + x.first + s * x.step) * c_.channels,
                       x.step * c_.channels);
         });
@@ -144,7 +149,7 @@ class Depthwise {
   }
 
   // What the output (t, s) sees: how many places, where they begin in its image, and in the kernel.
-  Places Seen(const Axis& y, const Axis& x, int64_t t, int64_t s) const {
+  WindowView ViewAt(const Axis& y, const Axis& x, int64_t t, int64_t s) const {
     return {y.To(t) - y.From(t),
             x.To(s) - x.From(s),
             x.size * c_.channels,
@@ -153,17 +158,17 @@ class Depthwise {
             x.kernel_step * c_.channels};
   }
 
-  int64_t In(const Axis& y, const Axis& x, int64_t n, int64_t t, int64_t s) const {
+  int64_t InputOffset(const Axis& y, const Axis& x, int64_t n, int64_t t, int64_t s) const {
     const int64_t row = n * y.size + t * y.stride - y.before + y.From(t);
     return (row * x.size + s * x.stride - x.before + x.From(s)) * c_.channels;
   }
 
-  int64_t Kernel(const Axis& y, const Axis& x, int64_t t, int64_t s) const {
+  int64_t KernelOffset(const Axis& y, const Axis& x, int64_t t, int64_t s) const {
     const int64_t row = y.kernel_first + y.From(t) * y.kernel_step;
     return (row * c_.window_x + x.kernel_first + x.From(s) * x.kernel_step) * c_.channels;
   }
 
-  const Convolution& c_;
+  const ConvShape& c_;
 };
 
 }  // namespace cnn_jax

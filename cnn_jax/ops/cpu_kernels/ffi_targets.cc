@@ -4,8 +4,8 @@
 #include <sstream>
 #include <thread>
 
-#include "convolve.h"
 #include "depthwise.h"
+#include "direct_conv.h"
 #include "grouped_kernel_gradient.h"
 #include "kernel_gradient.h"
 #include "max_pool.h"
@@ -19,7 +19,7 @@ using Places = ffi::Buffer<ffi::S8>;
 
 // On threads of the pool and on this one, which takes what no other has begun, so that it waits
 // only for those that run.
-void ForAll(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> task) {
+void ParallelFor(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> task) {
   struct Shared {
     std::atomic<int64_t> next{0}, done{0};
   };
@@ -36,16 +36,16 @@ void ForAll(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> t
   while (shared->done.load(std::memory_order_acquire) < count) std::this_thread::yield();
 }
 
-cnn_jax::Threads Threads(ffi::ThreadPool& pool) {
+cnn_jax::Threads MakeThreads(ffi::ThreadPool& pool) {
   return {pool.num_threads(), [&pool](int64_t count, std::function<void(int64_t)> task) {
-            ForAll(pool, count, std::move(task));
+            ParallelFor(pool, count, std::move(task));
           }};
 }
 
 using Shape = ffi::Span<const int64_t>;
 
 // Beyond shapes that do not fit there would be memory of others.
-ffi::ErrorOr<cnn_jax::Convolution> Unfit(Shape in, Shape other, Shape out) {
+ffi::ErrorOr<cnn_jax::ConvShape> ShapeMismatch(Shape in, Shape other, Shape out) {
   std::ostringstream message;
   for (const Shape& shape : {in, other, out}) {
     message << (message.tellp() ? ", [" : "shapes that do not fit: [");
@@ -56,22 +56,24 @@ ffi::ErrorOr<cnn_jax::Convolution> Unfit(Shape in, Shape other, Shape out) {
 }
 
 // Of maps [N, H, W, C], a kernel [h, w, C / groups, F] and what comes out, [N, H', W', F].
-ffi::ErrorOr<cnn_jax::Convolution> Describe(Maps in, Maps kernel, Maps out, int64_t stride_y,
-                                            int64_t stride_x, int64_t top, int64_t left) {
+ffi::ErrorOr<cnn_jax::ConvShape> DescribeConv(Maps in, Maps kernel, Maps out, int64_t stride_y,
+                                              int64_t stride_x, int64_t top, int64_t left) {
   const Shape a = in.dimensions(), k = kernel.dimensions(), o = out.dimensions();
-  if (a.size() != 4 || k.size() != 4 || o.size() != 4 || a[0] != o[0] || k[3] != o[3] ||
-      k[2] < 1 || a[3] < 1 || a[3] % k[2] || o[3] % (a[3] / k[2]))
-    return Unfit(a, k, o);
-  return cnn_jax::Convolution{a[0], a[1], a[2],     a[3],     o[1], o[2], o[3],
-                              k[0], k[1], stride_y, stride_x, top,  left, a[3] / k[2]};
+  if (a.size() != 4 || k.size() != 4 || o.size() != 4 || a[0] != o[0] || k[3] != o[3] || k[2] < 1 ||
+      a[3] < 1 || a[3] % k[2] || o[3] % (a[3] / k[2]))
+    return ShapeMismatch(a, k, o);
+  return cnn_jax::ConvShape{a[0], a[1], a[2],     a[3],     o[1], o[2], o[3],
+                            k[0], k[1], stride_y, stride_x, top,  left, a[3] / k[2]};
 }
 
-// Calls alone(Depthwise) where every channel has a kernel of its own, others(Convolution) elsewhere.
+// Calls alone(DepthwiseConv) where every channel has a kernel of its own, others(ConvShape)
+// elsewhere.
 template <typename Alone, typename Others>
-ffi::Error Choose(const ffi::ErrorOr<cnn_jax::Convolution>& c, Alone alone, Others others) {
+ffi::Error DispatchDepthwise(const ffi::ErrorOr<cnn_jax::ConvShape>& c, Alone alone,
+                             Others others) {
   if (!c) return c.error();
-  if (cnn_jax::Depthwise::Fits(*c))
-    alone(cnn_jax::Depthwise(*c));
+  if (cnn_jax::DepthwiseConv::Supports(*c))
+    alone(cnn_jax::DepthwiseConv(*c));
   else
     others(*c);
   return ffi::Error::Success();
@@ -81,39 +83,39 @@ ffi::Error Forward(ffi::ThreadPool pool, Maps in, Maps kernel, ffi::Result<Maps>
                    int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const float *maps = in.typed_data(), *by = kernel.typed_data();
   float* to = out->typed_data();
-  return Choose(
-      Describe(in, kernel, *out, stride_y, stride_x, top, left),
-      [&](const auto& depthwise) { depthwise.Forward(maps, by, to, Threads(pool)); },
-      [&](const auto& c) { cnn_jax::Forward(c, maps, by, to, Threads(pool)); });
+  return DispatchDepthwise(
+      DescribeConv(in, kernel, *out, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.Forward(maps, by, to, MakeThreads(pool)); },
+      [&](const auto& c) { cnn_jax::Forward(c, maps, by, to, MakeThreads(pool)); });
 }
 
 ffi::Error InputGradient(ffi::ThreadPool pool, Maps gradient, Maps kernel, ffi::Result<Maps> out,
                          int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const float *maps = gradient.typed_data(), *by = kernel.typed_data();
   float* to = out->typed_data();
-  return Choose(
-      Describe(*out, kernel, gradient, stride_y, stride_x, top, left),
-      [&](const auto& depthwise) { depthwise.InputGradient(maps, by, to, Threads(pool)); },
-      [&](const auto& c) { cnn_jax::InputGradient(c, maps, by, to, Threads(pool)); });
+  return DispatchDepthwise(
+      DescribeConv(*out, kernel, gradient, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.InputGradient(maps, by, to, MakeThreads(pool)); },
+      [&](const auto& c) { cnn_jax::InputGradient(c, maps, by, to, MakeThreads(pool)); });
 }
 
 ffi::Error KernelGradient(ffi::ThreadPool pool, Maps in, Maps gradient, ffi::Result<Maps> out,
                           int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
   const float *maps = in.typed_data(), *by = gradient.typed_data();
   float* to = out->typed_data();
-  return Choose(
-      Describe(in, *out, gradient, stride_y, stride_x, top, left),
-      [&](const auto& depthwise) { depthwise.KernelGradient(maps, by, to, Threads(pool)); },
+  return DispatchDepthwise(
+      DescribeConv(in, *out, gradient, stride_y, stride_x, top, left),
+      [&](const auto& depthwise) { depthwise.KernelGradient(maps, by, to, MakeThreads(pool)); },
       [&](const auto& c) {
-        if (cnn_jax::GroupedKernelGradient::Fits(c))
-          cnn_jax::GroupedKernelGradient(c, maps, by, to).RunAll(Threads(pool));
+        if (cnn_jax::GroupedKernelGradient::Supports(c))
+          cnn_jax::GroupedKernelGradient(c, maps, by, to).RunAll(MakeThreads(pool));
         else
-          cnn_jax::KernelGradient(c, maps, by, to, pool.num_threads()).RunAll(Threads(pool));
+          cnn_jax::KernelGradient(c, maps, by, to, pool.num_threads()).RunAll(MakeThreads(pool));
       });
 }
 
 // What XLA does not know it cannot compute again wherever it is read. `in` and `out` share memory.
-ffi::Error ComputedOnce(Maps in, ffi::Result<Maps> out) {
+ffi::Error Materialize(Maps in, ffi::Result<Maps> out) {
   if (out->typed_data() != in.typed_data())
     std::memcpy(out->typed_data(), in.typed_data(), in.size_bytes());
   return ffi::Error::Success();
@@ -149,24 +151,24 @@ ffi::Error Split(Maps in, ffi::RemainingRets parts) {
 }
 
 // Of maps [N, H, W, C], and the values and places that come out, [N, H', W', C].
-ffi::ErrorOr<cnn_jax::Convolution> DescribePool(Maps in, Maps out, Places places, int64_t window_y,
-                                                int64_t window_x, int64_t stride_y,
-                                                int64_t stride_x, int64_t top, int64_t left) {
+ffi::ErrorOr<cnn_jax::ConvShape> DescribePool(Maps in, Maps out, Places places, int64_t window_y,
+                                              int64_t window_x, int64_t stride_y, int64_t stride_x,
+                                              int64_t top, int64_t left) {
   const Shape a = in.dimensions(), o = out.dimensions(), p = places.dimensions();
   const bool same = std::equal(o.begin(), o.end(), p.begin(), p.end());
   if (a.size() != 4 || o.size() != 4 || a[0] != o[0] || a[3] != o[3] || !same)
-    return Unfit(a, p, o);
-  return cnn_jax::Convolution{a[0],     a[1],     a[2],     a[3],     o[1], o[2], o[3],
-                              window_y, window_x, stride_y, stride_x, top,  left};
+    return ShapeMismatch(a, p, o);
+  return cnn_jax::ConvShape{a[0],     a[1],     a[2],     a[3],     o[1], o[2], o[3],
+                            window_y, window_x, stride_y, stride_x, top,  left};
 }
 
-ffi::Error MaxPool(ffi::ThreadPool pool, Maps in, ffi::Result<Maps> out,
-                   ffi::Result<Places> places, int64_t window_y, int64_t window_x,
-                   int64_t stride_y, int64_t stride_x, int64_t top, int64_t left) {
+ffi::Error MaxPool(ffi::ThreadPool pool, Maps in, ffi::Result<Maps> out, ffi::Result<Places> places,
+                   int64_t window_y, int64_t window_x, int64_t stride_y, int64_t stride_x,
+                   int64_t top, int64_t left) {
   const auto c = DescribePool(in, *out, *places, window_y, window_x, stride_y, stride_x, top, left);
   if (!c) return c.error();
   cnn_jax::MaxPool(*c).Forward(in.typed_data(), out->typed_data(), places->typed_data(),
-                               Threads(pool));
+                               MakeThreads(pool));
   return ffi::Error::Success();
 }
 
@@ -177,7 +179,7 @@ ffi::Error MaxPoolGradient(ffi::ThreadPool pool, Places places, Maps gradient,
       DescribePool(*out, gradient, places, window_y, window_x, stride_y, stride_x, top, left);
   if (!c) return c.error();
   cnn_jax::MaxPool(*c).Gradient(places.typed_data(), gradient.typed_data(), out->typed_data(),
-                                Threads(pool));
+                                MakeThreads(pool));
   return ffi::Error::Success();
 }
 
@@ -194,7 +196,7 @@ auto Bind() {
 }
 
 template <typename Binding>
-auto Windowed(Binding binding) {
+auto BindWindow(Binding binding) {
   return std::move(binding)
       .template Attr<int64_t>("window_y")
       .template Attr<int64_t>("window_x")
@@ -211,11 +213,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_input_gradient, InputGradient, Bind());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_kernel_gradient, KernelGradient, Bind());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     cnn_jax_max_pool, MaxPool,
-    Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Maps>().Ret<Maps>().Ret<Places>()));
+    BindWindow(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Maps>().Ret<Maps>().Ret<Places>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     cnn_jax_max_pool_gradient, MaxPoolGradient,
-    Windowed(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, ComputedOnce,
+    BindWindow(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, Materialize,
                               ffi::Ffi::Bind().Arg<Maps>().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split, ffi::Ffi::Bind().Arg<Maps>().RemainingRets());

@@ -12,23 +12,23 @@
 #include <vector>
 
 #include "common.h"
-#include "convolve.h"
+#include "conv_shape.h"
 #include "kernel_gradient.h"
 
 namespace cnn_jax {
 
-constexpr int NUMBERS = 12;  // (j, c) of a window's row whose sums stay in registers
+constexpr int kMaxNumbers = 12;  // (j, c) of a window's row whose sums stay in registers
 
 // Adds, over a row of pixels, vectors of the input times the gradient's to `numbers` sums.
 template <int numbers>
-void AddLanes(const float* in, int64_t in_apart, const float* gradient, int64_t apart,
-              int64_t pixels, int64_t features, float* out) {
+void AccumulateLanes(const float* in, int64_t in_apart, const float* gradient, int64_t apart,
+                     int64_t pixels, int64_t features, float* out) {
   Vector sums[numbers];
 #pragma GCC unroll 12
   for (int i = 0; i < numbers; ++i) sums[i] = reinterpret_cast<const Vector*>(out)[i];
   for (int64_t p = 0; p < pixels; ++p, in += in_apart, gradient += apart) {
-    __builtin_prefetch(gradient + SOON * apart);
-    const Vector by = LoadPart(gradient, features);
+    __builtin_prefetch(gradient + kCopyPrefetchDistance * apart);
+    const Vector by = LoadPartial(gradient, features);
 #pragma GCC unroll 12
     for (int i = 0; i < numbers; ++i) sums[i] += reinterpret_cast<const Vector*>(in)[i] * by;
   }
@@ -36,70 +36,71 @@ void AddLanes(const float* in, int64_t in_apart, const float* gradient, int64_t 
   for (int i = 0; i < numbers; ++i) reinterpret_cast<Vector*>(out)[i] = sums[i];
 }
 
-using AnyLanes = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
+using LanesFn = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
 
 class GroupedKernelGradient {
  public:
-  static bool Fits(const Convolution& c) {
-    return c.groups > 1 && c.Width() < LANES && LANES % c.Width() == 0;
+  static bool Supports(const ConvShape& c) {
+    return c.groups > 1 && c.GroupFeatures() < kLanes && kLanes % c.GroupFeatures() == 0;
   }
 
-  GroupedKernelGradient(const Convolution& c, const float* in, const float* gradient, float* out)
+  GroupedKernelGradient(const ConvShape& c, const float* in, const float* gradient, float* out)
       : c_(c), in_(in), gradient_(gradient), out_(out) {
     width_ = (c.across - 1) * c.stride_x + c.window_x;
-    numbers_ = c.window_x * c.Depth();
+    numbers_ = c.window_x * c.GroupChannels();
   }
 
   void RunAll(const Threads& threads) {
-    threads.for_all((c_.features + LANES - 1) / LANES, [&](int64_t i) { Run(i * LANES); });
+    threads.parallel_for((c_.features + kLanes - 1) / kLanes, [&](int64_t i) { Run(i * kLanes); });
   }
 
  private:
-  // The features [f, f + LANES), as far as there are.
+  // The features [f, f + kLanes), as far as there are.
   void Run(int64_t f) const {
     static constexpr auto add =
-        Table<AnyLanes, NUMBERS>([](auto n) { return &AddLanes<n.value>; });
-    const int64_t features = std::min<int64_t>(LANES, c_.features - f);
-    const int64_t row = width_ * c_.Depth() * LANES, sums_row = numbers_ * LANES;
-    const Floats rows = NewFloats(c_.window_y * row), sums = NewFloats(c_.window_y * sums_row);
+        FunctionTable<LanesFn, kMaxNumbers>([](auto n) { return &AccumulateLanes<n.value>; });
+    const int64_t features = std::min<int64_t>(kLanes, c_.features - f);
+    const int64_t row = width_ * c_.GroupChannels() * kLanes, sums_row = numbers_ * kLanes;
+    const FloatBuffer rows = AllocateFloats(c_.window_y * row),
+                      sums = AllocateFloats(c_.window_y * sums_row);
     std::fill_n(sums.get(), c_.window_y * sums_row, 0.0f);
     for (int64_t n = 0; n < c_.batch; ++n) {
-      std::vector<int64_t> held(c_.window_y, -1);  // the input's rows that are spread
+      std::vector<int64_t> cached(c_.window_y, -1);  // the input's rows that are spread
       for (int64_t y = 0; y < c_.down; ++y)
         for (int64_t i = 0; i < c_.window_y; ++i) {
-          const int64_t seen = y * c_.stride_y + i - c_.top, slot = (seen + c_.top) % c_.window_y;
-          if (seen < 0 || seen >= c_.height) continue;
+          const int64_t in_y = y * c_.stride_y + i - c_.top, slot = (in_y + c_.top) % c_.window_y;
+          if (in_y < 0 || in_y >= c_.height) continue;
           float* spread = rows.get() + slot * row;
-          if (held[slot] != seen) Spread(n, seen, f, features, spread);
-          held[slot] = seen;
+          if (cached[slot] != in_y) SpreadRow(n, in_y, f, features, spread);
+          cached[slot] = in_y;
           const float* by = gradient_ + (n * c_.down + y) * c_.across * c_.features + f;
-          for (int64_t k = 0; k < numbers_; k += NUMBERS)
-            add[std::min<int64_t>(NUMBERS, numbers_ - k)](
-                spread + k * LANES, c_.stride_x * c_.Depth() * LANES, by, c_.features, c_.across,
-                features, sums.get() + i * sums_row + k * LANES);
+          for (int64_t k = 0; k < numbers_; k += kMaxNumbers)
+            add[std::min<int64_t>(kMaxNumbers, numbers_ - k)](
+                spread + k * kLanes, c_.stride_x * c_.GroupChannels() * kLanes, by, c_.features,
+                c_.across, features, sums.get() + i * sums_row + k * kLanes);
         }
     }
     for (int64_t k = 0; k < c_.window_y * numbers_; ++k)
-      std::memcpy(out_ + k * c_.features + f, sums.get() + k * LANES, 4 * features);
+      std::memcpy(out_ + k * c_.features + f, sums.get() + k * kLanes, 4 * features);
   }
 
-  // A row with its padding, [pixels][channels of a group][LANES].
-  void Spread(int64_t n, int64_t y, int64_t f, int64_t features, float* to) const {
-    const int64_t depth = c_.Depth(), first = f / c_.Width() * depth;
-    const int64_t have = features / c_.Width() * depth;
+  // A row with its padding, [pixels][channels of a group][kLanes].
+  void SpreadRow(int64_t n, int64_t y, int64_t f, int64_t features, float* to) const {
+    const int64_t depth = c_.GroupChannels(), first = f / c_.GroupFeatures() * depth;
+    const int64_t available = features / c_.GroupFeatures() * depth;
     const float* from = in_ + (n * c_.height + y) * c_.width * c_.channels + first;
-    int32_t lanes[LANES] = {};  // channels that these have, behind c
-    for (int64_t l = 0; l < features; ++l) lanes[l] = l / c_.Width() * depth;
-    for (int64_t x = -c_.left; x < width_ - c_.left; ++x, to += depth * LANES) {
-      __builtin_prefetch(from + (x + SOON) * c_.channels);
+    int32_t lanes[kLanes] = {};  // channels that these have, behind c
+    for (int64_t l = 0; l < features; ++l) lanes[l] = l / c_.GroupFeatures() * depth;
+    for (int64_t x = -c_.left; x < width_ - c_.left; ++x, to += depth * kLanes) {
+      __builtin_prefetch(from + (x + kCopyPrefetchDistance) * c_.channels);
       if (x < 0 || x >= c_.width)
-        std::fill_n(to, depth * LANES, 0.0f);
-      else if (have <= LANES)
-        SpreadVector(LoadPart(from + x * c_.channels, have), lanes, depth, to);
+        std::fill_n(to, depth * kLanes, 0.0f);
+      else if (available <= kLanes)
+        SpreadVector(LoadPartial(from + x * c_.channels, available), lanes, depth, to);
       else
         for (int64_t c = 0; c < depth; ++c)
-          for (int64_t l = 0; l < LANES; ++l)
-            to[c * LANES + l] = from[x * c_.channels + c + lanes[l]];
+          for (int64_t l = 0; l < kLanes; ++l)
+            to[c * kLanes + l] = from[x * c_.channels + c + lanes[l]];
     }
   }
 
@@ -108,20 +109,20 @@ class GroupedKernelGradient {
 #if defined(__AVX512F__)
     __m512i places = _mm512_loadu_si512(lanes);
     for (int64_t c = 0; c < depth; ++c, places = _mm512_add_epi32(places, _mm512_set1_epi32(1)))
-      _mm512_storeu_ps(to + c * LANES,
+      _mm512_storeu_ps(to + c * kLanes,
                        _mm512_permutexvar_ps(places, reinterpret_cast<__m512>(from)));
 #elif defined(__AVX2__)
     __m256i places = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes));
     for (int64_t c = 0; c < depth; ++c, places = _mm256_add_epi32(places, _mm256_set1_epi32(1)))
-      _mm256_storeu_ps(to + c * LANES,
+      _mm256_storeu_ps(to + c * kLanes,
                        _mm256_permutevar8x32_ps(reinterpret_cast<__m256>(from), places));
 #else
     for (int64_t c = 0; c < depth; ++c)
-      for (int64_t l = 0; l < LANES; ++l) to[c * LANES + l] = from[(c + lanes[l]) % LANES];
+      for (int64_t l = 0; l < kLanes; ++l) to[c * kLanes + l] = from[(c + lanes[l]) % kLanes];
 #endif
   }
 
-  const Convolution& c_;
+  const ConvShape& c_;
   const float *in_, *gradient_;
   float* out_;
   int64_t width_, numbers_;  // pixels of a spread row; (j, c) of a window's row

@@ -19,29 +19,32 @@
 #include <vector>
 
 #include "common.h"
-#include "convolve.h"
+#include "conv_shape.h"
 
 namespace cnn_jax {
 
 // A block of the product: channels times up to four vectors of features.
-constexpr int ROWS = 12;
-constexpr int MostRows(int vectors) { return std::min(ROWS, SUMS / 12 * 12 / vectors); }
-constexpr int64_t COLUMNS = 4 * LANES;  // features of a task
-constexpr int64_t BAND = 64;            // channels of a task, at most
-constexpr int64_t PAIRS = 256;  // of pixels, that stay in the cache while all places use them
-constexpr int64_t SOON = 8;     // pixels that are fetched before they are copied
-constexpr int64_t SHARES = 8;   // that the pixels are divided into where there are few channels
+constexpr int kMaxBlockRows = 12;
+constexpr int MaxBlockRows(int vectors) {
+  return std::min(kMaxBlockRows, kAccumulators / 12 * 12 / vectors);
+}
+constexpr int64_t kTaskFeatures = 4 * kLanes;
+constexpr int64_t kMaxBandChannels = 64;      // of a task
+constexpr int64_t kCachedPairs = 256;         // of pixels, while all places use them
+constexpr int64_t kCopyPrefetchDistance = 8;  // pixels that are fetched before they are copied
+constexpr int64_t kPixelShares = 8;           // parts of the pixels where there are few channels
 
-struct Pair {  // where two pixels begin in what is packed
+struct PixelPair {  // where two pixels begin in what is packed
   int32_t in, gradient;
 };
 
-// Adds `rows` x (`vectors` * LANES) sums over all pairs to those at `out`.
+// Adds `rows` x (`vectors` * kLanes) sums over all pairs to those at `out`.
 template <int vectors, int rows>
-void AddBlock(const float* in, const float* gradient, const std::vector<Pair>& pairs, float* out,
-              int64_t features) {
+void BlockMicroKernel(const float* in, const float* gradient, const std::vector<PixelPair>& pairs,
+                      float* out, int64_t features) {
   Vector sums[rows][vectors] = {};
-  for (const Pair& pair : pairs) AddProduct(sums, in + pair.in, gradient + pair.gradient);
+  for (const PixelPair& pair : pairs)
+    AccumulateProduct(sums, in + pair.in, gradient + pair.gradient);
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
@@ -49,47 +52,50 @@ void AddBlock(const float* in, const float* gradient, const std::vector<Pair>& p
       reinterpret_cast<Vector*>(out + r * features)[v] += sums[r][v];
 }
 
-using AnyBlock = void (*)(const float*, const float*, const std::vector<Pair>&, float*, int64_t);
+using BlockMicroKernelFn = void (*)(const float*, const float*, const std::vector<PixelPair>&,
+                                    float*, int64_t);
 
 template <int vectors>
-constexpr auto AllBlocks() {
-  return Table<AnyBlock, MostRows(vectors)>([](auto n) { return &AddBlock<vectors, n.value>; });
+constexpr auto BlockMicroKernels() {
+  return FunctionTable<BlockMicroKernelFn, MaxBlockRows(vectors)>(
+      [](auto n) { return &BlockMicroKernel<vectors, n.value>; });
 }
 
 // The block of so many vectors and rows.
-inline AnyBlock ABlock(int vectors, int64_t rows) {
-  static constexpr auto four = AllBlocks<4>();
-  static constexpr auto two = AllBlocks<2>();
-  static constexpr auto one = AllBlocks<1>();
+inline BlockMicroKernelFn SelectMicroKernel(int vectors, int64_t rows) {
+  static constexpr auto four = BlockMicroKernels<4>();
+  static constexpr auto two = BlockMicroKernels<2>();
+  static constexpr auto one = BlockMicroKernels<1>();
   return vectors == 4 ? four[rows] : vectors == 2 ? two[rows] : one[rows];
 }
 
 class KernelGradient {
  public:
-  KernelGradient(const Convolution& c, const float* in, const float* gradient, float* out,
+  KernelGradient(const ConvShape& c, const float* in, const float* gradient, float* out,
                  int64_t threads)
       : c_(c), in_(in), gradient_(gradient), out_(out) {
-    folded_ = c.groups == 1 && c.channels < ROWS && c.window_x > 1;
-    rows_ = folded_ ? c.window_x * c.channels : c.Depth();
+    folded_ = c.groups == 1 && c.channels < kMaxBlockRows && c.window_x > 1;
+    rows_ = folded_ ? c.window_x * c.channels : c.GroupChannels();
     places_ = c.window_y * (folded_ ? 1 : c.window_x);
     width_ = folded_ ? (c.across - 1) * c.stride_x + c.window_x : c.width;
-    columns_ = (c.Width() + COLUMNS - 1) / COLUMNS;
-    const int64_t wanted = std::max<int64_t>(1, 2 * threads / (c.groups * columns_));
-    const int64_t most = std::max<int64_t>(1, rows_ / ROWS), least = (rows_ + BAND - 1) / BAND;
-    bands_ = std::max(least, std::min(most, wanted));
-    CutMaps();
+    columns_ = (c.GroupFeatures() + kTaskFeatures - 1) / kTaskFeatures;
+    const int64_t target = std::max<int64_t>(1, 2 * threads / (c.groups * columns_));
+    const int64_t most = std::max<int64_t>(1, rows_ / kMaxBlockRows),
+                  least = (rows_ + kMaxBandChannels - 1) / kMaxBandChannels;
+    bands_ = std::max(least, std::min(most, target));
+    SplitMaps();
     // Not by the number of threads: it decides in which order numbers are summed.
-    shares_ = std::clamp<int64_t>(SHARES / (c.groups * columns_ * most), 1, chunks_.size());
-    if (shares_ > 1) partial_ = NewFloats(shares_ * Size());
+    shares_ = std::clamp<int64_t>(kPixelShares / (c.groups * columns_ * most), 1, chunks_.size());
+    if (shares_ > 1) partial_ = AllocateFloats(shares_ * Size());
   }
 
   void RunAll(const Threads& threads) {
     const int64_t parts = columns_ * bands_ * c_.groups;
-    threads.for_all(shares_ * parts, [&](int64_t task) {
+    threads.parallel_for(shares_ * parts, [&](int64_t task) {
       const int64_t part = task % parts, group = part / (columns_ * bands_);
-      const int64_t f = part % columns_ * COLUMNS, band = part / columns_ % bands_;
+      const int64_t f = part % columns_ * kTaskFeatures, band = part / columns_ % bands_;
       Run(task / parts, group, rows_ * band / bands_, rows_ * (band + 1) / bands_, f,
-          std::min(c_.Width(), f + COLUMNS));
+          std::min(c_.GroupFeatures(), f + kTaskFeatures));
     });
     for (int64_t share = 0; share < shares_ && shares_ > 1; ++share)
       for (int64_t i = 0; i < Size(); ++i)
@@ -109,16 +115,16 @@ class KernelGradient {
   // block finds what it needs side by side; or the folded rows as they are.
   struct Packed {
     int64_t height, pitch, panel, features;  // floats between input pixels, panels, and gradients
-    Floats in = {}, gradient = {}, sums = {};
-    std::vector<Pair> pairs = {};
+    FloatBuffer in = {}, gradient = {}, sums = {};
+    std::vector<PixelPair> pairs = {};
   };
 
-  int64_t Size() const { return c_.window_y * c_.window_x * c_.Depth() * c_.features; }
+  int64_t Size() const { return c_.window_y * c_.window_x * c_.GroupChannels() * c_.features; }
 
   // Whole maps together where they are small, some rows of one where it is large.
-  void CutMaps() {
-    const int64_t maps = std::max<int64_t>(1, PAIRS / (c_.down * c_.across));
-    const int64_t rows = std::clamp<int64_t>(PAIRS / c_.across, 1, c_.down);
+  void SplitMaps() {
+    const int64_t maps = std::max<int64_t>(1, kCachedPairs / (c_.down * c_.across));
+    const int64_t rows = std::clamp<int64_t>(kCachedPairs / c_.across, 1, c_.down);
     for (int64_t n = 0; n < c_.batch; n += maps)
       for (int64_t y = 0; y < c_.down; y += rows) {
         const int64_t y_end = std::min(c_.down, y + rows);
@@ -136,34 +142,35 @@ class KernelGradient {
   }
 
   // A group's channels [k, k_end) and features [f, f_end), by a share of the pixels.
-  void Run(int64_t share, int64_t group, int64_t k, int64_t k_end, int64_t f,
-           int64_t f_end) const {
-    const int64_t rows = k_end - k, features = Up(f_end - f, LANES), count = chunks_.size();
-    const int64_t height = MostRows(Vectors(features)), panels = (rows + height - 1) / height;
+  void Run(int64_t share, int64_t group, int64_t k, int64_t k_end, int64_t f, int64_t f_end) const {
+    const int64_t rows = k_end - k, features = RoundUp(f_end - f, kLanes), count = chunks_.size();
+    const int64_t height = MaxBlockRows(VectorsFor(features)),
+                  panels = (rows + height - 1) / height;
     Packed packed{height, folded_ ? c_.channels : height, folded_ ? height : in_pixels_ * height,
                   features};
-    packed.in = NewFloats(in_pixels_ * (folded_ ? c_.channels : panels * height));
-    packed.gradient = NewFloats(pixels_ * features);
+    packed.in = AllocateFloats(in_pixels_ * (folded_ ? c_.channels : panels * height));
+    packed.gradient = AllocateFloats(pixels_ * features);
     std::fill_n(packed.gradient.get(), pixels_ * features, 0.0f);
-    packed.sums = NewFloats(places_ * rows * features);
+    packed.sums = AllocateFloats(places_ * rows * features);
     std::fill_n(packed.sums.get(), places_ * rows * features, 0.0f);
     for (int64_t i = count * share / shares_; i < count * (share + 1) / shares_; ++i) {
-      Pack(chunks_[i], group * c_.Depth() + k, group * c_.Width() + f, rows, f_end - f, packed);
+      Pack(chunks_[i], group * c_.GroupChannels() + k, group * c_.GroupFeatures() + f, rows,
+           f_end - f, packed);
       for (int64_t place = 0; place < places_; ++place) {
-        FindPairs(chunks_[i], place, packed);
-        AddPlace(packed.in.get() + (folded_ ? k + place * width_ * c_.channels : 0), rows,
-                 packed.sums.get() + place * rows * features, packed);
+        CollectPairs(chunks_[i], place, packed);
+        AccumulatePlace(packed.in.get() + (folded_ ? k + place * width_ * c_.channels : 0), rows,
+                        packed.sums.get() + place * rows * features, packed);
       }
     }
     float* out = shares_ > 1 ? partial_.get() + share * Size() : out_;
     for (int64_t place = 0; place < places_; ++place)
       for (int64_t r = 0; r < rows; ++r)
-        std::memcpy(out + (place * rows_ + k + r) * c_.features + group * c_.Width() + f,
+        std::memcpy(out + (place * rows_ + k + r) * c_.features + group * c_.GroupFeatures() + f,
                     packed.sums.get() + (place * rows + r) * features, 4 * (f_end - f));
   }
 
-  static int Vectors(int64_t features) {
-    return features >= 4 * LANES ? 4 : features >= 2 * LANES ? 2 : 1;
+  static int VectorsFor(int64_t features) {
+    return features >= 4 * kLanes ? 4 : features >= 2 * kLanes ? 2 : 1;
   }
 
   // `rows` channels from the k-th of the maps on, and `features` from the f-th of the gradient's.
@@ -176,15 +183,15 @@ class KernelGradient {
       const int64_t pixels = chunk.InRows() * c_.width;
       if (folded_)
         in = PackFolded(map, chunk.in_y, chunk.in_y_end, in);
-      else if (to.height == MostRows(4))
-        in = PackPanels<MostRows(4)>(from, pixels, rows, in, to.panel);
-      else if (to.height == MostRows(2))
-        in = PackPanels<MostRows(2)>(from, pixels, rows, in, to.panel);
+      else if (to.height == MaxBlockRows(4))
+        in = PackPanels<MaxBlockRows(4)>(from, pixels, rows, in, to.panel);
+      else if (to.height == MaxBlockRows(2))
+        in = PackPanels<MaxBlockRows(2)>(from, pixels, rows, in, to.panel);
       else
-        in = PackPanels<MostRows(1)>(from, pixels, rows, in, to.panel);
+        in = PackPanels<MaxBlockRows(1)>(from, pixels, rows, in, to.panel);
       from = gradient_ + (n * c_.down + chunk.y) * c_.across * c_.features + f;
       for (int64_t i = 0; i < (chunk.y_end - chunk.y) * c_.across; ++i) {
-        Fetch(from + SOON * c_.features, features);
+        Prefetch(from + kCopyPrefetchDistance * c_.features, features);
         std::copy(from, from + features, gradient);  // what lies behind stays zero
         gradient += to.features, from += c_.features;
       }
@@ -192,13 +199,13 @@ class KernelGradient {
   }
 
   // The processor does not foresee steps from pixel to pixel that leave out channels.
-  static void Fetch(const float* from, int64_t count) {
+  static void Prefetch(const float* from, int64_t count) {
     for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i);
   }
 
   // Rows with their padding.
   float* PackFolded(const float* map, int64_t y, int64_t y_end, float* to) const {
-    const int64_t have = std::clamp<int64_t>(width_ - c_.left, 0, c_.width);
+    const int64_t available = std::clamp<int64_t>(width_ - c_.left, 0, c_.width);
     const int64_t before = std::min(c_.left, width_);
     for (; y < y_end; ++y) {
       if (y < 0 || y >= c_.height) {
@@ -207,8 +214,8 @@ class KernelGradient {
       }
       const float* from = map + y * c_.width * c_.channels;
       to = std::fill_n(to, before * c_.channels, 0.0f);
-      to = std::copy(from, from + have * c_.channels, to);
-      to = std::fill_n(to, (width_ - have - before) * c_.channels, 0.0f);
+      to = std::copy(from, from + available * c_.channels, to);
+      to = std::fill_n(to, (width_ - available - before) * c_.channels, 0.0f);
     }
     return to;
   }
@@ -217,7 +224,7 @@ class KernelGradient {
   float* PackPanels(const float* from, int64_t pixels, int64_t rows, float* to,
                     int64_t panel) const {
     for (int64_t i = 0; i < pixels; ++i, from += c_.channels, to += height) {
-      Fetch(from + SOON * c_.channels, rows);
+      Prefetch(from + kCopyPrefetchDistance * c_.channels, rows);
       float* into = to;
       int64_t r = 0;
       for (; r + height <= rows; r += height, into += panel)
@@ -228,7 +235,7 @@ class KernelGradient {
   }
 
   // The pairs of pixels at a place of the window; of a folded one they are the same at all places.
-  void FindPairs(const Chunk& chunk, int64_t place, Packed& packed) const {
+  void CollectPairs(const Chunk& chunk, int64_t place, Packed& packed) const {
     const int64_t maps = chunk.n_end - chunk.n, down = chunk.y_end - chunk.y;
     if (folded_ && static_cast<int64_t>(packed.pairs.size()) == maps * down * c_.across) return;
     const int64_t i = folded_ ? 0 : place / c_.window_x;
@@ -237,9 +244,9 @@ class KernelGradient {
     int64_t of = 0;
     for (int64_t n = 0; n < maps; ++n)
       for (int64_t y = chunk.y; y < chunk.y_end; ++y, of += c_.across) {
-        const int64_t seen = y * c_.stride_y + i - c_.top;
-        if (seen < chunk.in_y || seen >= chunk.in_y_end) continue;
-        const int64_t row = (n * chunk.InRows() + seen - chunk.in_y) * width_;
+        const int64_t in_row = y * c_.stride_y + i - c_.top;
+        if (in_row < chunk.in_y || in_row >= chunk.in_y_end) continue;
+        const int64_t row = (n * chunk.InRows() + in_row - chunk.in_y) * width_;
         for (int64_t x = 0; x < c_.across; ++x) {
           const int64_t in_x = x * c_.stride_x + shift;
           if (in_x < 0 || in_x >= width_) continue;
@@ -249,27 +256,27 @@ class KernelGradient {
       }
   }
 
-  void AddPlace(const float* in, int64_t rows, float* sums, const Packed& packed) const {
+  void AccumulatePlace(const float* in, int64_t rows, float* sums, const Packed& packed) const {
     for (int64_t f = 0; f < packed.features;) {
-      const int vectors = Vectors(packed.features - f);
+      const int vectors = VectorsFor(packed.features - f);
       const float* panel = in;
       for (int64_t r = 0; r < rows; r += packed.height, panel += packed.panel)
-        ABlock(vectors, std::min(packed.height, rows - r))(
+        SelectMicroKernel(vectors, std::min(packed.height, rows - r))(
             panel, packed.gradient.get() + f, packed.pairs, sums + r * packed.features + f,
             packed.features);
-      f += vectors * LANES;
+      f += vectors * kLanes;
     }
   }
 
-  const Convolution& c_;
+  const ConvShape& c_;
   const float *in_, *gradient_;
   float* out_;
   bool folded_;
-  int64_t rows_, places_, width_;      // channels and places of the product; pixels of a packed row
-  int64_t columns_, bands_, shares_;   // of features, of channels, of pixels
+  int64_t rows_, places_, width_;     // channels and places of the product; pixels of a packed row
+  int64_t columns_, bands_, shares_;  // of features, of channels, of pixels
   int64_t in_pixels_ = 0, pixels_ = 0;  // of the largest chunk
   std::vector<Chunk> chunks_;
-  Floats partial_;
+  FloatBuffer partial_;
 };
 
 }  // namespace cnn_jax
