@@ -18,7 +18,7 @@ from docs import api, config_keys
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/generated"
-CLAIMS = ROOT / "experiments/README.md"
+EXPERIMENTS = ROOT / "experiments"
 
 
 def write_all() -> None:
@@ -30,7 +30,7 @@ def write_all() -> None:
         "datasets": datasets_page(),
         "configs": configs_page(),
         "commands": commands_page(),
-        "claims": claims_page(),
+        **claims_pages(),
         **api.pages(ROOT / "cnn_jax"),
     }
     for name, text in pages.items():
@@ -155,7 +155,25 @@ def commands_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def claims_page() -> str:
-    """The index of the experiments, whose links lead to files of the repository."""
-    text = CLAIMS.read_text() if CLAIMS.is_file() else "# Claims\n\nNo index yet.\n"
-    return re.sub(r"\]\((?!https?:|#)[^)]*\)", "]", text)
+def claims_pages() -> dict[str, str]:
+    """The index of the claims, a page of each that was run, and what did not work.
+
+    Links between these pages are kept; others, to files of the repository, become plain words.
+    """
+    pages = {"index": EXPERIMENTS / "README.md", "log": EXPERIMENTS / "LOG.md"}
+    pages |= {path.stem: path for path in sorted((EXPERIMENTS / "results").glob("*.md"))}
+    names = {path.name: name for name, path in pages.items()}
+
+    def link(match: re.Match[str]) -> str:
+        name = names.get(Path(match[2]).name)
+        return f"[{match[1]}]({name}.md)" if name else match[1]
+
+    texts = {}
+    for name, path in pages.items():
+        text = re.sub(r"(?<!!)\[([^]]*)\]\((?!https?:|#)([^)]*)\)", link, path.read_text())
+        # Pictures lie where the results are.
+        text = re.sub(r"(!\[[^]]*\]\()", r"\1../../../experiments/results/", text)
+        texts[f"claims/{name}"] = text
+    children = "\n".join(name for name in pages if name != "index")
+    texts["claims/index"] += f"\n```{{toctree}}\n:hidden:\n\n{children}\n```\n"
+    return texts
