@@ -102,8 +102,9 @@ def run_studies(
     until: float = math.inf,
 ) -> dict[str, dict[str, Any]]:
     """The results by name of the studies whose runs are done when nothing is left to do or the time
-    is over; each is kept as soon as it is there."""
+    is over; each is kept as soon as it is there. A run that fails is not tried again."""
     done: dict[str, dict[str, Any]] = {}
+    failed: set[str] = set()
 
     def finish_some() -> None:
         for study in studies:
@@ -114,13 +115,22 @@ def run_studies(
     while True:
         finish_some()
         jobs = {job.key: job for study in studies for job in study.pending(cache.find)}
+        jobs = {key: job for key, job in jobs.items() if key not in failed}
         if not jobs or time.monotonic() >= until:
             return done
         print(f"{len(jobs)} runs to do", flush=True)
         for job, record in perform(list(jobs.values())):
-            end = "diverged" if record.get("diverged") else "done"
-            print(f"{job.config} {dict(job.changes)}: {end}, {record['seconds']} s", flush=True)
+            print(f"{job.config} {dict(job.changes)}: {ending(record)}", flush=True)
+            if "failed" in record:
+                failed.add(job.key)
             finish_some()
+
+
+def ending(record: dict[str, Any]) -> str:
+    """How a run ended, in words."""
+    if "failed" in record:
+        return f"failed: {record['failed']}"
+    return f"{'diverged' if record.get('diverged') else 'done'}, {record['seconds']} s"
 
 
 def write(study: Study, result: dict[str, Any]) -> None:

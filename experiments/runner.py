@@ -31,6 +31,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.preemption import Interrupted
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("runs/claims")
@@ -246,9 +247,10 @@ def start_worker(cores: Any) -> None:
 def perform_all(
     jobs: Iterable[Job], cache: Cache, data_dir: str, cores: list[int | None], until: float
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Performs the jobs, one process a core, and yields them as they end.
+    """Performs the jobs, one process a core, and yields them as they end, with their records.
 
-    None for a core leaves a process unpinned. No job starts after the time `until` (monotonic).
+    A record that has "failed" was not kept: the run ended with that error. None for a core leaves a
+    process unpinned. No job starts after the time `until` (monotonic).
     """
     context = get_context("spawn")
     queue = context.SimpleQueue()
@@ -266,4 +268,14 @@ def perform_all(
                 return
             done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for future in done:
-                yield running.pop(future), future.result()
+                yield running.pop(future), record_of(future)
+
+
+def record_of(future: futures.Future) -> dict[str, Any]:
+    """What a run returned; of a run that failed, why. A signal, or a process that died, raises."""
+    try:
+        return future.result()
+    except (futures.BrokenExecutor, Interrupted):
+        raise
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
