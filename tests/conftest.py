@@ -24,6 +24,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 logging.set_verbosity(logging.WARNING)
 jax.config.update("jax_default_matmul_precision", "highest")
+jax.config.update("jax_numpy_rank_promotion", "raise")  # [C] beside [B, H, W, C] is written out
 
 # Real data sets, where they are at hand: a folder with mnist/, cifar10/, ...
 DATA_DIR = Path(os.environ.get("CNN_JAX_DATA", Path(__file__).parents[2] / "shared" / "data"))

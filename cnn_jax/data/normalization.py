@@ -67,7 +67,7 @@ class InputStatistics:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 return cls(**arrays)
         except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(

@@ -22,7 +22,8 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     }
     assert [by_image[image.tobytes()] for image in plain] == labels.tolist()
     show_data.draw(tiny, dataset, tmp_path / "sheet.png", 3, 2)
-    assert Image.open(tmp_path / "sheet.png").size[0] > 300
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.size[0] > 300
     assert show_data.table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
 
 
