@@ -153,4 +153,4 @@ def principal_colours(images: Images) -> Float32[np.ndarray, "c c"]:
     count = math.prod(images.shape[:-1])
     covariance = square / count - np.outer(total, total) / count**2
     values, vectors = np.linalg.eigh(covariance / 255**2)
-    return np.float32(255 * vectors * values)
+    return (255 * vectors * values).astype(np.float32)

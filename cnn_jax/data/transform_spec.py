@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import math
 import re
@@ -11,19 +12,32 @@ from collections.abc import Callable, Mapping
 from cnn_jax.errors import UserError, unknown
 
 
-def parse_spec(
-    key: str, call: str, functions: Mapping[str, Callable], given: int
-) -> tuple[str, tuple[float, ...]]:
-    """(name, its numbers, defaults filled in); the first `given` parameters are not the config's,
-    nor are those by keyword.
+@dataclasses.dataclass(frozen=True)
+class TransformSpec:
+    """A function's name, and its arguments by name, defaults included."""
 
+    name: str
+    arguments: dict[str, int | float]
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The arguments in order."""
+        return tuple(self.arguments.values())
+
+
+def parse_spec(
+    key: str, text: str, functions: Mapping[str, Callable], leading: int
+) -> TransformSpec:
+    """What `"name"` or `"name(numbers)"` asks for; `key` names the config key in an error.
+
+    The first `leading` parameters of a function are not the config's, nor are those by keyword.
     Raises `UserError` for an unknown name, and for arguments that are no numbers of the right kind.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", str(call))
-    name, words = match.groups() if match else (call, None)
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", str(text))
+    name, words = match.groups() if match else (text, None)
     if name not in functions:
         raise unknown(key, name, sorted(functions))
-    parameters = [*inspect.signature(functions[name]).parameters.values()][given:]
+    parameters = [*inspect.signature(functions[name]).parameters.values()][leading:]
     parameters = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     try:
         values = ast.literal_eval(f"({words},)") if words and words.strip() else ()
@@ -34,8 +48,9 @@ def parse_spec(
             if type(value) not in kinds or value < 0 or not math.isfinite(value):
                 raise ValueError
     except (SyntaxError, TypeError, ValueError) as error:
-        wanted = ", ".join(str(p).replace("'", "") for p in parameters)
+        signature = ", ".join(str(p).replace("'", "") for p in parameters)
         raise UserError(
-            f"{key}={call!r}: arguments must be plain numbers, none negative: {name}({wanted})"
+            f"{key}={text!r}: arguments must be plain numbers, none negative: {name}({signature})"
         ) from error
-    return name, (*values, *(p.default for p in parameters[len(values) :]))
+    values = (*values, *(p.default for p in parameters[len(values) :]))
+    return TransformSpec(name, {p.name: v for p, v in zip(parameters, values, strict=True)})

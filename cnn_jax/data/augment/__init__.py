@@ -37,13 +37,13 @@ bilinear without antialiasing. Warps that follow each other become one.
 from cnn_jax.data.augment.compose import compose, uses
 from cnn_jax.data.augment.label_safety import warnings_for
 from cnn_jax.data.augment.mixing import MixedTargets
-from cnn_jax.data.augment.parsing import TransformSpec, parse
+from cnn_jax.data.augment.parsing import Transform, parse
 from cnn_jax.data.augment.transforms import TRANSFORMS
 
 __all__ = [
     "TRANSFORMS",
     "MixedTargets",
-    "TransformSpec",
+    "Transform",
     "compose",
     "parse",
     "uses",

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from cnn_jax.data.augment.array_types import Number, RandomKey, Shape
 
 ATTEMPTS = 10
 
@@ -14,17 +17,17 @@ ATTEMPTS = 10
 class Box(NamedTuple):
     """A rectangle in whole pixels; `fits` is False where no try lay within the image."""
 
-    left: jax.Array
-    top: jax.Array
-    width: jax.Array
-    height: jax.Array
-    fits: jax.Array
+    left: Int[Array, ""]
+    top: Int[Array, ""]
+    width: Int[Array, ""]
+    height: Int[Array, ""]
+    fits: Bool[Array, ""]
 
 
 def sample_box(
-    key: jax.Array, shape: tuple, areas: tuple[float, float], aspects: tuple[float, float]
+    key: RandomKey, shape: Shape, areas: tuple[float, float], aspects: tuple[float, float]
 ) -> Box:
-    """A uniform share of the area, log-uniform width / height, and any place within the image.
+    """A uniform fraction of the area, log-uniform width / height, and any place within the image.
 
     The papers draw until a rectangle fits; here the first of ten that does, with no loop.
     """
@@ -43,7 +46,9 @@ def sample_box(
     return Box(left, top, w, h, fits[first])
 
 
-def box_mask(shape: tuple, left, top, width, height) -> jax.Array:
-    """True within the rectangle, bool [H, W, 1]; parts outside the image are left away."""
+def box_mask(
+    shape: Shape, left: Number, top: Number, width: Number, height: Number
+) -> Bool[Array, "h w 1"]:
+    """True within the rectangle; parts outside the image are left away."""
     y, x = jnp.arange(shape[0])[:, None, None], jnp.arange(shape[1])[None, :, None]
     return (x >= left) & (x < left + width) & (y >= top) & (y < top + height)

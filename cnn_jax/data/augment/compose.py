@@ -8,70 +8,71 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from cnn_jax.data.augment import warp
+from cnn_jax.data.augment.array_types import Ids, Image, Images, Labels, RandomKey
 from cnn_jax.data.augment.mixing import MIXING, MixedTargets
-from cnn_jax.data.augment.parsing import TransformSpec, parse
+from cnn_jax.data.augment.parsing import Transform, parse
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 
-Targets = jax.Array | MixedTargets
-# (key of the step, ids [B], images [B, H, W, C], labels [B]) -> (images, targets)
-Augment = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Targets]]
+Targets = Labels | MixedTargets
+# (key of the step, ids, images, labels) -> (images, targets)
+Augment = Callable[[RandomKey, Ids, Images, Labels], tuple[Images, Targets]]
 
 
 def compose(
     specs: Sequence[str],
     image_shape: tuple[int, int, int] | None = None,
     task: Task | None = None,
-    colours: np.ndarray | None = None,
+    colours: Float[np.ndarray, "c c"] | None = None,
 ) -> Augment:
     """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
 
-    `image_shape` [H, W, C] is checked here, before any step, and not where it is None. `colours`
-    [C, C], the `principal_colours` of the training images, are what `pca_lighting` needs.
+    `image_shape` [H, W, C] is checked here, before any step, and not where it is None. `colours`,
+    the `principal_colours` of the training images, are what `pca_lighting` needs.
     Targets are the labels, unless the last transform mixes: each example then has its neighbour in
     the batch as partner (with several replicas, in its own part of the batch). Which one that is
     depends on the batch; the draws do not.
     """
-    parsed = [parse(spec) for spec in specs]
-    check_mixing(parsed, task)
-    mixes = bool(parsed) and parsed[-1].name in MIXING
-    alone = parsed[:-1] if mixes else parsed
+    transforms = [parse(spec) for spec in specs]
+    check_mixing(transforms, task)
+    mixing = transforms.pop() if transforms and transforms[-1].name in MIXING else None
     constants: dict[str, dict] = {}
     if uses(specs, "pca_lighting"):
         if colours is None:
             raise ValueError("pca_lighting needs the principal colours of the training images")
         constants["pca_lighting"] = {"directions": colours}
 
-    def one(key: jax.Array, image: jax.Array) -> jax.Array:
-        keyed = [(jax.random.fold_in(key, i), spec) for i, spec in enumerate(alone)]
-        for is_warp, group in itertools.groupby(
-            keyed, lambda pair: pair[1].sample_matrix is not None
-        ):
+    def transform_one(key: RandomKey, image: Image) -> Image:
+        keyed = [(jax.random.fold_in(key, i), t) for i, t in enumerate(transforms)]
+        for is_warp, group in itertools.groupby(keyed, lambda pair: pair[1].is_warp):
             if is_warp:
-                matrices = [spec.matrix(own, image.shape) for own, spec in group]
+                matrices = [t.sample_matrix(own_key, image.shape) for own_key, t in group]
                 image = warp.warp(image, warp.product(matrices))
             else:
-                for own, spec in group:
-                    image = spec(own, image, **constants.get(spec.name, {}))
+                for own_key, t in group:
+                    image = t(own_key, image, **constants.get(t.name, {}))
         return image
 
     if image_shape is not None:
-        jax.eval_shape(one, jax.random.key(0), jnp.zeros(image_shape))
+        jax.eval_shape(transform_one, jax.random.key(0), jnp.zeros(image_shape))
 
-    def batch(step_key: jax.Array, ids: jax.Array, images: jax.Array, labels: jax.Array):
-        if not parsed:
+    def augment(
+        step_key: RandomKey, ids: Ids, images: Images, labels: Labels
+    ) -> tuple[Images, Targets]:
+        if not specs:
             return images, labels
         keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(ids)
-        images = jax.vmap(one)(keys, images)
-        if not mixes:
+        images = jax.vmap(transform_one)(keys, images)
+        if mixing is None:
             return images, labels
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, len(alone)))(keys)
-        images, lam = jax.vmap(parsed[-1])(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, len(transforms)))(keys)
+        images, lam = jax.vmap(mixing)(keys, jnp.stack([images, jnp.roll(images, 1, 0)], 1))
         return images, MixedTargets(labels, jnp.roll(labels, 1, 0), lam)
 
-    return batch
+    return augment
 
 
 def uses(specs: Sequence[str], name: str) -> bool:
@@ -79,17 +80,18 @@ def uses(specs: Sequence[str], name: str) -> bool:
     return any(parse(spec).name == name for spec in specs)
 
 
-def check_mixing(parsed: Sequence[TransformSpec], task: Task | None) -> None:
+def check_mixing(transforms: Sequence[Transform], task: Task | None) -> None:
     """Raises where a mixing transform is not the last one, or has no classes to mix."""
-    for i, spec in enumerate(parsed):
-        if spec.name not in MIXING:
+    for i, transform in enumerate(transforms):
+        if transform.name not in MIXING:
             continue
-        if i < len(parsed) - 1:
+        if i < len(transforms) - 1:
             raise UserError(
-                f"augment={spec.name!r} mixes two examples, so it must be the last and only one to "
-                f"do so; move it behind {parsed[i + 1].name!r} or leave one away"
+                f"augment={transform.name!r} mixes two examples, so it must be the last and only "
+                f"one to do so; move it behind {transforms[i + 1].name!r} or leave one away"
             )
         if task is not None and task.kind == "regression":
             raise UserError(
-                f"augment={spec.name!r} mixes classes, but the targets are numbers; leave it away"
+                f"augment={transform.name!r} mixes classes, but the targets are numbers; leave it "
+                "away"
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnn_jax.data.augment.parsing import TransformSpec, parse
+from cnn_jax.data.augment.parsing import Transform, parse
 from cnn_jax.data.augment.transforms import TRANSFORMS
 from cnn_jax.errors import unknown
 
@@ -59,8 +59,10 @@ LABEL_CHANGING: dict[str, dict[str, str]] = {
 }  # a folder of one's own has none: `data.label_changing` says which
 
 
-def warnings_for(dataset: str, calls: Sequence[str], label_changing: Sequence[str] = ()) -> list:
-    """One line for each call that does not keep the labels of `dataset`.
+def warnings_for(
+    dataset: str, specs: Sequence[str], label_changing: Sequence[str] = ()
+) -> list[str]:
+    """One line for each transform that does not keep the labels of `dataset`.
 
     `label_changing`: names of transforms that the config says do not.
     """
@@ -69,18 +71,20 @@ def warnings_for(dataset: str, calls: Sequence[str], label_changing: Sequence[st
             raise unknown("data.label_changing", name, sorted(TRANSFORMS))
     reasons = {name: "data.label_changing says so" for name in label_changing}
     lines = []
-    for call in map(parse, calls):
-        reason = reasons.get(call.name) or known_reason(dataset, call)
+    for transform in map(parse, specs):
+        reason = reasons.get(transform.name) or known_reason(dataset, transform)
         if reason:
-            lines.append(f"augment {call.name!r} does not keep the labels of {dataset}: {reason}")
+            lines.append(
+                f"augment {transform.name!r} does not keep the labels of {dataset}: {reason}"
+            )
     return lines
 
 
-def known_reason(dataset: str, call: TransformSpec) -> str | None:
-    """Why the call does not keep this dataset's labels, or None."""
+def known_reason(dataset: str, transform: Transform) -> str | None:
+    """Why the transform does not keep this dataset's labels, or None."""
     name = dataset.removeprefix("tfds:").partition(":")[0]
-    reason = LABEL_CHANGING.get(name, {}).get(call.name)
-    slight = call.name == "rotate" and call.arguments["degrees"] <= QUARTER
+    reason = LABEL_CHANGING.get(name, {}).get(transform.name)
+    slight = transform.name == "rotate" and transform.arguments["degrees"] <= QUARTER
     if slight and name != "digits_angle":
         return None
     return reason

@@ -7,20 +7,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from cnn_jax.data.augment import boxes
+from cnn_jax.data.augment.array_types import Image, RandomKey
+
+Pair = Float[Array, "2 h w c"]  # an example's image and its partner's
 
 
 class MixedTargets(NamedTuple):
     """Targets of mixed images: the loss is lam * L(label) + (1 - lam) * L(partner)."""
 
-    label: jax.Array  # int32 [B]
-    partner: jax.Array  # int32 [B]
-    lam: jax.Array  # float32 [B], of the example itself
+    label: Int[Array, " b"]
+    partner: Int[Array, " b"]
+    lam: Float[Array, " b"]  # of the example itself
 
 
-def mixup(key: jax.Array, pair: jax.Array, alpha: float = 0.2) -> tuple[jax.Array, jax.Array]:
-    """(lam * image + (1 - lam) * partner, lam) of a pair [2, H, W, C].
+def mixup(key: RandomKey, pair: Pair, alpha: float = 0.2) -> tuple[Image, Float[Array, ""]]:
+    """(lam * image + (1 - lam) * partner, lam).
 
     lam is drawn from Beta(alpha, alpha) (Zhang et al. 2018, sec. 2).
     """
@@ -29,7 +33,7 @@ def mixup(key: jax.Array, pair: jax.Array, alpha: float = 0.2) -> tuple[jax.Arra
     return lam * image + (1 - lam) * partner, lam
 
 
-def cutmix(key: jax.Array, pair: jax.Array, alpha: float = 1.0) -> tuple[jax.Array, jax.Array]:
+def cutmix(key: RandomKey, pair: Pair, alpha: float = 1.0) -> tuple[Image, Float[Array, ""]]:
     """A rectangle of the partner, 1 - Beta(alpha, alpha) of the area (Yun et al. 2019, sec. 3.1).
 
     Its centre is anywhere; what is cut off at the rim counts for the example itself.

@@ -1,15 +1,15 @@
-"""From the words of a config to calls of transforms: `"pad_and_crop(4)"`."""
+"""From the words of a config to transforms: `"pad_and_crop(4)"`."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
+from cnn_jax.data.augment.array_types import Matrix, RandomKey, Shape
 from cnn_jax.data.augment.transforms import TRANSFORMS
-from cnn_jax.data.transform_spec import parse_spec
+from cnn_jax.data.transform_spec import TransformSpec, parse_spec
 from cnn_jax.errors import UserError
 
 # What each argument may be, both ends included; one that is not here is any number from 0 on.
@@ -41,48 +41,54 @@ IN_ORDER = {"smallest_area": "largest_area", "smallest": "largest"}
 
 
 @dataclasses.dataclass(frozen=True)
-class TransformSpec:
-    """A transform with its arguments by name, defaults included."""
-
-    name: str
-    arguments: dict[str, float]
+class Transform(TransformSpec):
+    """A transform of the table with the numbers that a config gives it."""
 
     @property
-    def function(self) -> Callable:
+    def function(self) -> Callable[..., Any]:
         return TRANSFORMS[self.name]
 
     @property
-    def sample_matrix(self) -> Callable | None:
-        """(key, shape, *numbers) -> matrix, if that is all that the transform is."""
-        return getattr(self.function, "sample_matrix", None)
+    def is_warp(self) -> bool:
+        """Whether it samples a matrix, and does nothing else."""
+        return hasattr(self.function, "sample_matrix")
 
-    def __call__(self, *given: Any, **constants: Any) -> Any:
+    def __call__(self, *arrays: Any, **constants: Any) -> Any:
         """The transform of a key and an image, or a pair of images."""
-        return self.function(*given, *self.arguments.values(), **constants)
+        return self.function(*arrays, *self.typed_numbers, **constants)
 
-    def matrix(self, key: Any, shape: tuple) -> Any:
-        return self.sample_matrix(key, shape, *self.arguments.values())
+    def sample_matrix(self, key: RandomKey, shape: Shape) -> Matrix:
+        """That of a warp."""
+        sample: Callable[..., Matrix] = getattr(self.function, "sample_matrix")  # noqa: B009
+        return sample(key, shape, *self.typed_numbers)
+
+    @property
+    def typed_numbers(self) -> tuple[int | float, ...]:
+        """The arguments, of which a config may write the floats without a point."""
+        annotations = self.function.__annotations__
+        return tuple(
+            value if annotations[name] == "int" else float(value)
+            for name, value in self.arguments.items()
+        )
 
 
-def parse(call: str) -> TransformSpec:
+def parse(text: str) -> Transform:
     """What `"name"` or `"name(arguments)"` asks for; raises UserError where it asks for nothing."""
-    name, values = parse_spec("augment", call, TRANSFORMS, given=2)
-    names = [*inspect.signature(TRANSFORMS[name]).parameters][2:]
-    arguments = dict(zip(names, values, strict=False))
-    check(str(call), name, arguments)
-    return TransformSpec(name, arguments)
+    spec = parse_spec("augment", text, TRANSFORMS, leading=2)
+    check_ranges(str(text), spec)
+    return Transform(spec.name, spec.arguments)
 
 
-def check(call: str, name: str, arguments: dict[str, float]) -> None:
+def check_ranges(text: str, spec: TransformSpec) -> None:
     """Raises for an argument out of its range, or two in the wrong order."""
-    for key, value in arguments.items():
-        low, high = RANGES_OF.get((name, key), RANGES.get(key, (0, math.inf)))
+    for key, value in spec.arguments.items():
+        low, high = RANGES_OF.get((spec.name, key), RANGES.get(key, (0, math.inf)))
         if not low <= value <= high:
             raise UserError(
-                f"augment={call!r}: {key}={value} is out of range: choose {low} to {high}"
+                f"augment={text!r}: {key}={value} is out of range: choose {low} to {high}"
             )
         above = IN_ORDER.get(key)
-        if above in arguments and value > arguments[above]:
+        if above in spec.arguments and value > spec.arguments[above]:
             raise UserError(
-                f"augment={call!r}: {key}={value} is more than {above}={arguments[above]}"
+                f"augment={text!r}: {key}={value} is more than {above}={spec.arguments[above]}"
             )

@@ -17,8 +17,10 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from cnn_jax.data.augment import pillow_ops, warp
+from cnn_jax.data.augment.array_types import Image, Matrix, RandomKey, Shape
 from cnn_jax.data.augment.policy_tables import CIFAR, IMAGENET, SubPolicy
 
 FILL = 128.0  # as the authors fill for CIFAR
@@ -39,12 +41,13 @@ LEARNED = Strength()  # Cubuk et al. 2018, appendix, for images of 331 pixels
 SMALL = Strength(translate=10 / 32)  # their code for CIFAR: 10 pixels
 WIDE = Strength(shear=0.99, rotate=135.0, factors=(0.01, 2.0), fewest_bits=2)
 
-Matrices = Callable[[jax.Array, tuple, Strength], jax.Array]
-Tables = Callable[[jax.Array, jax.Array, Strength], jax.Array]
-Colours = Callable[[jax.Array, jax.Array, Strength], jax.Array]
+Magnitude = Float[Array, ""]  # from 0 to 1, and of RandAugment beyond
+MatrixOf = Callable[[Magnitude, Shape, Strength], Matrix]
+TableOf = Callable[[Image, Magnitude, Strength], Array]  # [256, 1 or C]
+ImageOf = Callable[[Image, Magnitude, Strength], Image]
 
 # Shear and turn as the authors' code has them: about the corner, and about the centre.
-MATRICES: dict[str, Matrices] = {
+MATRICES: dict[str, MatrixOf] = {
     "shear_x": lambda m, shape, full: warp.shear(m * full.shear, 0),
     "shear_y": lambda m, shape, full: warp.shear(0, m * full.shear),
     "translate_x": lambda m, shape, full: warp.translation(m * full.translate * shape[1], 0),
@@ -53,18 +56,18 @@ MATRICES: dict[str, Matrices] = {
 }
 
 
-def factor(magnitude: jax.Array, full: Strength) -> jax.Array:
+def factor(magnitude: Magnitude, full: Strength) -> Magnitude:
     low, high = full.factors
     return low + magnitude * (high - low)
 
 
-def bits_left(magnitude: jax.Array, full: Strength) -> jax.Array:
+def bits_left(magnitude: Magnitude, full: Strength) -> Magnitude:
     """8 at magnitude 0; at least one where a magnitude is beyond 1."""
     return jnp.maximum(8 - jnp.round(magnitude * (8 - full.fewest_bits)), 1)
 
 
 # What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
-TABLES: dict[str, Tables] = {
+TABLES: dict[str, TableOf] = {
     "autocontrast": lambda image, m, full: pillow_ops.stretch_range(
         pillow_ops.RAMP, image.min((0, 1))[None], image.max((0, 1))[None]
     ),
@@ -79,7 +82,7 @@ TABLES: dict[str, Tables] = {
 }
 
 # Those that need more of a pixel than its level.
-COLOURS: dict[str, Colours] = {
+COLOURS: dict[str, ImageOf] = {
     "color": lambda image, m, full: pillow_ops.color(image, factor(m, full)),
     "sharpness": lambda image, m, full: pillow_ops.sharpness(image, factor(m, full)),
 }
@@ -92,53 +95,53 @@ FOURTEEN = (
 
 
 def apply(
-    image: jax.Array,
+    image: Image,
     names: Sequence[str],
-    chosen: jax.Array,
-    magnitudes: jax.Array,
-    signs: jax.Array,
+    chosen: Int[Array, " n"],
+    magnitudes: Float[Array, " n"],
+    signs: Float[Array, " n"],
     full: Strength,
-) -> jax.Array:
+) -> Image:
     """The operations `names[chosen[0]]`, `names[chosen[1]]`, ... one after another.
 
-    Magnitudes 0 to 1 [n]; a sign [n] turns a geometric operation around.
+    Magnitudes go from 0 to 1; a sign turns a geometric operation around.
     """
     image, matrices = pillow_ops.round_levels(image), []
     for slot in range(len(chosen)):
-        name_is = {name: chosen[slot] == number for number, name in enumerate(names)}
+        is_chosen = {name: chosen[slot] == number for number, name in enumerate(names)}
         tables, colours = {}, {}
         matrix = warp.translation(0, 0)
-        for name, is_it in name_is.items():
+        for name, chosen_here in is_chosen.items():
             if name in MATRICES:
-                turned = MATRICES[name](signs[slot] * magnitudes[slot], image.shape, full)
-                matrix = jnp.where(is_it, turned, matrix)
+                candidate = MATRICES[name](signs[slot] * magnitudes[slot], image.shape, full)
+                matrix = jnp.where(chosen_here, candidate, matrix)
             elif name in TABLES:
                 tables[name] = TABLES[name](image, magnitudes[slot], full)
             elif name in COLOURS:
                 colours[name] = COLOURS[name](image, magnitudes[slot], full)
-        table = pick(name_is, tables, jnp.broadcast_to(pillow_ops.RAMP, (256, image.shape[-1])))
-        image = pick(name_is, colours, pillow_ops.look_up(table, image))
+        table = select(is_chosen, tables, jnp.broadcast_to(pillow_ops.RAMP, (256, image.shape[-1])))
+        image = select(is_chosen, colours, pillow_ops.look_up(table, image))
         matrices.append(matrix)
     return warp.warp(image, warp.product(matrices), FILL)
 
 
-def pick(name_is: dict[str, jax.Array], choices: dict[str, jax.Array], default: jax.Array):
-    """The choice whose name it is, or the default.
+def select(
+    is_chosen: dict[str, Bool[Array, ""]], choices: dict[str, Array], default: Float[Array, "*n"]
+) -> Float[Array, "*n"]:
+    """The choice whose name is chosen, or the default.
 
     A sum over all with one mask that is set: a chain of `where` would be computed anew for every
     pixel that a later operation reads.
     """
     if not choices:
         return default
-    masks = jnp.stack([name_is[name] for name in choices])
+    masks = jnp.stack([is_chosen[name] for name in choices])
     masks = jnp.append(masks, ~masks.any()).reshape(-1, *[1] * default.ndim)
     values = [jnp.broadcast_to(choice, default.shape) for choice in choices.values()]
     return jnp.where(masks, jnp.stack([*values, default]), 0).sum(0)
 
 
-def rand_augment(
-    key: jax.Array, image: jax.Array, count: int = 2, magnitude: float = 9
-) -> jax.Array:
+def rand_augment(key: RandomKey, image: Image, count: int = 2, magnitude: float = 9) -> Image:
     """`count` of fourteen operations, each at `magnitude` of 10 (Cubuk et al. 2019, sec. 3).
 
     More than 10 goes beyond the range, as in the paper's searches up to 30. In torchvision 9 means
@@ -150,7 +153,7 @@ def rand_augment(
     return apply(image, FOURTEEN, chosen, magnitudes, random_signs(sign_key, count), LEARNED)
 
 
-def trivial_augment(key: jax.Array, image: jax.Array) -> jax.Array:
+def trivial_augment(key: RandomKey, image: Image) -> Image:
     """One of fourteen operations at 0 to 30 thirtieths (Mueller and Hutter 2021, wide space)."""
     choice_key, magnitude_key, sign_key = jax.random.split(key, 3)
     chosen = jax.random.randint(choice_key, (1,), 0, len(FOURTEEN))
@@ -159,19 +162,17 @@ def trivial_augment(key: jax.Array, image: jax.Array) -> jax.Array:
     return apply(image, FOURTEEN, chosen, magnitudes, random_signs(sign_key, 1), full)
 
 
-def auto_augment_cifar(key: jax.Array, image: jax.Array) -> jax.Array:
+def auto_augment_cifar(key: RandomKey, image: Image) -> Image:
     """One of 25 pairs learned on CIFAR-10 (Cubuk et al. 2018, appendix)."""
     return auto_augment(key, image, CIFAR, SMALL)
 
 
-def auto_augment_imagenet(key: jax.Array, image: jax.Array) -> jax.Array:
+def auto_augment_imagenet(key: RandomKey, image: Image) -> Image:
     """One of 25 pairs learned on ImageNet (Cubuk et al. 2018, appendix)."""
     return auto_augment(key, image, IMAGENET, LEARNED)
 
 
-def auto_augment(
-    key: jax.Array, image: jax.Array, table: Sequence[SubPolicy], full: Strength
-) -> jax.Array:
+def auto_augment(key: RandomKey, image: Image, table: Sequence[SubPolicy], full: Strength) -> Image:
     """One pair of the table; each operation of it with its own probability and magnitude of 9.
 
     Solarize and posterize grow stronger with the magnitude; the authors' programs differ there.
@@ -189,6 +190,6 @@ def auto_augment(
     return apply(image, names, chosen, magnitudes[pair] / 9, random_signs(sign_key, 2), full)
 
 
-def random_signs(key: jax.Array, count: int) -> jax.Array:
-    """-1 or 1 [count], float32."""
+def random_signs(key: RandomKey, count: int) -> Float[Array, " {count}"]:
+    """-1 or 1, each as likely."""
     return jax.random.rademacher(key, (count,), jnp.float32)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 PIXELS = 50_000_000  # the most that an image may have, unless the caller says otherwise
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -27,7 +29,7 @@ class Header:
     height: int
     width: int
     orientation: int  # EXIF's, 1 to 8; 1 is upright, and of a PNG not known yet
-    simple: bool
+    is_simple: bool
 
 
 def read_header(content: bytes, max_pixels: int = PIXELS) -> Header:
@@ -47,9 +49,9 @@ def decode(
     content: bytes,
     min_side: int = 0,
     max_pixels: int = PIXELS,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """uint8 [H, W, 3], upright; raises `BadImageError`.
+    out: UInt8[np.ndarray, "_h _w _c"] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels, upright; raises `BadImageError`.
 
     With `min_side`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
     `min_side` pixels. Where the image has the very shape of `out`, uint8, it may be decoded into
@@ -58,10 +60,11 @@ def decode(
     import simplejpeg
 
     header = read_header(content, max_pixels)
-    if header.simple:
-        fits = out is not None and out.shape == (header.height, header.width, 3)
+    if header.is_simple:
+        size = header.height, header.width
+        whole = header.orientation == 1 and min_side >= min(size)
         try:
-            if fits and header.orientation == 1 and min_side >= min(out.shape[:2]):
+            if whole and out is not None and out.shape == (*size, 3):
                 simplejpeg.decode_jpeg(content, "RGB", buffer=out)
                 return out
             image = simplejpeg.decode_jpeg(content, "RGB", min_height=min_side, min_width=min_side)
@@ -84,7 +87,7 @@ def jpeg_header(content: bytes) -> Header | None:
     if colours not in ("YCbCr", "RGB", "Gray"):
         return None
     orientation = pillow_header(content).orientation if may_have_exif(content) else 1
-    return Header(height, width, orientation, simple=True)
+    return Header(height, width, orientation, is_simple=True)
 
 
 def may_have_exif(content: bytes) -> bool:
@@ -104,17 +107,17 @@ def pillow_header(content: bytes) -> Header:
     image = pillow_open(content)
     # Pillow decodes a whole PNG to look for its EXIF, which may stand behind the pixels.
     orientation = 1 if image.format == "PNG" else exif_orientation(image)
-    return Header(image.height, image.width, orientation, simple=False)
+    return Header(image.height, image.width, orientation, is_simple=False)
 
 
-def exif_orientation(image) -> int:
+def exif_orientation(image: Any) -> int:
     try:
         return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block, of which Pillow may raise anything, turns nothing
         return 1
 
 
-def pillow_open(content: bytes):
+def pillow_open(content: bytes) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # read_header refuses by its own, stricter cap
@@ -126,8 +129,8 @@ def pillow_open(content: bytes):
         raise BadImageError(f"damaged header: {error}") from error
 
 
-def pillow_pixels(content: bytes, min_side: int) -> np.ndarray:
-    """uint8 [H, W, 3], upright; raises `BadImageError`."""
+def pillow_pixels(content: bytes, min_side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels, upright; raises `BadImageError`."""
     image = pillow_open(content)
     if min_side and image.format == "JPEG":
         image.draft(None, (min_side, min_side))
@@ -137,8 +140,8 @@ def pillow_pixels(content: bytes, min_side: int) -> np.ndarray:
         raise BadImageError(str(error)) from error
 
 
-def as_rgb(image) -> np.ndarray:
-    """A Pillow image of any mode as uint8 [H, W, 3]."""
+def as_rgb(image: Any) -> UInt8[np.ndarray, "h w 3"]:
+    """A Pillow image of any mode."""
     if image.mode.startswith("I"):  # 16 bits a grey pixel
         grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
@@ -147,7 +150,7 @@ def as_rgb(image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def upright(image: np.ndarray, orientation: int) -> np.ndarray:
+def upright(image: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "_h _w 3"]:
     """Undoes the turn and the mirroring that EXIF's `orientation` stands for."""
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)

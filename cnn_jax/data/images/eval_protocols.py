@@ -7,32 +7,32 @@ and their mirror images. Sizes are in pixels; `size` is the net's input.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import UInt8
 
-from cnn_jax.data.images.resize import centre_crop, convert_channels, resize, resize_shorter
-from cnn_jax.data.transform_spec import parse_spec
+from cnn_jax.data.images.resize import Image, centre_crop, convert_channels, resize, resize_shorter
+from cnn_jax.data.transform_spec import TransformSpec, parse_spec
 from cnn_jax.errors import UserError
 
-Views = list[np.ndarray]  # each uint8 [k, S, S, C]; S differs between them
+Views = list[UInt8[np.ndarray, "_k _s _s _c"]]  # S differs between them
 
 
-def corners_and_centre(image: np.ndarray, size: int) -> list[np.ndarray]:
-    """Five crops of an image [H, W, C] that is no smaller."""
+def corners_and_centre(image: Image, size: int) -> list[UInt8[np.ndarray, "{size} {size} _c"]]:
+    """Five crops of an image that is no smaller."""
     bottom, right = image.shape[0] - size, image.shape[1] - size
     starts = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
     return [image[top : top + size, left : left + size] for top, left in starts]
 
 
-def ten_crop(image: np.ndarray, size: int, side: int = 256) -> Views:
+def ten_crop(image: Image, size: int, side: int = 256) -> Views:
     """Corners and centre of the middle square of `side` (Krizhevsky et al. 2012, sec. 4.1)."""
     square = centre_crop(resize_shorter(image, side), side)
     return [np.stack(corners_and_centre(square, size))]
 
 
-def dense(image: np.ndarray, size: int, side: int = 384) -> Views:
+def dense(image: Image, size: int, side: int = 384) -> Views:
     """The middle square of `side`, over which the net slides (Simonyan & Zisserman, sec. 3.2).
 
     The paper takes the whole image, of any shape; here it is cut square, to be one size.
@@ -42,13 +42,13 @@ def dense(image: np.ndarray, size: int, side: int = 384) -> Views:
 
 
 def multi_scale(
-    image: np.ndarray, size: int, smallest: int = 256, middle: int = 384, largest: int = 512
+    image: Image, size: int, smallest: int = 256, middle: int = 384, largest: int = 512
 ) -> Views:
     """`dense` at three scales (Simonyan & Zisserman 2014, sec. 4.2: 256, 384, 512)."""
     return [view for side in (smallest, middle, largest) for view in dense(image, size, side)]
 
 
-def crops_144(image: np.ndarray, size: int, smallest: int = 256, step: int = 32) -> Views:
+def crops_144(image: Image, size: int, smallest: int = 256, step: int = 32) -> Views:
     """GoogLeNet's 4 scales x 3 squares x 6 crops x 2 mirrors (Szegedy et al. 2014, sec. 7).
 
     The shorter side at 256, 288, 320, 352; the left, middle and right square (top, middle, bottom
@@ -76,46 +76,44 @@ SINGLE = "single_crop"
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalProtocol:
+class EvalProtocol(TransformSpec):
     """The protocol that `config.protocol` names, for a net of input `size`; picklable."""
 
-    name: str
-    arguments: tuple[int, ...]
     size: int
     channels: int
 
     @classmethod
-    def parse(cls, call: str, size: int, channels: int) -> EvalProtocol | None:
-        """None for the single crop, which is how the data is fitted anyway."""
-        name, numbers = parse_spec("protocol", call, {SINGLE: lambda: None, **PROTOCOLS}, 2)
-        if name == SINGLE:
+    def parse(cls, text: str, size: int, channels: int) -> EvalProtocol | None:
+        """None for the single crop, which is how the data is resized anyway."""
+        spec = parse_spec("protocol", text, {SINGLE: lambda: None, **PROTOCOLS}, leading=2)
+        if spec.name == SINGLE:
             return None
-        if not numbers[0] >= size or (name == "multi_scale" and sorted(numbers) != [*numbers]):
-            wanted = ", ".join(list(inspect.signature(PROTOCOLS[name]).parameters)[2:])
+        numbers, rises = spec.numbers, sorted(spec.numbers) == [*spec.numbers]
+        if numbers[0] < size or (spec.name == "multi_scale" and not rises):
             raise UserError(
-                f"protocol={call!r}: {name}({wanted}) must rise, and start no lower than "
-                f"data.image_size={size}"
+                f"protocol={text!r}: {spec.name}({', '.join(spec.arguments)}) must rise, and start "
+                f"no lower than data.image_size={size}"
             )
-        return cls(name, tuple(int(n) for n in numbers), size, channels)
+        return cls(spec.name, spec.arguments, size, channels)
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(str, self.arguments))})"
+        return f"{self.name}({', '.join(map(str, self.numbers))})"
 
     @property
     def min_side(self) -> int:
         """The side under which a photograph should not be decoded."""
-        return max(self.arguments) + (3 * self.arguments[1] if self.name == "crops_144" else 0)
+        largest = int(max(self.numbers))
+        return largest + 3 * int(self.numbers[1]) if self.name == "crops_144" else largest
 
     @property
     def slides(self) -> bool:
         """Whether the net sees more than its own input at once."""
         return self.name in ("dense", "multi_scale")
 
-    def __call__(self, image: np.ndarray) -> Views:
-        """The views of one image, uint8 [H, W, C] of any size, without their mirror images."""
-        return PROTOCOLS[self.name](
-            convert_channels(image, self.channels), self.size, *self.arguments
-        )
+    def __call__(self, image: Image) -> Views:
+        """The views of one image of any size, without their mirror images."""
+        image = convert_channels(image, self.channels)
+        return PROTOCOLS[self.name](image, self.size, *self.numbers)
 
     @property
     def views(self) -> int:

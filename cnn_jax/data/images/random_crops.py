@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import UInt8
 
-from cnn_jax.data.images.resize import resize, resize_shorter
-from cnn_jax.data.transform_spec import parse_spec
+from cnn_jax.data.images.resize import Image, resize, resize_shorter
+from cnn_jax.data.transform_spec import TransformSpec, parse_spec
 from cnn_jax.errors import UserError
 
 Crop = Callable[[np.random.RandomState, np.ndarray, int], np.ndarray]
@@ -45,30 +46,32 @@ def inception_box(
 
 def random_resized_crop(
     random: np.random.RandomState,
-    image: np.ndarray,
+    image: Image,
     size: int,
     least: float = 0.08,
     most: float = 1.0,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "{size} {size} c"]:
     """A part of 8 to 100 % of the area, resized to the square (Szegedy et al. 2014, sec. 6)."""
-    top, left, height, width = inception_box(random, *image.shape[:2], least, most)
+    image_height, image_width = image.shape[:2]
+    top, left, height, width = inception_box(random, image_height, image_width, least, most)
     return resize(np.ascontiguousarray(image[top : top + height, left : left + width]), size, size)
 
 
 def scale_jitter(
     random: np.random.RandomState,
-    image: np.ndarray,
+    image: Image,
     size: int,
     smallest: int = 256,
     largest: int = 512,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "{size} {size} c"]:
     """The shorter side to a random length, then a random square of `size`.
 
     Simonyan & Zisserman 2014, sec. 3.1: 256 to 512; He et al. 2015, sec. 3.4: 256 to 480;
     Krizhevsky et al. 2012, sec. 4.1: always 256.
     """
     image = resize_shorter(image, random.randint(smallest, largest + 1))
-    top, left = (random.randint(length - size + 1) for length in image.shape[:2])
+    top = random.randint(image.shape[0] - size + 1)
+    left = random.randint(image.shape[1] - size + 1)
     return image[top : top + size, left : left + size]
 
 
@@ -76,31 +79,30 @@ CROPS: dict[str, Crop] = {"random_resized_crop": random_resized_crop, "scale_jit
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainCrop:
-    """The crop that `data.train_crop` names, with its arguments."""
-
-    name: str
-    arguments: tuple[float, ...]
+class TrainCrop(TransformSpec):
+    """The crop that `data.train_crop` names, with its arguments; picklable."""
 
     @classmethod
-    def parse(cls, call: str, size: int) -> TrainCrop:
+    def parse(cls, text: str, size: int) -> TrainCrop:
         """`"scale_jitter(256, 480)"`; raises `UserError`."""
-        name, arguments = parse_spec("data.train_crop", call, CROPS, given=3)
-        first, second = arguments
+        spec = parse_spec("data.train_crop", text, CROPS, leading=3)
+        name, (first, second) = spec.name, spec.numbers
         if not (size <= first <= second if name == "scale_jitter" else 0 < first <= second <= 1):
             raise UserError(
-                f"data.train_crop={call!r}: wants "
+                f"data.train_crop={text!r}: wants "
                 + (f"{size} <= " if name == "scale_jitter" else "0 < ")
                 + "the first argument <= the second"
                 + (" <= 1" if name == "random_resized_crop" else " (data.image_size first)")
             )
-        return cls(name, arguments)
+        return cls(name, spec.arguments)
 
     @property
     def min_side(self) -> int:
         """The side under which an image should not be decoded; 0: as it is."""
-        return int(self.arguments[0]) if self.name == "scale_jitter" else 0
+        return int(self.numbers[0]) if self.name == "scale_jitter" else 0
 
-    def __call__(self, random: np.random.RandomState, image: np.ndarray, size: int) -> np.ndarray:
-        """uint8 [H, W, C] -> [size, size, C]."""
-        return CROPS[self.name](random, image, size, *self.arguments)
+    def __call__(
+        self, random: np.random.RandomState, image: Image, size: int
+    ) -> UInt8[np.ndarray, "{size} {size} c"]:
+        """The crop of one photograph, at the size of the net."""
+        return CROPS[self.name](random, image, size, *self.numbers)

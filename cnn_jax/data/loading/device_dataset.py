@@ -7,10 +7,12 @@ from collections.abc import Callable
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, UInt8
 
 from cnn_jax.data.dataset import Split
 
+AnyArray = Array | np.ndarray  # NumPy's before it is put on a device
 Shard = Callable[[jax.Array], jax.Array]  # divides the leading axis over the devices
 Batch = dict[str, jax.Array]  # image uint8 [B, H, W, C], label [B], mask bool [B], id int32 [B]
 
@@ -18,9 +20,9 @@ Batch = dict[str, jax.Array]  # image uint8 [B, H, W, C], label [B], mask bool [
 class DeviceDataset(flax.struct.PyTreeNode):
     """A whole split on the device."""
 
-    image: UInt8[Array, "n h w c"]
-    label: Int32[Array, " n"] | Float32[Array, " n"]
-    id: Int32[Array, " n"]
+    image: UInt8[AnyArray, "n h w c"]
+    label: Int32[AnyArray, " n"] | Float32[AnyArray, " n"]
+    id: Int32[AnyArray, " n"]
 
     @classmethod
     def of(cls, split: Split) -> DeviceDataset:
@@ -57,12 +59,12 @@ class EvalRows(flax.struct.PyTreeNode):
     """Rows of a split on the device, as evaluation goes over them."""
 
     data: DeviceDataset
-    rows: Int32[Array, " b"]
-    mask: Bool[Array, " b"]
+    rows: Int32[AnyArray, " b"]
+    mask: Bool[AnyArray, " b"]
 
     def batch(self, step: jax.Array, batch_size: int, shard: Shard) -> Batch:
         del step, batch_size
-        return self.data.batch(shard(self.rows), self.mask)
+        return self.data.batch(shard(jnp.asarray(self.rows)), jnp.asarray(self.mask))
 
 
 class HostBatch(flax.struct.PyTreeNode):

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ def list_folder(path: str) -> FolderSource:
     return FolderSource(os.fspath(root.absolute()), paths, task, labels, splits)
 
 
-def check_classes(classes: tuple[str, ...], labels: np.ndarray, key: str) -> None:
+def check_classes(classes: Sequence[str], labels: np.ndarray, key: str) -> None:
     """Raises `UserError` where there are no two classes, or one without an image to train on."""
     if len(classes) < 2:
         raise UserError(f"{key}: one class ({classes[0]!r}) leaves nothing to tell apart")
@@ -96,7 +96,7 @@ def check_classes(classes: tuple[str, ...], labels: np.ndarray, key: str) -> Non
     if not counts.any():
         raise UserError(f"{key}: no images ({', '.join(SUFFIXES)}) in any class folder")
     if not counts.all():
-        raise UserError(f"{key}: class folder {classes[counts.argmin()]!r} holds no image")
+        raise UserError(f"{key}: class folder {classes[int(counts.argmin())]!r} holds no image")
 
 
 def labelled_files(

@@ -281,8 +281,9 @@ def unpack_archive(path: Path, files: list[str]) -> dict[str, bytes]:
     with tarfile.open(path, "r|gz") as archive:  # one pass, nothing is written
         for member in archive:
             name = Path(member.name).name
-            if name in files and member.isfile():
-                contents[name] = archive.extractfile(member).read()
+            content = archive.extractfile(member) if name in files and member.isfile() else None
+            if content is not None:
+                contents[name] = content.read()
     if missing := [file for file in files if file not in contents]:
         raise UserError(f"{path} holds no {missing[0]}; delete it to download it again")
     return contents

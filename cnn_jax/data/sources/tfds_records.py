@@ -64,7 +64,7 @@ class TfdsSource:
 @functools.cache
 def records(folder: str, split: str, image_key: str) -> Any:
     """The records of one split, images undecoded; opened once a process."""
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
 
     builder = tfds.builder_from_directory(folder)
     return builder.as_data_source(split, decoders={image_key: tfds.decode.SkipDecoding()})
@@ -90,7 +90,7 @@ def open_prepared(name: str, data_dir: str) -> TfdsSource:
 def open_builder(name: str, data_dir: str, key: str) -> Any:
     """The builder of a set that is prepared; raises `UserError` for any other."""
     try:
-        import tensorflow_datasets as tfds
+        import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
             f"{key}: tensorflow-datasets is not installed ({error}); pip install 'cnn_jax[tfds]'"

@@ -37,10 +37,9 @@ def mixed(call):
 def shares(mix, side):
     """A function of alpha: its shares for images of 1 mixed with images of 0, and the images."""
     pair = jnp.stack([jnp.ones((side, side, 1)), jnp.zeros((side, side, 1))])
-    compiled = quick_jit(lambda alpha: jax.vmap(lambda key: mix(key, pair, alpha))(KEYS))
 
     def of(alpha):
-        images, share = compiled(alpha)
+        images, share = quick_jit(jax.vmap(lambda key: mix(key, pair, alpha)))(KEYS)
         return np.asarray(share, np.float64), np.asarray(images, np.float64)[..., 0]
 
     return of

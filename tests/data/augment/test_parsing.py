@@ -68,9 +68,9 @@ def test_warps_that_follow_each_other_are_one():
     def by_hand(i, image):
         key = jax.random.fold_in(KEY, i)
         keys = [jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)]
-        first = geometry.rotate.sample_matrix(keys[0], image.shape, 30)
+        first = geometry.rotate.sample_matrix(keys[0], image.shape, 30.0)
         second = geometry.translate.sample_matrix(keys[1], image.shape, 0.2)
-        in_turn = geometry.translate(keys[1], geometry.rotate(keys[0], image, 30), 0.2)
+        in_turn = geometry.translate(keys[1], geometry.rotate(keys[0], image, 30.0), 0.2)
         return warp.warp(image, warp.product([first, second])), in_turn
 
     @quick_jit
@@ -81,6 +81,11 @@ def test_warps_that_follow_each_other_are_one():
     np.testing.assert_allclose(found, once, atol=1e-3)
     differences = np.abs(found - twice)[:, 2:-2, 2:-2]
     assert 0.1 < differences.mean() < 20, "alike, but twice interpolated"
+
+
+def test_a_probability_of_one_needs_no_point():
+    flip = augment.compose(("horizontal_flip(1)",), SHAPE)
+    np.testing.assert_array_equal(flip(KEY, IDS, PIXELS, LABELS)[0], IMAGES[:, :, ::-1])
 
 
 def test_no_transforms_change_nothing():

@@ -142,19 +142,20 @@ def choices(monkeypatch):
         seen = {}
 
         def spy(image, names, chosen, magnitudes, signs, full):
-            seen.update(names=names, full=full)
-            return chosen, magnitudes, signs
+            seen.update(names=names, full=full, count=len(chosen))
+            return image.at[:3, : len(chosen), 0].set(jnp.stack([chosen, magnitudes, signs]))
 
         monkeypatch.setattr(policies, "apply", spy)
         image = jnp.zeros((SIZE, SIZE, 3))
         drawn = quick_jit(jax.vmap(lambda key: policy(key, image, *numbers)))(KEYS)
-        return seen["names"], *map(np.asarray, drawn), seen["full"]
+        chosen, *others = np.moveaxis(np.asarray(drawn)[:, :3, : seen["count"], 0], 1, 0)
+        return seen["names"], chosen.astype(int), *others, seen["full"]
 
     return of
 
 
 def test_rand_augment_draws_n_of_fourteen_at_one_magnitude(choices):
-    names, chosen, magnitudes, signs, _ = choices(policies.rand_augment, 3, 7)
+    names, chosen, magnitudes, signs, _ = choices(policies.rand_augment, 3, 7.0)
     assert sorted(names) == sorted({*PILLOW} - {"invert"})
     counts = np.bincount(chosen.ravel(), minlength=14)
     assert len(counts) == 14
