@@ -97,3 +97,25 @@ def test_pages_name_only_files_that_exist():
         pattern = r"`((?:cnn_jax|configs|experiments|benchmarks|tests|docs|\.ci)/[\w./]+)`"
         for name in re.findall(pattern, path.read_text()):
             assert (ROOT / name).exists() or "NAME" in name, f"{path.name} names {name}"
+
+
+def test_modules_that_the_changelog_moves_to_are_there():
+    table = re.findall(r"^\| `cnn_jax.*\| `(cnn_jax[\w.]+)`", changelog(), re.MULTILINE)
+    assert len(table) > 20
+    for name in table:
+        place = ROOT / name.replace(".", "/")
+        # A function is named with its module.
+        files = (place, place.with_suffix(".py"), place.parent.with_suffix(".py"))
+        assert any(path.exists() for path in files), name
+
+
+def test_commands_that_the_changelog_moves_to_are_there():
+    commands = re.findall(r"^\| `python -m .*\| `python -m (\S+?)[ `]", changelog(), re.MULTILINE)
+    assert len(commands) > 4
+    for name in commands:
+        place = ROOT / name.replace(".", "/")
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), name
+
+
+def changelog():
+    return (ROOT / "CHANGELOG.md").read_text()
