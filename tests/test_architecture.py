@@ -35,7 +35,7 @@ def imports(path):
 
 
 def room(name):
-    """ "cnn_jax.data.images.fit" -> "data"."""
+    """ "cnn_jax.data.images.resize" -> "data"."""
     return name.split(".")[1] if name.startswith("cnn_jax.") else None
 
 
