@@ -113,7 +113,7 @@ def measure_memory() -> dict[str, float]:
     config.batch_size, config.devices, config.epochs = 128, 1, 1000.0
     run = make_run(config)
     feed = run.feed()
-    batch = feed.batch_at(0).batch(np.int32(0), 128, lambda rows: rows)
+    batch = feed.batch_at(0).batch(jax.numpy.int32(0), 128, lambda rows: rows)
     given = HostBatch(jax.device_put(batch))
     carry, done = run.steps.init(), 0
 

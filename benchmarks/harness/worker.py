@@ -43,7 +43,7 @@ class Stopwatch:
 
 def cores() -> int:
     """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_memory() -> int:
@@ -93,8 +93,11 @@ class Worker:
             stderr=self.stderr,
             text=True,
             cwd=ROOT,
-            env=os.environ | environment,
+            env={**os.environ, **environment},
         )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
         try:
             self._answer()
         except WorkerError:
@@ -111,24 +114,24 @@ class Worker:
     def call(self, call: str, **arguments: Any) -> Any:
         """The value of one call; raises `WorkerError`."""
         with contextlib.suppress(BrokenPipeError):  # it has died: its answer says of what
-            self.process.stdin.write(json.dumps({"call": call, "with": arguments}) + "\n")
-            self.process.stdin.flush()
+            self.stdin.write(json.dumps({"call": call, "with": arguments}) + "\n")
+            self.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
         """Ends the process: by the end of its input, or by force where it does not heed that."""
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self.stdin.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
+        self.stdout.close()
         self.stderr.close()
 
     def _answer(self) -> Any:
-        line = self.process.stdout.readline()
+        line = self.stdout.readline()
         if not line:
             status = self.process.wait()
             self.stderr.seek(0)

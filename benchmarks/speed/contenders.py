@@ -20,7 +20,7 @@ def jax_contender(
 ) -> Contender:
     """This project at "train", "infer", "operate" or "loop"."""
     memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # leaves room on a GPU for the others
-    return Contender((WORKER,), arguments, environment=memory | environment).at(task)
+    return Contender((WORKER,), arguments, environment={**memory, **environment}).at(task)
 
 
 def measure(

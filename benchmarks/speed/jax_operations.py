@@ -67,13 +67,14 @@ def max_pool(case: Case, window: int, stride: int, pad: int) -> Form:
 
 
 def mean_pool(case: Case, window: int, stride: int, pad: int) -> Form:
-    window_args = (window, window), (stride, stride), ((pad, pad), (pad, pad))
+    window_args: Any = (window, window), (stride, stride), ((pad, pad), (pad, pad))
     return lambda x: nn.avg_pool(x, *window_args), []
 
 
 def batch_norm_relu(case: Case) -> Form:
     def run(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return nn.relu(ops.batch_norm(x, scale, bias, 1e-5, jnp.float32)[0])
+        normalized: Any = ops.batch_norm(x, scale, bias, 1e-5, jnp.float32)
+        return nn.relu(normalized[0])
 
     return run, [(case.channels,), (case.channels,)]
 

@@ -41,8 +41,19 @@ class JaxServer:
 
     steps: Steps
 
-    def prepare(self, case: dict[str, Any], task: str, examples: int = 0) -> dict[str, Any]:
-        """Initialises and compiles; `examples` are those of the set that the loop goes through."""
+    def prepare(
+        self,
+        case: Any,
+        task: str,
+        examples: int = 0,
+        compiler_options: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Initialises and compiles; `examples` are those of the set that the loop goes through.
+
+        `compiler_options` take the place of those of `runtime.sharding` on the CPU.
+        """
+        if compiler_options is not None:
+            sharding.CPU_OPTIONS = sharding.CPU_FORWARD = compiler_options
         case = Case(**case)
         watch = Stopwatch()
         if task == "operate":
@@ -182,7 +193,8 @@ def infer_steps(run: Run) -> Steps:
 
     @sharding.jit_forward
     def logits(variables: Any, images: jax.Array) -> jax.Array:
-        return run.recipe.model.apply(variables, images, train=False).logits
+        output: Any = run.recipe.model.apply(variables, images, train=False)
+        return output.logits
 
     return repeated(lambda: logits(variables, images))
 

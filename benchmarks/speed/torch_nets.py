@@ -1,5 +1,6 @@
 """The same nets in PyTorch: those of the papers written here, the others from torchvision."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import functools

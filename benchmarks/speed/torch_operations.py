@@ -1,5 +1,6 @@
 """The operations of `cases.py` in PyTorch."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from collections.abc import Callable

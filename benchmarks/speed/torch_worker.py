@@ -5,6 +5,7 @@
 FILE is a Python program that runs first, for an installation that needs one.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import contextlib
@@ -35,21 +36,23 @@ class TorchServer:
         self, case: dict[str, Any], task: str, compiled: bool, channels_last: bool
     ) -> dict[str, Any]:
         """Builds the net and its step, and makes the first, which compiles where asked for."""
-        case = Case(**case)
+        net_case = Case(**case)
         if task == "operate":
-            return self.prepare_operation(case, compiled, channels_last)
+            return self.prepare_operation(net_case, compiled, channels_last)
         watch = Stopwatch()
-        net = torch_nets.build(case)
-        multiply_adds = count_multiply_adds(net, case)
+        net = torch_nets.build(net_case)
+        multiply_adds = count_multiply_adds(net, net_case)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         net = net.to(DEVICE, memory_format=layout)
-        images = torch.randn(case.batch, case.channels, case.size, case.size, device=DEVICE)
+        images = torch.randn(
+            net_case.batch, net_case.channels, net_case.size, net_case.size, device=DEVICE
+        )
         images = images.to(memory_format=layout)
         run = torch.compile(net) if compiled else net
-        half = case.dtype == "bfloat16"
+        half = net_case.dtype == "bfloat16"
         cast = torch.autocast(DEVICE, torch.bfloat16) if half else contextlib.nullcontext()
         make = {"train": train_step, "infer": infer_step}[task]
-        self.step = make(net, run, images, case.classes, cast)
+        self.step = make(net, run, images, net_case.classes, cast)
         initialised = watch.read().seconds
         first = self.round(1).seconds
         return {
