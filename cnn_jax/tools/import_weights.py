@@ -17,6 +17,7 @@ from absl import flags
 
 from cnn_jax.cli import run
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.transfer import importer, parity
 from cnn_jax.transfer.weights import save_weights, sha256
 
@@ -39,7 +40,8 @@ def check_parity(
 ) -> list[parity.Difference]:
     """Prints every stage's difference from the reference; raises where one is too large."""
     reference = parity.Reference.read(folder)
-    differences, missing = parity.compare(imported, reference, transform)
+    with ProgressBar("computing the reference's stages"):
+        differences, missing = parity.compare(imported, reference, transform)
     print(f"{'stage':24}{'ours':24}{'difference':>12}{'in float64':>12}{'rounding':>12}")
     for difference in differences:
         numbers = (difference.largest, difference.exact, difference.rounding)
@@ -59,8 +61,10 @@ def check_parity(
 def main(argv: Sequence[str]) -> None:
     del argv
     drop = HEAD.value == "drop"
-    imported = importer.import_weights(MODEL.value, WEIGHTS.value, NUM_CLASSES.value, drop)
-    digest = sha256(WEIGHTS.value)
+    with ProgressBar(f"reading {WEIGHTS.value}", 2) as bar:
+        imported = importer.import_weights(MODEL.value, WEIGHTS.value, NUM_CLASSES.value, drop)
+        bar.advance(description="hashing it")
+        digest = sha256(WEIGHTS.value)
     transform = TRANSFORM.value
     if transform is None:
         transform = importer.detect_transform_input(imported, digest, REFERENCE.value)

@@ -28,21 +28,21 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config = CONFIG.value
     if config is None:
-        raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+        raise UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     from cnn_jax import data
     from cnn_jax.training import config_checks
 
     config_checks.check(config)
     dataset = data.load(config.data)
-    print(table(dataset))
+    print(class_table(dataset))
     if EACH.value:
-        draw_each(config, dataset, Path(OUT.value), COLUMNS.value)
+        plot_each_transform(config, dataset, Path(OUT.value), COLUMNS.value)
     else:
-        draw(config, dataset, Path(OUT.value), ROWS.value, COLUMNS.value)
+        plot_sheet(config, dataset, Path(OUT.value), ROWS.value, COLUMNS.value)
     print(f"\nthe picture is {OUT.value}")
 
 
-def counts(dataset: Any) -> dict[str, list[int]]:
+def class_counts(dataset: Any) -> dict[str, list[int]]:
     """How many examples of each class there are, by split."""
     import numpy as np
 
@@ -51,12 +51,12 @@ def counts(dataset: Any) -> dict[str, list[int]]:
     return {p: np.bincount(dataset.split(p).labels, minlength=classes).tolist() for p in parts}
 
 
-def table(dataset: Any) -> str:
+def class_table(dataset: Any) -> str:
     """One row a class, one column a split."""
     if dataset.task.kind == "regression":
         sizes = ", ".join(f"{p} {len(dataset.split(p)):,}" for p in ("train", "validation", "test"))
         return f"{dataset.name}: {sizes}; a number in {dataset.task.unit}"
-    by_split, names = counts(dataset), dataset.task.classes
+    by_split, names = class_counts(dataset), dataset.task.classes
     width = max(5, *map(len, names))
     lines = [f"{dataset.name}\n{'class':{width}}" + "".join(f"{p:>12}" for p in by_split)]
     for i, name in enumerate(names):
@@ -65,7 +65,9 @@ def table(dataset: Any) -> str:
     return "\n".join(lines)
 
 
-def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list[list[Any]], Any]:
+def augmented_sheet(
+    config: Any, dataset: Any, rows: int, columns: int
+) -> tuple[Any, list[tuple[Any, Any]], Any]:
     """(images uint8 [rows, H, W, C], the same after each of `columns` steps, labels [rows])."""
     import jax
     import jax.numpy as jnp
@@ -85,20 +87,20 @@ def sheet(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Any, list
     colours = principal_colours(split.images) if lights else None
     apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
     sampler = TrainSampler(len(split), min(rows, len(split)), columns, config.seed)
-    chosen, mask = sampler.rows_at(0)
+    rows_shown, mask = sampler.rows_at(0)
     reader = BatchReader(split, sampler, crop=crop, crop_seed=config.seed)
-    plain = np.stack([split.images[int(row)] for row in chosen])
+    plain = np.stack([split.images[int(row)] for row in rows_shown])
     after = []
-    for step in range(columns):
-        batch = reader.read(chosen, mask, step)
+    for step in track(range(columns), "augmenting"):
+        batch = reader.read(rows_shown, mask, step)
         key = jax.random.fold_in(named_key(config.seed, "augment"), step)
         images = jnp.asarray(batch["image"], jnp.float32)
         images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))
         after.append((np.asarray(jnp.clip(images, 0, 255)).astype(np.uint8), targets))
-    return plain, after, split.labels[chosen]
+    return plain, after, split.labels[rows_shown]
 
 
-def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
+def plot_sheet(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
     """The sheet, and under it the class counts."""
     import matplotlib
     import numpy as np
@@ -106,7 +108,7 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    plain, after, labels = sheet(config, dataset, rows, columns)
+    plain, after, labels = augmented_sheet(config, dataset, rows, columns)
     rows = len(plain)
     classified = dataset.task.kind == "classification"
     figure = plt.figure(figsize=(1.25 * (columns + 1), 1.35 * rows + 2.6), layout="constrained")
@@ -117,32 +119,32 @@ def draw(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
         images, targets = (plain, labels) if column == 0 else after[column - 1]
         for row in range(rows):
             panel = panels[row, column]
-            show(panel, images[row])
+            show_image(panel, images[row])
             panel.set_xlabel(caption(dataset.task, targets, row), fontsize=7, labelpad=1)
     panels[0, 0].set_title("as it is", fontsize=8)
     for step in range(columns):
         panels[0, step + 1].set_title(f"step {step}", fontsize=8)
-    said = ", ".join(config.augment) or "no augmentation"
+    transforms = ", ".join(config.augment) or "no augmentation"
     crop = f"{config.data.train_crop}; " if config.data.train_crop else ""
-    upper.suptitle(f"{dataset.name}: {crop}{said}", fontsize=9)
+    upper.suptitle(f"{dataset.name}: {crop}{transforms}", fontsize=9)
     panel = lower.subplots()
     if classified:
-        places, floor = np.arange(len(dataset.task.classes)), 0
-        for part, numbers in counts(dataset).items():
-            panel.bar(places, numbers, bottom=floor, label=f"{part} {sum(numbers):,}")
+        positions, floor = np.arange(len(dataset.task.classes)), 0
+        for part, numbers in class_counts(dataset).items():
+            panel.bar(positions, numbers, bottom=floor, label=f"{part} {sum(numbers):,}")
             floor = floor + np.array(numbers)
-        if len(places) <= 40:
-            panel.set_xticks(places, dataset.task.classes, rotation=40, ha="right", fontsize=7)
+        if len(positions) <= 40:
+            panel.set_xticks(positions, dataset.task.classes, rotation=40, ha="right", fontsize=7)
     else:
         for part in ("train", "validation", "test"):
             panel.hist(dataset.split(part).labels, 40, label=part)
         panel.set_xlabel(dataset.task.unit)
     panel.set_ylabel("examples", fontsize=8)
     panel.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, ncols=3)
-    save(figure, out)
+    save_figure(figure, out)
 
 
-def draw_each(config: Any, dataset: Any, out: Path, columns: int) -> None:
+def plot_each_transform(config: Any, dataset: Any, out: Path, columns: int) -> None:
     """One row a transform: an example as it is, and in so many steps."""
     import matplotlib
 
@@ -159,21 +161,21 @@ def draw_each(config: Any, dataset: Any, out: Path, columns: int) -> None:
     for name, row in zip(track(names, "transforms"), panels, strict=True):
         alone = config.copy_and_resolve_references()
         alone.augment = (name,)
-        plain, after, _ = sheet(alone, dataset, 2, columns)  # two, for those that mix
+        plain, after, _ = augmented_sheet(alone, dataset, 2, columns)  # two, for those that mix
         for panel, image in zip(row, [plain[0], *(images[0] for images, _ in after)], strict=True):
-            show(panel, image)
+            show_image(panel, image)
         row[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    save(figure, out)
+    save_figure(figure, out)
 
 
-def show(panel: Any, image: Any) -> None:
+def show_image(panel: Any, image: Any) -> None:
     """One image, uint8 [H, W, C], pixel by pixel."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     panel.imshow(image.squeeze(), interpolation="nearest", **grey)
     panel.set(xticks=[], yticks=[])
 
 
-def save(figure: Any, out: Path) -> None:
+def save_figure(figure: Any, out: Path) -> None:
     import matplotlib.pyplot as plt
 
     try:

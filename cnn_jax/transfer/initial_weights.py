@@ -172,38 +172,20 @@ def make_initial_weights(
     `UserError`, naming the first tensors.
     """
     weights = read_trained_weights(path, key)
-    expected = variable_shapes(model, image_shape)
-    heads = head_names(model, image_shape)
-    values, randomly_initialised, misfits, refused = {}, {}, [], ""
+    shapes = variable_shapes(model, image_shape)
+    refusal = ""
     if head == "drop":
-        refused = "init.head='drop'"
+        refusal = "init.head='drop'"
     elif head == "auto" and dataset and weights.dataset and dataset != weights.dataset:
-        refused = f"of {weights.dataset}"
-    for tensor, shape in expected.items():
-        value = weights.flat.get(tensor)
-        if tensor in heads and refused:
-            randomly_initialised[tensor] = refused
-        elif value is not None and value.shape == shape:
-            values[tensor] = np.asarray(value, np.float32)
-        elif tensor in heads and value is not None:
-            randomly_initialised[tensor] = (
-                f"{shape_text(value.shape)} there, {shape_text(shape)} here"
-            )
-        elif tensor in heads or tensor.split("/")[1].startswith(AUXILIARY_PREFIX):
-            randomly_initialised[tensor] = "not there"
-        elif value is None:
-            misfits.append(f"{tensor} is not there")
-        else:
-            misfits.append(f"{tensor} is {shape_text(value.shape)} there, {shape_text(shape)} here")
-    unused = [
-        tensor
-        for tensor in weights.flat
-        if tensor not in values and tensor not in randomly_initialised
-    ]
+        refusal = f"of {weights.dataset}"
+    heads = head_names(model, image_shape)
+    values, randomly_initialised, misfits = match_tensors(weights.flat, shapes, heads, refusal)
+    used = {*values, *randomly_initialised}
+    unused = tuple(tensor for tensor in weights.flat if tensor not in used)
     misfits += [
         f"{tensor} has no place here"
         for tensor in unused
-        if tensor not in expected and not tensor.split("/")[1].startswith(AUXILIARY_PREFIX)
+        if tensor not in shapes and not is_auxiliary(tensor)
     ]
     if misfits:
         more = f"; and {len(misfits) - 3} more" if len(misfits) > 3 else ""
@@ -213,7 +195,39 @@ def make_initial_weights(
     for tensor, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f"{key}={path!r}: {tensor} has values that are not finite")
-    return InitialWeights(path, weights, values, randomly_initialised, tuple(unused))
+    return InitialWeights(path, weights, values, randomly_initialised, unused)
+
+
+def match_tensors(
+    tensors: FlatTree, shapes: dict[str, tuple[int, ...]], heads: set[str], refusal: str
+) -> tuple[FlatTree, dict[str, str], list[str]]:
+    """(values of the net's variables, those to be drawn at random and why, what does not fit).
+
+    With a `refusal`, no classifier is taken, and that is why.
+    """
+    values, randomly_initialised, misfits = {}, {}, []
+    for tensor, shape in shapes.items():
+        value = tensors.get(tensor)
+        if value is None:
+            difference = "not there"
+        else:
+            difference = f"{shape_text(value.shape)} there, {shape_text(shape)} here"
+        if tensor in heads and refusal:
+            randomly_initialised[tensor] = refusal
+        elif value is not None and value.shape == shape:
+            values[tensor] = np.asarray(value, np.float32)
+        elif tensor in heads:
+            randomly_initialised[tensor] = difference
+        elif is_auxiliary(tensor):
+            randomly_initialised[tensor] = "not there"
+        else:
+            misfits.append(f"{tensor} is {difference}")
+    return values, randomly_initialised, misfits
+
+
+def is_auxiliary(tensor: str) -> bool:
+    """Whether "params/auxiliary_4a/..." is of a head that only training computes."""
+    return tensor.split("/")[1].startswith(AUXILIARY_PREFIX)
 
 
 def option_differences(weights: TrainedWeights, model: nn.Module) -> list[str]:

@@ -133,8 +133,8 @@ def test_gradients_measure_the_same_field_in_a_net():
         return state["intermediates"][stage]["__call__"][0]
 
     position = (size // 4, size // 4 + 3)
-    found = measured(jax.jit(output), size, position, channels=3)
-    assert found == expected(dict(zip((1, 2), windows, strict=True)), position)
+    extent = measured(jax.jit(output), size, position, channels=3)
+    assert extent == expected(dict(zip((1, 2), windows, strict=True)), position)
     assert (windows[0].size, windows[0].jump) == (37, 2)
 
 

@@ -12,7 +12,7 @@ from cnn_jax.tools import search_augmentation, show_data
 def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     tiny.augment = ("pad_and_crop(1)",)
     dataset = data.load(tiny.data)
-    plain, after, labels = show_data.sheet(tiny, dataset, 3, 2)
+    plain, after, labels = show_data.augmented_sheet(tiny, dataset, 3, 2)
     assert plain.shape == (3, 8, 8, 1)
     assert len(after) == 2
     assert not np.array_equal(after[0][0], after[1][0])
@@ -21,10 +21,10 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
         for i, label in zip(dataset.train.images, dataset.train.labels, strict=True)
     }
     assert [by_image[image.tobytes()] for image in plain] == labels.tolist()
-    show_data.draw(tiny, dataset, tmp_path / "sheet.png", 3, 2)
+    show_data.plot_sheet(tiny, dataset, tmp_path / "sheet.png", 3, 2)
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.size[0] > 300
-    assert show_data.table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
+    assert show_data.class_table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
 
 
 @pytest.mark.parametrize("policy", [[], ["hue"], ["rotate(15)", "mixup(0.2)"]])

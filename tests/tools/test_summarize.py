@@ -17,12 +17,12 @@ def run(*words):
 
 def test_json_of_a_variant():
     done = run("alexnet", "--option=towers=1", "--option=lrn=False", "--num_classes=10", "--json")
-    found = json.loads(done.stdout)
-    assert found["options"] == {"towers": 1, "lrn": False}
-    assert found["parameters"] == 62378344 - 990 * 4097
-    assert found["sees"]["receptive_field"] == [195, 195]
-    assert found["published"] is None  # the paper's figures are of another net
-    assert sum(stage["multiply_adds"] for stage in found["stages"]) == found["multiply_adds"]
+    record = json.loads(done.stdout)
+    assert record["options"] == {"towers": 1, "lrn": False}
+    assert record["parameters"] == 62378344 - 990 * 4097
+    assert record["sees"]["receptive_field"] == [195, 195]
+    assert record["published"] is None  # the paper's figures are of another net
+    assert sum(stage["multiply_adds"] for stage in record["stages"]) == record["multiply_adds"]
 
 
 def test_text_for_a_pipe():

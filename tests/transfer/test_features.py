@@ -50,12 +50,12 @@ def test_features_are_the_net_s_own_activations(tmp_path):
 
     @sharding.jit
     def own(images):
-        kept = {"capture_intermediates": True, "mutable": ["intermediates"]}
-        return model.apply(variables, normalise(images), **kept)[1]["intermediates"]
+        capture = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        return model.apply(variables, normalise(images), **capture)[1]["intermediates"]
 
-    found = own(dataset.test.images[:100].astype(np.float32))
+    captured = own(dataset.test.images[:100].astype(np.float32))
     for name in points:
-        expected = np.asarray(found[name]["__call__"][0])
+        expected = np.asarray(captured[name]["__call__"][0])
         np.testing.assert_allclose(whole.read(name)[:100], expected, rtol=0, atol=1e-6)
         if expected.ndim == 4:
             expected = expected.mean((1, 2))
@@ -105,12 +105,12 @@ def test_linear_probe_chooses_by_validation():
         (s.images.reshape(len(s), -1).astype(np.float32), s.labels)
         for s in (dataset.train, dataset.validation, dataset.test)
     ]
-    found = linear_probe(*parts, strengths=(0.01,))
+    probe = linear_probe(*parts, strengths=(0.01,))
     mean, std = parts[0][0].mean(0), parts[0][0].std(0)
     x, z = ((p[0] - mean) / np.where(std > 0, std, 1) for p in (parts[0], parts[2]))
     expected = LogisticRegression(C=0.01, max_iter=500).fit(x, parts[0][1])
-    assert found.accuracy == pytest.approx(expected.score(z, parts[2][1]), abs=0.003)
-    assert found.chosen == 0.01
+    assert probe.accuracy == pytest.approx(expected.score(z, parts[2][1]), abs=0.003)
+    assert probe.chosen == 0.01
     near = neighbour_probe(*parts)
     assert near.accuracy > 0.95
     rng = np.random.default_rng(0)
@@ -125,8 +125,8 @@ def test_names_of_points(trained):
     assert resnet.stage_ends == [
         *("conv1_norm", "pool1", "layer1_1", "layer2_1", "layer3_1", "layer4_1", "global_pool")
     ]
-    found = resnet.resolve(["layer3", "layer1_0/conv1", "layer3_1"])
-    assert found == ["layer3_1", "layer1_0/conv1"]
+    points = resnet.resolve(["layer3", "layer1_0/conv1", "layer3_1"])
+    assert points == ["layer3_1", "layer1_0/conv1"]
     assert resnet.shapes["pool1"] == (16, 16, 64)
     with pytest.raises(UserError, match=r"'layer5' is unknown .*choices: all, conv1, pool1"):
         resnet.resolve(["layer5"])

@@ -34,14 +34,14 @@ def steps(config, count):
     """(variables by name after each step, the last state)."""
     run = make_run(config)
     feed, carry = run.feed(), run.steps.init()
-    seen = [flat({"params": carry[0].params, "batch_stats": carry[0].batch_stats})]
-    seen[0] |= flat(carry[0].frozen or {})
+    history = [flat({"params": carry[0].params, "batch_stats": carry[0].batch_stats})]
+    history[0] |= flat(carry[0].frozen or {})
     for step in range(count):
         carry, _ = run.steps.train(carry, feed.batch_at(step), step)
         state = carry[0]
-        seen.append(flat({"params": state.params, "batch_stats": state.batch_stats}))
-        seen[-1] |= flat(state.frozen or {})
-    return seen, carry[0]
+        history.append(flat({"params": state.params, "batch_stats": state.batch_stats}))
+        history[-1] |= flat(state.frozen or {})
+    return history, carry[0]
 
 
 def changed(before, after):
@@ -65,14 +65,14 @@ MOVING1 = {"batch_stats/norm1/mean", "batch_stats/norm1/var"}
 def test_what_is_frozen_keeps_its_bits(deep, mode, parallel, still):
     deep.freeze, deep.freeze_norm = FIRST, mode
     deep.parallel, deep.devices = parallel, 2 if parallel == "pmap" else 1
-    seen, state = steps(deep, 3)
-    assert set(seen[0]) - changed(seen[0], seen[-1]) == still
+    history, state = steps(deep, 3)
+    assert set(history[0]) - changed(history[0], history[-1]) == still
     averaged = flat(state.variables)
-    assert averaged.keys() == seen[0].keys()
+    assert averaged.keys() == history[0].keys()
     for name in still:
-        assert averaged[name].tobytes() == seen[0][name].tobytes(), name
+        assert averaged[name].tobytes() == history[0][name].tobytes(), name
     trained = flat(state.opt_state[0].mu)
-    assert set(trained) == {n[7:] for n in seen[0] if n.startswith("params/") and n not in still}
+    assert set(trained) == {n[7:] for n in history[0] if n.startswith("params/") and n not in still}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -125,13 +125,13 @@ def test_unfreezing_is_exact_at_its_step(deep, mode, parallel):
     """1,294 examples in batches of 256: epoch 0.5 is step 3."""
     deep.parallel, deep.devices = parallel, 2 if parallel == "pmap" else 1
     deep.freeze, deep.freeze_norm, deep.unfreeze = FIRST, mode, (("hidden1", 0.5), ("norm1", 0.5))
-    seen, state = steps(deep, 5)
+    history, state = steps(deep, 5)
     held = {"params/hidden1/kernel", *NORM1, *(MOVING1 if mode == "freeze_all" else ())}
-    assert set(seen[0]) - changed(seen[0], seen[3]) == held
-    assert changed(seen[3], seen[4]) == set(seen[0])
+    assert set(history[0]) - changed(history[0], history[3]) == held
+    assert changed(history[3], history[4]) == set(history[0])
     assert state.frozen is None
     # Adam starts there: its first update is the rate, whatever the gradient's size.
-    moved = np.abs(seen[4]["params/hidden1/kernel"] - seen[3]["params/hidden1/kernel"])
+    moved = np.abs(history[4]["params/hidden1/kernel"] - history[3]["params/hidden1/kernel"])
     assert moved.max() == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -173,10 +173,10 @@ def test_rates_by_hand(deep):
     )
     ones = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
     updates = flat(optimizer.update(ones, optimizer.init(ones), ones)[0])
-    found = {name: float(value.ravel()[0]) for name, value in updates.items()}
+    moves = {name: float(value.ravel()[0]) for name, value in updates.items()}
     depths = {"hidden1": 4, "norm1": 3, "hidden2": 2, "norm2": 1, "output": 0}
     factors = {"hidden1": 2, "hidden2": 4, "output": 10}
-    for name, value in found.items():
+    for name, value in moves.items():
         stage = name.split("/")[0]
         assert value == pytest.approx(-0.1 * 0.5 ** depths[stage] * factors.get(stage, 1)), name
 
@@ -195,11 +195,11 @@ def test_an_optimiser_that_starts_later_is_a_fresh_one(tiny):
         updates, state = late.update(grads, state, grads)
         assert float(updates["b"][0, 0]) == 0
     only = {"b": grads["b"]}
-    wanted_state = alone.init(only)
+    expected_state = alone.init(only)
     for _ in range(3):
         updates, state = late.update(grads, state, grads)
-        wanted, wanted_state = alone.update(only, wanted_state, only)
-        assert float(updates["b"][0, 0]) == float(wanted["b"][0, 0])
+        expected, expected_state = alone.update(only, expected_state, only)
+        assert float(updates["b"][0, 0]) == float(expected["b"][0, 0])
 
 
 def test_stages_of_nets():
@@ -234,7 +234,7 @@ def plan_of(config, **changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted"),
+    ("changes", "expected"),
     [
         ({"freeze": ("layer1",)}, "freeze: 'layer1' names nothing of the net; its stages: hidden1"),
         ({"freeze": (1,)}, "freeze: 1 names nothing of the net"),
@@ -254,8 +254,8 @@ def plan_of(config, **changes):
         ({"optimizer": {"groups": (("fc", 2),)}}, "optimizer.groups: 'fc' names nothing of the ne"),
     ],
 )
-def test_bad_plans(tiny, changes, wanted):
-    with pytest.raises(UserError, match=wanted):
+def test_bad_plans(tiny, changes, expected):
+    with pytest.raises(UserError, match=expected):
         plan_of(tiny, **changes)
 
 

@@ -345,9 +345,9 @@ def test_saving_keeps_every_value(tmp_path):
     params = {"a": {"b": {"kernel": rng.normal(size=(2, 3)).astype(np.float32)}}}
     stats = {"a": {"mean": rng.normal(size=4).astype(np.float32)}}
     save_weights(tmp_path, params, stats, {"model": "x"})
-    found = load_weights(tmp_path)
-    jax.tree.map(np.testing.assert_array_equal, found[:2], (params, stats))
-    assert found[2]["model"] == "x"
+    loaded = load_weights(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, loaded[:2], (params, stats))
+    assert loaded[2]["model"] == "x"
     assert set(load_file(tmp_path / "weights.safetensors")) == {
         "params/a/b/kernel",
         "batch_stats/a/mean",

@@ -49,8 +49,8 @@ def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
     assert not run.initial_weights.randomly_initialised
     begun = run.steps.init()[0]
     same(begun.params, state["average"]["params"])
-    wanted = jax.tree.map(lambda s: s.mean(0), state["average"]["batch_stats"])
-    same(begun.batch_stats, wanted)
+    expected = jax.tree.map(lambda s: s.mean(0), state["average"]["batch_stats"])
+    same(begun.batch_stats, expected)
     same(begun.average, {"params": begun.params, "batch_stats": begun.batch_stats})
     same(run.steps.init(3)[0].params, begun.params)  # also after the first was given away
 
@@ -95,14 +95,14 @@ def test_a_head_of_other_classes_is_fresh(source, tmp_path):
 
 def test_weights_of_another_architecture(source):
     config, folder = source
-    for change, wanted in (
+    for change, expected in (
         ({"hidden": (12,)}, r"\(mlp\) does not fit mlp: params/hidden1/kernel is 64x16 there, 64x"),
         ({"norm": "none"}, "has no place here"),
         ({"hidden": (16, 16)}, "params/hidden2/kernel is not there; params/norm2/bias is not th"),
     ):
         changed = started(config, folder)
         changed.model.update(change)
-        with pytest.raises(UserError, match=wanted) as error:
+        with pytest.raises(UserError, match=expected) as error:
             make_run(changed)
         assert "\n" not in str(error.value)
 
@@ -157,8 +157,8 @@ def test_options_that_no_shape_shows_are_warned_of(source):
     changed = started(config, folder)
     changed.model.activation = "gelu"
     changed.model.dropout = 0.1  # of training only
-    found = make_run(changed).warnings
-    assert found == ["the weights are of mlp with activation='relu' there, 'gelu' here"]
+    warnings = make_run(changed).warnings
+    assert warnings == ["the weights are of mlp with activation='relu' there, 'gelu' here"]
 
 
 def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
