@@ -106,3 +106,11 @@ def largest_loss(steps: int) -> Measure:
 def probed(key: str, unit: str, if_diverged: float = math.nan, better: str = "greater") -> Measure:
     """A number that the claim's own function returned."""
     return Measure(key, unit, lambda r: r["probe"][key], if_diverged, better)
+
+
+ACCURACY_OVER_MACRO = Measure(
+    "accuracy on test less macro accuracy",
+    "points",
+    lambda r: 100 * (r["report"]["accuracy"] - r["report"]["macro_average"]["recall"]),
+    0.0,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -24,7 +25,11 @@ def gradient_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
     del folder
     run = make_run(config)
     recipe, split = run.recipe, run.dataset.train
-    variables = init_variables(recipe.model, config.seed, split.image_shape)
+    # Each program is run once: most of the time would go to optimising it.
+    quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    variables = quick(lambda seed: init_variables(recipe.model, seed, split.image_shape))(
+        config.seed
+    )
     rows = np.random.default_rng(config.seed).permutation(len(split))[: config.batch_size]
     part = split.take(rows)
     images = recipe.normalise(jax.numpy.asarray(part.images, jax.numpy.float32))
@@ -39,9 +44,7 @@ def gradient_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
         )
         return recipe.loss(output, part.labels)["loss"].mean()
 
-    # Run once: most of the time would go to optimising the program.
-    quick = {"xla_backend_optimization_level": 0}
-    grads = jax.jit(jax.grad(loss), compiler_options=quick)(variables["params"])
+    grads = quick(jax.grad(loss))(variables["params"])
     return {"first over last": stage_norm(grads, "layer1") / stage_norm(grads, "layer3")}
 
 

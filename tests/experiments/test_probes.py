@@ -1,13 +1,14 @@
 """What claims measure on nets, against values worked by hand."""
 
 import math
+import os
 
 import numpy as np
 import pytest
 
 from cnn_jax.runtime.checkpoints import Checkpoints
 from experiments.probes import trained, untrained
-from experiments.runner import Cache, Job, perform
+from experiments.runner import Cache, Job, perform, perform_all
 
 
 def test_calibration_error_by_hand():
@@ -85,3 +86,17 @@ def test_gradients_without_norm_shrink_and_with_it_do_not():
     changes = {"batch_size": 8, "data.image_size": 8, "model.name": "plain20_cifar", "seed": 0}
     config = Job("resnet20_cifar:digits", changes).make_config()
     assert 0.1 < untrained.gradient_flow(config, None)["first over last"] < 100
+
+
+@pytest.mark.slow
+def test_jobs_go_to_processes_and_one_that_fails_leaves_the_others_going(tmp_path):
+    probe = "experiments.probes.untrained:parameters"
+    good = Job("perceptron:digits", {"seed": 0}, probe, trained=False)
+    bad = Job("perceptron:digits", {"batch_size": 10**6}, probe, trained=False)
+    cache = Cache(tmp_path)
+    core = min(os.sched_getaffinity(0))
+    records = [record for _, record in perform_all([bad, good], cache, "", [core], math.inf)]
+    assert "batch_size=1000000" in records[0]["failed"]
+    assert records[1]["probe"] == cache.find(good)["probe"] == {"parameters": 650.0}
+    assert cache.find(bad) is None
+    assert list(perform_all([good], cache, "", [core], -math.inf)) == []
