@@ -39,7 +39,16 @@ FOLDER = Path("runs/claims")
 SOURCES = ("data", "models", "ops", "training", "transfer", "train.py", "train_state.py")
 VERSIONS = ("jax", "flax", "optax")
 # Keys that say where data lies and how it is read, and names for people.
-FREE = ("name", "data.dir", "data.download", "data.mirror", "data.workers", "data.threads")
+FREE = (
+    "name",
+    "checkpoint.keep",
+    "checkpoint.every_steps",
+    "data.dir",
+    "data.download",
+    "data.mirror",
+    "data.workers",
+    "data.threads",
+)
 DIVERGED = "is not finite"  # in the error of a run whose loss or gradient is not
 
 

@@ -45,7 +45,7 @@ CLAIM = Claim(
     scales={
         "laptop": Scale({**CIFAR_16, "model.scan": True}, note=CIFAR_NOTE),
         "gpu": Scale(
-            {"eval_every_epochs": 1000.0, "model.scan": True},
+            {"eval_every_epochs": 1000.0, "checkpoint.every_steps": 1000, "model.scan": True},
             note="the recipe of the paper in full, its 45,000 training images",
         ),
     },
