@@ -62,7 +62,7 @@ setup(
         "test": [
             "beartype>=0.20",
             "jaxtyping>=0.3",
-            "pyright>=1.1.400",
+            "pyright[nodejs]>=1.1.400",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.14",
