@@ -10,6 +10,7 @@ import csv
 import re
 import typing
 from pathlib import Path
+from typing import Any
 
 from cnn_jax import models
 from cnn_jax.data import augment
@@ -107,7 +108,7 @@ def options_of(names: list[str]) -> str:
     return table(["option", "type", "default"], rows) if rows else "No options."
 
 
-def type_text(kind: object) -> str:
+def type_text(kind: Any) -> str:
     """`Literal['avg', 'max']` by its choices, any other type as it is written."""
     if typing.get_origin(kind) is typing.Annotated:
         plain, limit = typing.get_args(kind)

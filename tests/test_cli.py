@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
 
 from cnn_jax import __main__ as command
 from cnn_jax import data
@@ -59,6 +60,28 @@ def test_tools_run_with_flags_and_words_of_their_own():
     assert shown.stdout.startswith(f"{docstring}\n\nFlags:\n")
     assert "  --input_size=N " in shown.stdout
     assert "--[no]layers " in shown.stdout
+
+
+def test_flags_are_shown_as_they_are_written():
+    values = flags.FlagValues()
+    own = {"flag_values": values}
+    flags.DEFINE_bool("fast", False, "Without care.", **own)
+    flags.DEFINE_integer("rows", 8, "Examples to show.", **own)
+    flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.", **own)
+    flags.DEFINE_multi_string("option", [], "KEY=VALUE; repeatable", **own)
+    shown = dict(command_help.describe(values[name]) for name in values)
+    assert shown == {
+        "--[no]fast": "Without care.",
+        "--rows=N": "Examples to show. [8]",
+        "--mode=train|evaluate": "What to do. [train]",
+        "--option=...": "KEY=VALUE; repeatable",
+    }
+
+
+def test_columns_put_a_long_name_on_a_line_of_its_own():
+    long = "--kind=" + "x" * 40
+    shown = command_help.columns({"--a=N": "First.", long: "Second.", "--bc=N": ""})
+    assert shown == f"  --a=N   First.\n  {long}\n          Second.\n  --bc=N"
 
 
 def test_configs_of_the_package_are_found_from_anywhere(tmp_path):

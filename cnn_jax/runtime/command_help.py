@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -11,7 +12,9 @@ from absl import flags
 
 from cnn_jax.runtime.config_files import shipped_configs
 
-WIDTH = 100
+WIDTH, LONGEST = 100, 32  # of a line, and of a name beside its text
+# What absl adds to a flag's help.
+ADDED = re.compile(r"^<[^>]*>: |;?\s+repeat this option to specify a list of values$")
 KINDS = {"int": "N", "float": "X"}  # absl's names, as they are shown
 # The word after a config's colon.
 DATASETS = {
@@ -39,10 +42,13 @@ def first_line(path: Path) -> str:
 
 def columns(rows: dict[str, str], indent: str = "  ") -> str:
     """Names and what each is, in two columns; long lines go on under their beginning."""
-    width = max(map(len, rows))
+    width = max(len(name) for name in rows if len(name) <= LONGEST)
     lines = []
     for name, text in rows.items():
         start = f"{indent}{name:{width}}  "
+        if len(name) > width:  # on a line of its own
+            lines.append(indent + name)
+            start = " " * (len(indent) + width + 2)
         lines += textwrap.wrap(
             text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
         ) or [start.rstrip()]
@@ -65,10 +71,10 @@ def help_of_program(values: flags.FlagValues) -> str:
 
 def describe(flag: flags.Flag) -> tuple[str, str]:
     """A flag as it is written, and its meaning with its default."""
-    choices = getattr(flag.parser, "enum_values", None)
-    text = (flag.help or "").removeprefix(f"<{'|'.join(choices or [])}>: ")
+    choices = list(filter(None, getattr(flag.parser, "enum_values", None) or []))
+    text = ADDED.sub("", flag.help or "")
     if flag.boolean:
         return f"--[no]{flag.name}", text
-    value = "|".join(choices) if choices else KINDS.get(flag.flag_type(), "...")
-    default = flag.default_unparsed
-    return f"--{flag.name}={value}", text + (f" [{default}]" if default not in (None, "") else "")
+    value = "|".join(choices) or KINDS.get(flag.flag_type(), "...")
+    default = f" [{flag.default_unparsed}]" if flag.default not in (None, "", []) else ""
+    return f"--{flag.name}={value}", text + default
