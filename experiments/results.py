@@ -78,9 +78,7 @@ def verdict_text(result: dict[str, Any], p_adjusted: float) -> str:
         needed = result["seeds_needed"]
         if needed is None:
             return f"{verdict}: more than 1,000 seeds"
-        if needed <= result["effect"]["n"]:
-            return verdict
-        return f"{verdict}: about {needed} seeds"
+        return f"{verdict}: about {max(needed, result['effect']['n'] + 1)} seeds"
     if verdict in (SUPPORTED, CONTRADICTED) and p_adjusted >= ALPHA:
         return f"{verdict} (alone; not among all claims)"
     return verdict

@@ -167,12 +167,18 @@ def judge(differences: Sequence[float], rule: Rule) -> Judgement:
 
 
 def seeds_needed(mean: float, deviation: float, threshold: float, rule: Rule) -> int | None:
-    """The fewest seeds that would decide, were the mean and the deviation to stay as they are."""
+    """The fewest seeds that would decide, were the mean and the deviation to stay as they are.
+
+    Of the sign-flip test its normal approximation counts.
+    """
     if not math.isfinite(deviation):
         return rule.least_seeds
     n = np.arange(rule.least_seeds, MOST_SEEDS + 1)
     error = deviation / np.sqrt(n)
-    apart = stats.t.ppf(1 - ALPHA / rule.sides, n - 1) * error < abs(mean - threshold)
+    excess = abs(mean - threshold)
+    apart = stats.t.ppf(1 - ALPHA / rule.sides, n - 1) * error < excess
+    size = math.hypot(excess, deviation)  # root mean square of the differences
+    apart &= stats.norm.ppf(1 - ALPHA / rule.sides) * size < excess * np.sqrt(n)
     if rule.sides == 1 and mean < threshold:
         apart[:] = False
     room = rule.log(rule.margin) - abs(mean)  # to the nearer end of the margin

