@@ -73,7 +73,8 @@ class Block(nn.Module):
         y = conv(channels, 1, name="project", kernel_init=NORMAL, dtype=self.dtype)(y)
         if self.layer_scale:
             constant = nn.initializers.constant(self.layer_scale)
-            y = y * self.param("layer_scale", constant, (channels,)).astype(y.dtype)
+            scale = self.param("layer_scale", constant, (channels,)).astype(y.dtype)
+            y = y * scale[None, None, None]
         y = stochastic_depth(y, self.drop_rate, self.train)
         return residual_add(x, y)
 

@@ -203,7 +203,7 @@ def test_cifar_depths_are_6n_plus_2():
 
 
 def test_squeeze_and_excitation_against_numpy():
-    x = draw((2, 4, 5, 8))
+    x = np.asarray(draw((2, 4, 5, 8)))
     made = SqueezeExcitation(3)
     variables = make(made, x)
     one, two = variables["params"]["fc1"], variables["params"]["fc2"]
