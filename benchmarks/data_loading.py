@@ -105,29 +105,30 @@ def measure_memory() -> dict[str, float]:
     """Images per second of the bare step and of the step with its feed."""
     import jax
 
+    from benchmarks.harness.repeated_batch import RepeatedBatch
     from cnn_jax.data.loading.device_dataset import HostBatch
-    from cnn_jax.training.experiment import make_run
+    from cnn_jax.training.experiment import make_experiment
     from configs import lenet5
 
     config = lenet5.get_config("digits")
     config.batch_size, config.devices, config.epochs = 128, 1, 1000.0
-    run = make_run(config)
-    feed = run.feed()
-    batch = feed.batch_at(0).batch(jax.numpy.int32(0), 128, lambda rows: rows)
-    given = HostBatch(jax.device_put(batch))
-    carry, done = run.steps.init(), 0
+    experiment = make_experiment(config)
+    loader = experiment.train_loader()
+    batch = loader.batch_at(0).batch(np.int32(0), 128, lambda rows: rows)
+    given = RepeatedBatch(HostBatch(jax.device_put(batch)))
 
-    def steps(source: Callable[[int], Any]) -> Callable[[], None]:
+    def steps(loader: Any) -> Callable[[], None]:
+        loop = experiment.step_loop(loader=loader)
+
         def go() -> None:
-            nonlocal carry, done
-            for _ in range(STEPS):
-                carry, last = run.steps.train(carry, source(done), done)
-                done += 1
-            last.block_until_ready()
+            loop.last_step = loop.step + STEPS
+            for _ in loop:
+                pass
+            loop.wait()
 
         return go
 
-    return share_of(steps(lambda _: given), steps(feed.batch_at), STEPS * 128, time.perf_counter)
+    return share_of(steps(given), steps(loader), STEPS * 128, time.perf_counter)
 
 
 def share_of(

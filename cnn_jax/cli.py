@@ -18,9 +18,9 @@ from ml_collections import ConfigDict, config_dict, config_flags
 
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.runtime.command_help import help_of_program
-from cnn_jax.runtime.compilation_cache import keep_compiled
+from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags
-from cnn_jax.runtime.malloc import keep_memory
+from cnn_jax.runtime.malloc import retain_freed_memory
 
 INTERRUPTED = 130
 HELP = ("--help", "-help", "-h", "--helpshort")
@@ -66,7 +66,7 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
 
     At most so many `operands`, words that are no flags, may be given.
     """
-    keep_memory()
+    retain_freed_memory()
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main, operands), flags_parser=parse_flags)
 
@@ -81,7 +81,7 @@ def guard(
             if len(argv) > 1 + operands:
                 extra = argv[1 + operands]
                 raise UserError(f"unexpected argument {extra!r}: options begin with --")
-            keep_compiled()
+            enable_compilation_cache()
             return main(argv)
         except UserError as error:
             return fail(str(error))

@@ -248,9 +248,9 @@ def start_worker(cores: Any) -> None:
         os.sched_setaffinity(0, {core})
         flags = "--xla_cpu_multi_thread_eigen=false"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-    from cnn_jax.runtime.compilation_cache import keep_compiled
+    from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 
-    keep_compiled()
+    enable_compilation_cache()
 
 
 def perform_all(

@@ -12,7 +12,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.preemption import Interrupted
 from cnn_jax.training.dry_run import dry_run
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 
 
 class Killed(BaseException):
@@ -22,8 +22,8 @@ class Killed(BaseException):
 def fingerprint(config, folder):
     """What must be the same: the last checkpoint's bits, the log and the report."""
     checkpoints = Checkpoints(folder)
-    step = checkpoints.newest_whole()
-    restored = checkpoints.restore(step, make_run(config).steps.abstract)
+    step = checkpoints.latest_valid()
+    restored = checkpoints.restore(step, make_experiment(config).compiled.abstract.as_saved())
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(restored.tree):
         digest.update(np.asarray(leaf).tobytes())
@@ -182,7 +182,9 @@ def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path):
     train.train_and_evaluate(tiny, tmp_path)
     meta = (
         Checkpoints(tmp_path)
-        .restore(Checkpoints(tmp_path).steps()[-1], make_run(tiny).steps.abstract)
+        .restore(
+            Checkpoints(tmp_path).steps()[-1], make_experiment(tiny).compiled.abstract.as_saved()
+        )
         .meta
     )
     assert meta["progress"]["best_step"] == meta["progress"]["step"]

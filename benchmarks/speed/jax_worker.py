@@ -17,6 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.harness.machine import machine
+from benchmarks.harness.repeated_batch import RepeatedBatch
 from benchmarks.harness.worker import Stopwatch, Times, peak_memory, serve
 from benchmarks.speed import jax_operations
 from benchmarks.speed.cases import Case
@@ -25,10 +26,10 @@ from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.loading.device_dataset import DeviceDataset, HostBatch
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.clock import Clock
-from cnn_jax.runtime.malloc import keep_memory
-from cnn_jax.runtime.step_schedule import Agenda
+from cnn_jax.runtime.malloc import retain_freed_memory
+from cnn_jax.runtime.step_schedule import StepSchedule
 from cnn_jax.train import Training
-from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.experiment import Experiment, make_experiment
 from configs.base import base
 
 Steps = Callable[[int], Times]  # makes so many steps and says how long they took
@@ -113,10 +114,10 @@ def repeated(call: Callable[[], Any]) -> Steps:
     ahead = 0 if jax.default_backend() == "cpu" else QUEUE
 
     def steps(count: int) -> Times:
-        watch, under_way = Stopwatch(), sharding.UnderWay(ahead)
+        watch, in_flight = Stopwatch(), sharding.InFlight(ahead)
         for _ in range(count):
             result = call()
-            under_way.add(result)
+            in_flight.add(result)
         jax.block_until_ready(result)
         return watch.read()
 
@@ -128,10 +129,10 @@ def net_steps(case: Case, task: str, examples: int) -> tuple[Steps, dict[str, in
     config = config_of(case)
     if task == "train":
         config.steps_per_dispatch = 1  # one that is bare of everything
-    run = make_run(config, noise(case, max(examples, case.batch)))
+    experiment = make_experiment(config, noise(case, max(examples, case.batch)))
     make = {"train": train_steps, "infer": infer_steps, "loop": loop_steps}[task]
-    summary = summarize(run.recipe.model, run.dataset.train.image_shape)
-    return make(run), {
+    summary = summarize(experiment.step_spec.model, experiment.dataset.train.image_shape)
+    return make(experiment), {
         "parameters": summary.parameters,
         "multiply_adds": summary.multiply_adds,
         "activation_bytes": summary.memory,
@@ -167,78 +168,72 @@ def noise(case: Case, examples: int) -> Dataset:
     return Dataset("noise", task, split, split, split)
 
 
-def train_steps(run: Run) -> Steps:
+def train_steps(experiment: Experiment) -> Steps:
     """The bare step, on one batch that lies on the device."""
-    rows = np.arange(run.config.batch_size)
-    given = HostBatch(jax.device_put(DeviceDataset.of(run.dataset.train).batch(rows, rows >= 0)))
-    carry = jax.block_until_ready(run.steps.init())
+    rows = np.arange(experiment.config.batch_size)
+    batch = DeviceDataset.of(experiment.dataset.train).batch(rows, rows >= 0)
+    loop = experiment.step_loop(loader=RepeatedBatch(HostBatch(jax.device_put(batch))))
+    jax.block_until_ready(loop.carry)
 
     def steps(count: int) -> Times:
-        nonlocal carry
-        watch, under_way = Stopwatch(), sharding.UnderWay(run.devices.ahead)
-        for _ in range(count):
-            carry, done = run.steps.train(carry, given)
-            under_way.add(done)
-        done.block_until_ready()
-        return watch.read()
+        stopwatch = Stopwatch()
+        loop.last_step = loop.step + count
+        for _ in loop:
+            pass
+        loop.wait()
+        return stopwatch.read()
 
     return steps
 
 
-def infer_steps(run: Run) -> Steps:
+def infer_steps(experiment: Experiment) -> Steps:
     """Logits of one batch in float32."""
-    variables = jax.block_until_ready(run.steps.init()[0].variables)
-    shape = run.config.batch_size, *run.dataset.train.image_shape
+    variables = jax.block_until_ready(experiment.compiled.init().state.variables)
+    shape = experiment.config.batch_size, *experiment.dataset.train.image_shape
     images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
 
     @sharding.jit_forward
     def logits(variables: Any, images: jax.Array) -> jax.Array:
-        output: Any = run.recipe.model.apply(variables, images, train=False)
+        output: Any = experiment.step_spec.model.apply(variables, images, train=False)
         return output.logits
 
     return repeated(lambda: logits(variables, images))
 
 
-class Measured(BaseException):
-    """The watched steps of a loop are over; nothing of the loop handles this."""
+def watch(training: Training, count: int) -> Times:
+    """The times of `count` steps of the training loop. The first few are not watched."""
+    stopwatch = Stopwatch()
+    for step in training:
+        if step in (WARM_STEPS, WARM_STEPS + count):
+            training.steps.wait()
+        if step == WARM_STEPS:
+            stopwatch = Stopwatch()
+        if step == WARM_STEPS + count:
+            break
+    return stopwatch.read()
 
 
-class WatchedTraining(Training):
-    """The training loop, until `steps` of it were watched. The first few are not."""
-
-    def __init__(self, run: Run, folder: Path, steps: int):
-        super().__init__(run, folder)
-        self.last = WARM_STEPS + steps
-
-    def after_step(self, evaluator: Any) -> None:
-        super().after_step(evaluator)
-        if self.progress.step == WARM_STEPS:
-            jax.block_until_ready(self.carry)
-            self.watch = Stopwatch()
-        if self.progress.step == self.last:
-            jax.block_until_ready(self.carry)
-            self.times = self.watch.read()
-            raise Measured
-
-
-def loop_steps(run: Run) -> Steps:
+def loop_steps(experiment: Experiment) -> Steps:
     """The real loop over the set: feed, figures, log rows; no evaluation and no checkpoint."""
 
     def steps(count: int) -> Times:
         total = WARM_STEPS + count + 1  # the last, which evaluates, is not reached
-        examples, batch_size = run.clock.examples, run.clock.batch_size
+        examples, batch_size = experiment.clock.examples, experiment.clock.batch_size
         clock = Clock(examples, batch_size, total * batch_size / examples)
-        config = run.config.copy_and_resolve_references()
+        config = experiment.config.copy_and_resolve_references()
         config.eval_every_epochs = 2 * clock.epochs
         config.log_every_steps = min(config.log_every_steps, count)  # once at least
         with tempfile.TemporaryDirectory() as folder:
-            agenda = Agenda.of(config, clock, (WARM_STEPS, WARM_STEPS + count))  # pauses there
-            watched = dataclasses.replace(run, clock=clock, config=config, agenda=agenda)
-            training = WatchedTraining(watched, Path(folder), count)
+            watched = dataclasses.replace(
+                experiment,
+                clock=clock,
+                config=config,
+                # Pauses where the watch is read, and does nothing there.
+                step_schedule=StepSchedule.of(config, clock, (WARM_STEPS, WARM_STEPS + count)),
+            )
+            training = Training(watched, Path(folder))
             try:
-                training.loop()
-            except Measured:
-                return training.times
+                return watch(training, count)
             finally:
                 training.close()
 
@@ -246,7 +241,7 @@ def loop_steps(run: Run) -> Steps:
 
 
 if __name__ == "__main__":
-    keep_memory()  # as all our command lines do
+    retain_freed_memory()  # as all our command lines do
     jax.config.update("jax_enable_compilation_cache", False)
     server = JaxServer()
     serve(

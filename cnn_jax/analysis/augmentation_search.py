@@ -19,7 +19,7 @@ from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.data.splits import hold_out
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import ProgressBar
-from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.experiment import Experiment, make_experiment
 
 RUNGS = 3
 RUNG_SHARES = (1, 1, 2)  # of each rung in a trial's steps: it trains as long again
@@ -56,7 +56,7 @@ class PolicyTrial:
     """One policy in training: a state for each seed, and what they reached."""
 
     policy: Policy
-    run: Run
+    experiment: Experiment
     carries: list[Any]
     steps: int = 0
     accuracies: tuple[float, ...] = ()
@@ -93,16 +93,16 @@ class AugmentationSearch:
         self.config, self.seconds, self.seeds = config.copy_and_resolve_references(), seconds, seeds
         self.config.unlock()
         self.config.augment = ()
-        run = make_run(self.config)
+        experiment = make_experiment(self.config)
         key = f"data.name={config.data.name!r}"
-        if run.dataset.task.kind != "classification":
+        if experiment.dataset.task.kind != "classification":
             raise UserError(f"{key}: the search compares accuracies, and there are no classes")
-        if not run.dataset.train.in_memory:
+        if not experiment.dataset.train.in_memory:
             raise UserError(f"{key}: the search needs the images in memory: data.streaming=False")
-        if not len(run.dataset.validation):
+        if not len(experiment.dataset.validation):
             raise UserError(f"{key}: data.validation=0 leaves the search no judge")
-        self.channels = run.dataset.train.image_shape[-1]
-        self.dataset = self.limit_examples(run.dataset, examples)
+        self.channels = experiment.dataset.train.image_shape[-1]
+        self.dataset = self.limit_examples(experiment.dataset, examples)
         self.step_cost, self.evaluation_cost = UnitCost(), UnitCost()
         self.bar = ProgressBar("augmentations", seconds)
 
@@ -124,20 +124,20 @@ class AugmentationSearch:
         """A policy at its start, with the same starts as all others."""
         config = self.config.copy_and_resolve_references()
         config.augment = policy
-        run = make_run(config, self.dataset)
-        return PolicyTrial(policy, run, [run.steps.init(seed) for seed in range(self.seeds)])
+        experiment = make_experiment(config, self.dataset)
+        return PolicyTrial(
+            policy, experiment, [experiment.compiled.init(seed) for seed in range(self.seeds)]
+        )
 
     def train(self, trial: PolicyTrial, steps: int) -> None:
         """Brings every state of a trial to `steps` updates."""
-        run, begun = trial.run, time.monotonic()
+        begun = time.monotonic()
         for seed, carry in enumerate(trial.carries):
-            loader = run.feed(seed)
-            for step in range(trial.steps, steps):
-                carry, done = run.steps.train(carry, loader.batch_at(step), step)
-                if step % 4 == 0 or step == steps - 1:
-                    done.block_until_ready()  # no more than a few steps under way
+            with trial.experiment.step_loop(carry, trial.steps, steps, seed) as loop:
+                for _ in loop:
                     self.bar.reach(self.bar.elapsed)
-            trial.carries[seed] = carry
+                loop.wait()
+                trial.carries[seed] = loop.carry
         self.step_cost.add((steps - trial.steps) * self.seeds, time.monotonic() - begun)
         trial.steps = steps
 
@@ -151,7 +151,7 @@ class AugmentationSearch:
     def rank(self, policies: list[Policy]) -> list[PolicyTrial]:
         """All trials, those that lasted longest first, by their accuracy within a rung."""
         baseline, *others = trials = [self.new_trial(policy) for policy in policies]
-        self.baseline, self.evaluator = baseline, baseline.run.evaluator("validation")
+        self.baseline, self.evaluator = baseline, baseline.experiment.evaluator("validation")
         self.measure_costs(trials)
         ended: list[list[PolicyTrial]] = []  # by the rung after which they stopped
         for rung in range(RUNGS):

@@ -14,7 +14,7 @@ from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import workdir as workdirs
-from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.transfer.features import (
     CapturePoints,
     FeatureFolder,
@@ -34,19 +34,21 @@ class TrainedNet:
     """A run whose net has its weights, and where that net can be read."""
 
     config: ConfigDict  # as it was given
-    run: Run
+    experiment: Experiment
     points: CapturePoints
     variables: dict[str, Tree]
 
     @property
     def initial_weights(self) -> InitialWeights:
-        assert self.run.initial_weights is not None
-        return self.run.initial_weights
+        assert self.experiment.initial_weights is not None
+        return self.experiment.initial_weights
 
     @property
     def trunk(self) -> tuple[str, ...]:
         """Its stages from the image to the head, without those that only training computes."""
-        outline = NetOutline.of(self.run.recipe.model, self.run.dataset.train.image_shape)
+        outline = NetOutline.of(
+            self.experiment.step_spec.model, self.experiment.dataset.train.image_shape
+        )
         return tuple(s for s in outline.stages if not s.startswith(AUXILIARY_PREFIX))
 
     def resolve(self, names: Sequence[str]) -> list[str]:
@@ -59,7 +61,8 @@ class TrainedNet:
 
     def identity(self, split: SplitName, pooled: bool) -> dict[str, Any]:
         """What the features of a split depend on, beside the points."""
-        run, values = self.run, workdirs.flat(self.run.config)
+        experiment = self.experiment
+        values = workdirs.flat(experiment.config)
         keys = [key for key in values if key.startswith(("model.", "data."))]
         keys = ["dtype", *(key for key in keys if key not in workdirs.FREE_KEYS)]
         splits: dict[SplitName, None] = dict.fromkeys(("train", split))
@@ -67,7 +70,7 @@ class TrainedNet:
             "weights": self.initial_weights.weights.sha256,
             "config": {key: values[key] for key in keys},
             "split": split,
-            "images": [content_hash(run.dataset.split(name)) for name in splits],
+            "images": [content_hash(experiment.dataset.split(name)) for name in splits],
             "pooled": pooled,
         }
 
@@ -75,19 +78,19 @@ class TrainedNet:
         self, folder: Path, split: SplitName, points: Sequence[str], pooled: bool = True
     ) -> FeatureFolder:
         """The features of a split at some points, into a folder."""
-        run, recipe, shapes = self.run, self.run.recipe, {}
+        experiment, spec, shapes = self.experiment, self.experiment.step_spec, {}
         for point in points:
             shape = self.points.shapes[point]
             shapes[point] = shape[-1:] if pooled and len(shape) == 3 else shape
-        step = make_extract_step(recipe.model, recipe.normalise, points, pooled, run.devices)
+        step = make_extract_step(spec.model, spec.normalise, points, pooled, experiment.devices)
         about = {
             **self.identity(split, pooled),
             "source": self.initial_weights.weights.source,
-            "classes": list(run.dataset.task.classes),
+            "classes": list(experiment.dataset.task.classes),
             "versions": workdirs.versions(),
         }
         features = FeatureFolder(Path(folder))
-        part, batches = run.dataset.split(split), run.evaluator(split).batches
+        part, batches = experiment.dataset.split(split), experiment.evaluator(split).batches
         features.write(step, self.variables, batches, part, shapes, about)
         return features
 
@@ -117,9 +120,9 @@ def load_trained_net(
     changed = config.copy_and_resolve_references()
     changed.init["from"], changed.freeze, changed.unfreeze = path, (), ()
     changed.optimizer.groups, changed.optimizer.layer_decay = (), 1.0
-    run = make_run(changed, dataset)
-    points = CapturePoints.of(run.recipe.model, run.dataset.train.image_shape)
-    return TrainedNet(config, run, points, run.steps.init()[0].variables)
+    experiment = make_experiment(changed, dataset)
+    points = CapturePoints.of(experiment.step_spec.model, experiment.dataset.train.image_shape)
+    return TrainedNet(config, experiment, points, experiment.compiled.init().state.variables)
 
 
 def as_vectors(features: np.ndarray) -> np.ndarray:

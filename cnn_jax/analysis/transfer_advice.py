@@ -21,9 +21,8 @@ from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import ProgressBar
-from cnn_jax.runtime.sharding import UnderWay
 from cnn_jax.training import metrics
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from cnn_jax.transfer.freezing import stage_name
 from cnn_jax.transfer.probes import linear_probe
 
@@ -90,7 +89,7 @@ def advise(
     """
     with ProgressBar("loading", seconds) as bar:
         net = load_trained_net(config, *paths)
-        run_config, dataset = net.config, net.run.dataset
+        run_config, dataset = net.config, net.experiment.dataset
         key = f"data.name={dataset.name!r}"
         if dataset.task.kind != "classification":
             raise UserError(f"{key}: the ways are compared by accuracy, and there are no classes")
@@ -99,7 +98,7 @@ def advise(
         if counts.train or counts.most:
             dataset = counts.limit(dataset, run_config.data.split_seed)
             run_config = run_config.copy_and_resolve_references()
-            unit = net.run.devices.round_up(1, run_config.accumulate)
+            unit = net.experiment.devices.round_up(1, run_config.accumulate)
             whole_batches = max(1, len(dataset.train) // unit) * unit
             run_config.batch_size = min(run_config.batch_size, whole_batches)
             net = load_trained_net(run_config, *paths, dataset)
@@ -134,7 +133,7 @@ def try_linear(net: TrainedNet, cache: Path, bar: ProgressBar) -> tuple[list[Tri
     points = net.resolve(["all"])
     folders = [net.cached_features(cache, split, points) for split in SPLITS]
     reading = (time.monotonic() - begun) / 2
-    classes = len(net.run.dataset.task.classes)
+    classes = len(net.experiment.dataset.task.classes)
     highest, lower = [], []
     for point in points:
         bar.reach(bar.elapsed, f"linear classifier on {point}")
@@ -158,7 +157,7 @@ def try_linear(net: TrainedNet, cache: Path, bar: ProgressBar) -> tuple[list[Tri
     best_low = max(lower, key=lambda trial: trial.validation)
     # All of them had to be tried to find it; the images were read once.
     best_low.seconds += sum(trial.seconds - reading for trial in lower if trial is not best_low)
-    error = standard_error(best_high.validation, len(net.run.dataset.validation))
+    error = standard_error(best_high.validation, len(net.experiment.dataset.validation))
     return [best_high, best_low], best_low.validation <= best_high.validation + error
 
 
@@ -201,30 +200,29 @@ def try_training(
 ) -> Trial:
     """Trains until the time or the epochs are over; the best evaluation counts."""
     begun = time.monotonic()
-    run = make_run(config, dataset)
-    loader, carry = run.feed(), run.steps.init()
-    evaluator, under_way = run.evaluator("validation"), UnderWay(run.devices.ahead)
-    size = sum(leaf.size for leaf in jax.tree.leaves(carry[0].params))
-    best, total, step = None, run.clock.total_steps, 0
-    while step < total:
-        carry, done = run.steps.train(carry, loader.batch_at(step), step)
-        step += 1
-        under_way.add(done)
-        bar.reach(bar.elapsed, f"{way}, step {step:,}")
-        over = time.monotonic() - begun > seconds
-        if over or run.clock.is_time(step, config.eval_every_epochs):
-            figures = metrics.summarise(dataset.task, evaluator(carry[0]))
-            rank = metrics.rank(dataset.task, figures)
-            if best is None or rank > best[0]:
-                best = rank, jax.tree.map(jnp.copy, carry[0])
-        if over:
-            break
+    experiment = make_experiment(config, dataset)
+    evaluator = experiment.evaluator("validation")
+    best, step = None, 0
+    with experiment.step_loop() as steps:
+        size = sum(leaf.size for leaf in jax.tree.leaves(steps.carry.state.params))
+        for step in steps:
+            bar.reach(bar.elapsed, f"{way}, step {step:,}")
+            over = time.monotonic() - begun > seconds
+            if over or experiment.step_schedule.evaluates(step):
+                state = steps.carry.state
+                figures = metrics.summarise(dataset.task, evaluator(state))
+                rank = metrics.selection_metric(dataset.task, figures)
+                if best is None or rank > best[0]:
+                    best = rank, jax.tree.map(jnp.copy, state)
+            if over:
+                break
     cost = time.monotonic() - begun
-    loader.close()
     assert best is not None  # the last step is always evaluated
-    report = metrics.report(dataset.task, run.evaluator("test")(best[1]))
-    note = f"{run.clock.epochs_seen(step):.1f} epochs, rate {config.optimizer.learning_rate:g}"
-    note += "" if step == total else f" of {config.epochs:g}{TIME_OVER}"
+    report = metrics.report(dataset.task, experiment.evaluator("test")(best[1]))
+    note = (
+        f"{experiment.clock.epochs_seen(step):.1f} epochs, rate {config.optimizer.learning_rate:g}"
+    )
+    note += "" if step == experiment.clock.total_steps else f" of {config.epochs:g}{TIME_OVER}"
     macro = report["macro_average"]["recall"]
     return Trial(way, best[0][0], report["accuracy"], macro, size, cost, note)
 
@@ -237,15 +235,15 @@ def conclude(
     net: TrainedNet, trials: list[Trial], per_class: float, many: bool, similar: bool
 ) -> dict[str, Any]:
     """The advice: of what is as good as the best on validation, the cheapest."""
-    count = len(net.run.dataset.validation)
+    count = len(net.experiment.dataset.validation)
     best = max(trials, key=lambda trial: trial.validation)
     error = standard_error(best.validation, count)
     as_good = [trial for trial in trials if trial.validation >= best.validation - error]
     chosen = min(as_good, key=lambda trial: trial.seconds)
     return {
-        "model": net.run.config.model.name,
+        "model": net.experiment.config.model.name,
         "weights": net.initial_weights.weights.source,
-        "dataset": net.run.dataset.name,
+        "dataset": net.experiment.dataset.name,
         "protocol": SINGLE,
         "per_class": round(per_class, 1),
         "many": many,

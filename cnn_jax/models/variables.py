@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
-from cnn_jax.runtime.rng_streams import named_key
+from cnn_jax.runtime.rng_streams import rng_stream
 
 Tree = Any
 
@@ -40,7 +40,7 @@ def init_variables(
     model: nn.Module, seed: int | jax.Array, image_shape: tuple[int, ...]
 ) -> dict[str, Tree]:
     """{"params", "batch_stats"} of a fresh net for images [H, W, C]; float32 whatever its dtype."""
-    key = named_key(seed, "init")
+    key = rng_stream(seed, "init")
     images = jnp.zeros((1, *image_shape), jnp.float32)
     with ops.reference_ops():  # quicker to trace, and nothing of it is computed
         variables = model.init({"params": key, "dropout": key}, images, train=False)

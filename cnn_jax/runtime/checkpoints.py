@@ -27,7 +27,7 @@ from jax.experimental import multihost_utils
 
 from cnn_jax.errors import UserError, not_written
 
-SUMS = "SHA256SUMS"
+CHECKSUMS = "SHA256SUMS"
 NOTHING, DAMAGED = -1, -2  # in place of a step: nothing was saved; all that was is damaged
 
 
@@ -45,39 +45,39 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sums_of(folder: Path) -> dict[str, str]:
+def checksums_of(folder: Path) -> dict[str, str]:
     """{name relative to `folder`: hash} of all files under it but `SHA256SUMS`, sorted."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.lstrip(".") != SUMS)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.lstrip(".") != CHECKSUMS)
     return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
 
 
-def sums_text(sums: dict[str, str]) -> str:
+def checksums_text(sums: dict[str, str]) -> str:
     """The form of sha256sum, with a comment at its end that is the hash of the lines above."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
     return f"{lines}# {hashlib.sha256(lines.encode()).hexdigest()}\n"
 
 
-def write_sums(folder: Path) -> None:
+def write_checksums(folder: Path) -> None:
     """Writes `SHA256SUMS` of all files under `folder`, atomically."""
-    temporary = folder / f".{SUMS}"
+    temporary = folder / f".{CHECKSUMS}"
     with open(temporary, "w") as stream:
-        stream.write(sums_text(sums_of(folder)))
+        stream.write(checksums_text(checksums_of(folder)))
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, folder / SUMS)
+    os.replace(temporary, folder / CHECKSUMS)
 
 
 def damage(folder: Path) -> str | None:
     """What is wrong with the files of a save, by name, or None when they are those written."""
     try:
-        text = (folder / SUMS).read_bytes().decode(errors="replace")
-        there = sums_of(folder)
+        text = (folder / CHECKSUMS).read_bytes().decode(errors="replace")
+        there = checksums_of(folder)
     except OSError as error:
         return f"{error.filename or folder} cannot be read ({error.strerror or error})"
     lines = text.split("\n")[:-2]
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if text != sums_text(wanted):
-        return f"{folder / SUMS} has changed: it is not what was written"
+    if text != checksums_text(wanted):
+        return f"{folder / CHECKSUMS} has changed: it is not what was written"
     for name in {**wanted, **there}:
         if name not in there:
             return f"{folder / name} is missing"
@@ -119,7 +119,9 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return sorted(
-            int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / SUMS).exists()
+            int(p.name)
+            for p in self.folder.iterdir()
+            if p.name.isdigit() and (p / CHECKSUMS).exists()
         )
 
     def path(self, step: int) -> Path:
@@ -129,7 +131,7 @@ class Checkpoints:
         """Removes what a killed run left: saves without hashes, and Orbax's temporary folders."""
         if jax.process_index() == 0 and self.folder.is_dir():
             for path in self.folder.iterdir():
-                unfinished = path.name.isdigit() and not (path / SUMS).exists()
+                unfinished = path.name.isdigit() and not (path / CHECKSUMS).exists()
                 if unfinished or "orbax-checkpoint-tmp" in path.name:
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -138,7 +140,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             steps = self.steps()
             for step in set(steps) - {*steps[-self.keep :], best}:
-                (self.path(step) / SUMS).unlink()  # from here on it does not count
+                (self.path(step) / CHECKSUMS).unlink()  # from here on it does not count
                 shutil.rmtree(self.path(step))
 
     def save(self, step: int, tree: Any, meta: dict[str, Any], best: int) -> None:
@@ -179,7 +181,7 @@ class Checkpoints:
         try:
             orbax.wait_until_finished()
             if jax.process_index() == 0:
-                write_sums(self.path(step))
+                write_checksums(self.path(step))
             self.prune(best)
         except Exception as error:
             raise self._failure(step, error) from error
@@ -192,7 +194,7 @@ class Checkpoints:
         last = f"the last whole one is of step {done[-1]}" if done else "there is none before it"
         return UserError(f"{failure}; {last}")
 
-    def newest_whole(self, prefer: int | None = None) -> int | None:
+    def latest_valid(self, prefer: int | None = None) -> int | None:
         """The step to restore: `prefer` if it is whole, else the newest that is.
 
         Says on stderr which file of which save was bad, and sets such a save aside. None when
@@ -228,13 +230,13 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-            found = reader.restore(
+            items = reader.restore(
                 self.path(step),
                 args=ocp.args.Composite(
                     state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
                 ),
             )
-        return Restored(step, found["state"], found["meta"])
+        return Restored(step, items["state"], items["meta"])
 
     def read(self, step: int) -> Restored:
         """The save of `step` as nested dicts and lists of host arrays, whatever run it is of."""

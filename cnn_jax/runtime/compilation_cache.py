@@ -11,7 +11,7 @@ FOLDER = "~/.cache/cnn_jax/compiled"
 LARGEST = 2 << 30  # bytes; what was used longest ago goes first
 
 
-def keep_compiled() -> None:
+def enable_compilation_cache() -> None:
     """Tells JAX to keep programs in `FOLDER`, unless JAX_COMPILATION_CACHE_DIR names another.
 
     Each kind of processor has a folder of its own, because programs are compiled for what it can

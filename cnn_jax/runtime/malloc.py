@@ -14,7 +14,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 LARGEST = 2**31 - 1  # mallopt takes an int
 
 
-def keep_memory() -> bool:
+def retain_freed_memory() -> bool:
     """Asks glibc to keep what is freed; to be called before there are threads. False elsewhere."""
     try:
         libc = ctypes.CDLL(None)

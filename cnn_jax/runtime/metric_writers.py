@@ -66,12 +66,12 @@ class Writers:
             self._events.scalars(step, values)
 
     def say(self, line: str) -> None:
-        if self.active:
+        if self.console:
             self.console.say(line)
 
     def progress(self, epoch: float) -> contextlib.AbstractContextManager:
         """Inside, a terminal shows a progress bar."""
-        return self.console.progress(epoch) if self.active else contextlib.nullcontext()
+        return self.console.progress(epoch) if self.console else contextlib.nullcontext()
 
     def close(self) -> None:
         if self.active:

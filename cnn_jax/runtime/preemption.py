@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -27,7 +28,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
         alone = jax.process_count() == 1
@@ -36,7 +37,7 @@ class Interruption:
                 self._previous[signum] = signal.signal(signum, self._remember)
         return self
 
-    def asked(self, step: int) -> int | None:
+    def requested(self, step: int) -> int | None:
         """The signal that asks to stop after `step`; to be called after every step."""
         if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
             return signal.SIGTERM

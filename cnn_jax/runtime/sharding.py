@@ -68,7 +68,7 @@ def jit_once(function: Callable, **options: Any) -> Callable:
     return jax.jit(function, compiler_options=known(tuple(CPU_ONCE.items())), **options)
 
 
-class UnderWay:
+class InFlight:
     """Results that are being computed, at most `limit` of them."""
 
     def __init__(self, limit: int):
@@ -81,6 +81,11 @@ class UnderWay:
         while len(self._results) > self.limit:
             jax.block_until_ready(self._results.popleft())
 
+    def wait(self) -> None:
+        """Waits for all."""
+        jax.block_until_ready(list(self._results))
+        self._results.clear()
+
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
@@ -90,7 +95,7 @@ class Devices:
     mesh: Mesh
 
     @classmethod
-    def take(cls, mode: str, count: int = 0) -> Devices:
+    def create(cls, mode: str, count: int = 0) -> Devices:
         """The first `count` devices, or all for 0."""
         if mode not in MODES:
             raise unknown("parallel", mode, MODES)
@@ -105,7 +110,7 @@ class Devices:
         return self.mesh.size
 
     @property
-    def ahead(self) -> int:
+    def max_in_flight(self) -> int:
         """How many steps may be under way at once.
 
         Collectives of several CPU "devices" wait for each other on few threads: two programs at a
@@ -119,21 +124,21 @@ class Devices:
         return self.count if self.mode == "pmap" else 1
 
     @property
-    def everywhere(self) -> NamedSharding:
+    def replicated(self) -> NamedSharding:
         return NamedSharding(self.mesh, P())
 
     @property
-    def split(self) -> NamedSharding:
+    def batch_sharding(self) -> NamedSharding:
         """The leading axis divided over the devices."""
         return NamedSharding(self.mesh, P(AXIS))
 
-    def place(self, array: jax.Array) -> jax.Array:
+    def shard_batch(self, array: jax.Array) -> jax.Array:
         """Within a program: the leading axis divided over the devices."""
-        return jax.lax.with_sharding_constraint(array, self.split)
+        return jax.lax.with_sharding_constraint(array, self.batch_sharding)
 
     def replicate(self, tree: Any) -> Any:
         """The same value on every device."""
-        return jax.device_put(tree, self.everywhere)
+        return jax.device_put(tree, self.replicated)
 
     def check_batch(self, batch_size: int, microbatches: int) -> None:
         if batch_size < 1 or batch_size % (self.count * microbatches):

@@ -10,7 +10,7 @@ from cnn_jax.runtime.clock import Clock
 
 
 @dataclasses.dataclass(frozen=True)
-class Agenda:
+class StepSchedule:
     """Of one run. Steps are counted from 1 here: step n is the n-th update."""
 
     clock: Clock
@@ -20,7 +20,7 @@ class Agenda:
     phase_starts: tuple[int, ...]  # updates made before each phase of `transfer.freezing`
 
     @classmethod
-    def of(cls, config: ConfigDict, clock: Clock, phase_starts: tuple[int, ...]) -> Agenda:
+    def of(cls, config: ConfigDict, clock: Clock, phase_starts: tuple[int, ...]) -> StepSchedule:
         every = config.eval_every_epochs, config.log_every_steps, config.checkpoint.every_steps
         return cls(clock, *every, phase_starts)
 
@@ -33,7 +33,7 @@ class Agenda:
     def saves(self, step: int) -> bool:
         return self.evaluates(step) or is_multiple(step, self.save_every_steps)
 
-    def steps_from(self, done: int, most: int) -> int:
+    def steps_until_event(self, done: int, most: int) -> int:
         """How many steps may run in one go after `done` updates: 1 to `most`.
 
         They end where the host has something to do, where another program goes on, and where the

@@ -30,11 +30,13 @@ def main(argv: Sequence[str]) -> None:
     points = net.resolve(STAGE.value)
     for split in SPLITS:
         chosen = not SPLIT.value or split in SPLIT.value
-        if chosen and len(net.run.dataset.split(split)):
+        if chosen and len(net.experiment.dataset.split(split)):
             folder = Path(OUT.value) / split
             net.write_features(folder, split, points, pooled=not WHOLE.value)
             size = sum(f.stat().st_size for f in folder.glob("*.npy")) / 1e6
-            print(f"{folder}: {len(net.run.dataset.split(split)):,} examples, {size:,.1f} MB")
+            print(
+                f"{folder}: {len(net.experiment.dataset.split(split)):,} examples, {size:,.1f} MB"
+            )
     for point in points:
         print(f"  {point}: {'x'.join(map(str, net.points.shapes[point]))}")
 

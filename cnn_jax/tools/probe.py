@@ -36,8 +36,8 @@ def main(argv: Sequence[str]) -> None:
     rows = probe_stages(
         net, STAGES.value.split(","), Path(CACHE_DIR.value), neighbours=NEIGHBOURS.value
     )
-    title = f"{net.run.config.model.name} ({net.initial_weights.weights.source})"
-    title += f" on {net.run.config.data.name}"
+    title = f"{net.experiment.config.model.name} ({net.initial_weights.weights.source})"
+    title += f" on {net.experiment.config.data.name}"
     print(title + "\n" + format_probes(rows))
     if JSON.value:
         Path(JSON.value).write_text(json.dumps({"title": title, "rows": rows}, indent=1) + "\n")
@@ -53,7 +53,7 @@ def probe_stages(
     from cnn_jax.analysis.trained_net import SPLITS, as_vectors
     from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 
-    dataset = net.run.dataset
+    dataset = net.experiment.dataset
     if dataset.task.kind != "classification":
         raise UserError(f"data.name={dataset.name!r}: probes tell classes apart; it has none")
     if not len(dataset.validation):

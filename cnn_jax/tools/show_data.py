@@ -78,7 +78,7 @@ def augmented_sheet(
     from cnn_jax.data.loading.sampler import TrainSampler
     from cnn_jax.data.loading.stream import BatchReader
     from cnn_jax.data.normalization import principal_colours
-    from cnn_jax.runtime.rng_streams import named_key
+    from cnn_jax.runtime.rng_streams import rng_stream
 
     split, crop = dataset.train, None
     if config.data.train_crop:
@@ -93,7 +93,7 @@ def augmented_sheet(
     after = []
     for step in track(range(columns), "augmenting"):
         batch = reader.read(rows_shown, mask, step)
-        key = jax.random.fold_in(named_key(config.seed, "augment"), step)
+        key = jax.random.fold_in(rng_stream(config.seed, "augment"), step)
         images = jnp.asarray(batch["image"], jnp.float32)
         images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))
         after.append((np.asarray(jnp.clip(images, 0, 255)).astype(np.uint8), targets))

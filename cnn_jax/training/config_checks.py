@@ -1,4 +1,4 @@
-"""The range of every number in a config but the net's options, which `models.options` has."""
+"""Choices and ranges of a config's values but the net's options, which `models.options` has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import out_of_range, within
+from cnn_jax.errors import out_of_range, unknown, within
 
 COUNT, POSITIVE, SHARE = ">= 0", "> 0", ">= 0 and < 1"
 SEED = ">= 0 and < 4294967296"
@@ -57,15 +57,19 @@ RANGES = {
     "checkpoint.every_steps": COUNT,
     "checkpoint.keep": ">= 1",
 }
+CHOICES = {"dtype": ("float32", "bfloat16"), "init.head": ("auto", "keep", "drop")}
 
 
 def check(config: ConfigDict) -> None:
-    """Raises `UserError` for the first number, or entry of a tuple, that is out of its range."""
-    for key, wanted in RANGES.items():
+    """Raises `UserError` for the first word that is no choice, or number out of its range."""
+    for key, choices in CHOICES.items():
+        if (value := lookup(config, key)) not in choices:
+            raise unknown(key, value, choices)
+    for key, limits in RANGES.items():
         value = lookup(config, key)
         for entry in value if isinstance(value, tuple | list) else [value]:
-            if entry is not None and not within(entry, wanted):
-                raise out_of_range(key, value, wanted)
+            if entry is not None and not within(entry, limits):
+                raise out_of_range(key, value, limits)
 
 
 def lookup(config: ConfigDict, key: str) -> Any:

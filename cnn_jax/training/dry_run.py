@@ -12,45 +12,38 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training import metrics
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.train_step import TrainCarry
 
 
 def dry_run(config: ConfigDict) -> dict[str, Any]:
     """Two steps, a save, a restore and an evaluation, and what the whole run will cost."""
     started = time.monotonic()
-    run = make_run(config)
-    with tempfile.TemporaryDirectory(prefix="cnn_jax_dry_run_") as scratch:
-        carry = run.steps.init()
-        feed, seconds = run.feed(), []
-        for step in range(2):
-            start = time.monotonic()
-            source = feed.batch_at(step)
-            # The program of the end: where stages are unfrozen later, it costs most.
-            carry, done = run.steps.train(carry, source, run.clock.total_steps)
-            done.block_until_ready()
+    experiment = make_experiment(config)
+    seconds, start = [], time.monotonic()
+    # With all that is trained at the end: where stages are unfrozen later, that costs most.
+    with experiment.step_loop(last_phase=True) as steps:
+        for _ in steps:
+            steps.wait()
             seconds.append(time.monotonic() - start)
-        if int(carry[1].first_bad_step.value) != metrics.NEVER:
-            raise UserError("loss or gradient is not finite in the first two steps")
-        checkpoints = Checkpoints(scratch)
-        checkpoints.save(2, carry, {}, best=2)
-        checkpoints.wait()
-        size = sum(f.stat().st_size for f in checkpoints.path(2).rglob("*") if f.is_file())
-        again = checkpoints.restore(checkpoints.newest_whole(), run.steps.abstract).tree
-        checkpoints.close()
-        same = jax.tree.map(lambda a, b: bool((a == b).all()), carry[0], again[0])
-        if not all(jax.tree.leaves(same)):
-            raise RuntimeError("a restored checkpoint differs from what was saved")
-        evaluator = run.evaluator(run.monitor)
-        evaluator(carry[0])
-        start = time.monotonic()
-        evaluator(carry[0])
-        evaluation = time.monotonic() - start
+            if len(seconds) == 2:
+                break
+            start = time.monotonic()
+    carry, state = steps.carry, steps.carry.state
+    if int(carry.metrics.first_bad_step.value) != metrics.NEVER:
+        raise UserError("loss or gradient is not finite in the first two steps")
+    size = save_and_restore(carry)
+    evaluator = experiment.evaluator(experiment.monitor)
+    evaluator(state)
+    start = time.monotonic()
+    evaluator(state)
+    evaluation = time.monotonic() - start
     evaluations = -(-config.epochs // config.eval_every_epochs)
-    total = seconds[0] + run.clock.total_steps * seconds[1] + evaluations * evaluation
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(carry[0].variables["params"]))
-    found = {
+    total = seconds[0] + experiment.clock.total_steps * seconds[1] + evaluations * evaluation
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.variables["params"]))
+    costs = {
         "parameters": parameters,
-        "steps": run.clock.total_steps,
+        "steps": experiment.clock.total_steps,
         "seconds_to_first_step": round(seconds[0], 2),
         "seconds_per_step": round(seconds[1], 5),
         "seconds_per_evaluation": round(evaluation, 3),
@@ -61,12 +54,28 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
         f"dry run passed in {time.monotonic() - started:.1f} s: two steps, a save, a restore with "
         f"the same bits, an evaluation\n"
         f"{config.model.name}: {parameters:,} parameters, checkpoint {size / 1e6:.1f} MB\n"
-        f"{run.clock.total_steps:,} steps of {seconds[1] * 1e3:.1f} ms "
+        f"{experiment.clock.total_steps:,} steps of {seconds[1] * 1e3:.1f} ms "
         f"({config.batch_size / seconds[1]:,.0f} images/s), evaluation {evaluation:.2f} s\n"
-        f"the run will take about {duration(total)} on {run.devices.count} "
+        f"the run will take about {duration(total)} on {experiment.devices.count} "
         f"{jax.default_backend()} device(s)"
     )
-    return found
+    return costs
+
+
+def save_and_restore(carry: TrainCarry) -> int:
+    """The bytes of a checkpoint; raises unless it gives back the same bits."""
+    tree = carry.as_saved()
+    with tempfile.TemporaryDirectory(prefix="cnn_jax_dry_run_") as scratch:
+        checkpoints = Checkpoints(scratch)
+        checkpoints.save(2, tree, {}, best=2)
+        checkpoints.wait()
+        size = sum(f.stat().st_size for f in checkpoints.path(2).rglob("*") if f.is_file())
+        restored = checkpoints.restore(2, tree).tree
+        checkpoints.close()
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), tree[0], restored[0])
+    if not all(jax.tree.leaves(same)):
+        raise RuntimeError("a restored checkpoint differs from what was saved")
+    return size
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.loading.loaders import ReadOptions, eval_loader
-from cnn_jax.runtime.sharding import Devices, UnderWay
+from cnn_jax.runtime.sharding import Devices, InFlight
 from cnn_jax.training.train_state import TrainState
 
 
@@ -23,25 +23,27 @@ class Evaluator:
         step: Callable,
         devices: Devices,
         batch_size: int,
-        reading: ReadOptions,
+        read_options: ReadOptions,
         protocol: EvalProtocol | None = None,
     ):
-        self.split, self.step, self.ahead = split, step, devices.ahead
+        self.split, self.step, self.max_in_flight = split, step, devices.max_in_flight
         # No larger than the split, but the same for every device.
         size = devices.round_up(min(batch_size, max(len(split), 1)))
         if protocol is not None:
             size = devices.round_up(max(1, size // protocol.views))
-        self.batches = eval_loader(split, devices, size, reading, protocol)
+        self.batches = eval_loader(split, devices, size, read_options, protocol)
 
     def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""
-        found, masks, under_way = [], [], UnderWay(self.ahead)
+        results, masks, in_flight = [], [], InFlight(self.max_in_flight)
         for source, mask in self.batches:
-            found.append(self.step(state, source))
+            results.append(self.step(state, source))
             masks.append(mask)
-            under_way.add(found[-1])
-        found, kept = jax.device_get(found), np.concatenate(masks)
-        out = {name: np.concatenate([f[name] for f in found])[kept] for name in found[0]}
-        if not np.array_equal(out["id"], self.split.ids):
+            in_flight.add(results[-1])
+        results, mask = jax.device_get(results), np.concatenate(masks)
+        examples = {
+            name: np.concatenate([result[name] for result in results])[mask] for name in results[0]
+        }
+        if not np.array_equal(examples["id"], self.split.ids):
             raise RuntimeError("evaluation did not see every example once")
-        return out
+        return examples

@@ -88,18 +88,18 @@ def summarise(task: Task, examples: dict[str, np.ndarray]) -> dict[str, float]:
             out["top5_accuracy"] = float(np.mean(examples["rank"] < 5))
         return out
     error = examples["prediction"].astype(np.float64) - examples["label"]
-    spread = np.var(examples["label"].astype(np.float64))
+    variance = np.var(examples["label"].astype(np.float64))
     return out | {
         "mean_absolute_error": float(np.abs(error).mean()),
         "root_mean_squared_error": float(np.sqrt((error**2).mean())),
-        "r2": float(1 - (error**2).mean() / spread) if spread else float("nan"),
+        "r2": float(1 - (error**2).mean() / variance) if variance else float("nan"),
     }
 
 
-def rank(task: Task, found: dict[str, float]) -> tuple[float, float]:
+def selection_metric(task: Task, figures: dict[str, float]) -> tuple[float, float]:
     """What decides which checkpoint is best, larger first: accuracy or error, then the loss."""
-    main = found["accuracy"] if task.kind == "classification" else -found["mean_absolute_error"]
-    return main, -found["loss"]
+    main = figures["accuracy"] if task.kind == "classification" else -figures["mean_absolute_error"]
+    return main, -figures["loss"]
 
 
 def report(task: Task, examples: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree, flatten
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.progress import ProgressBar
-from cnn_jax.runtime.sharding import Devices, UnderWay
+from cnn_jax.runtime.sharding import Devices, InFlight
 from cnn_jax.transfer.freezing import stage_name
 
 HEADER = "features.json"
@@ -136,7 +136,7 @@ def make_extract_step(
     selects = at_points(points)
 
     def place(array: jax.Array) -> jax.Array:
-        return jax.lax.with_sharding_constraint(array, devices.split)
+        return jax.lax.with_sharding_constraint(array, devices.batch_sharding)
 
     def step(variables: Tree, source: BatchSource) -> dict[str, jax.Array]:
         batch = source.batch(jnp.int32(0), 0, place)
@@ -147,7 +147,7 @@ def make_extract_step(
             out = {n: x.mean((1, 2)) if x.ndim == 4 else x for n, x in out.items()}
         return {"id": batch["id"], **out}
 
-    return sharding.jit_forward(step, out_shardings=devices.everywhere)
+    return sharding.jit_forward(step, out_shardings=devices.replicated)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +200,7 @@ class FeatureFolder:
             partial = self.path(point).with_suffix(".partial")
             whole = (len(split), *shape)
             files[point] = np.lib.format.open_memmap(partial, "w+", np.float32, whole)
-        ids, under_way, pending = [], UnderWay(max_in_flight), []
+        ids, in_flight, pending = [], InFlight(max_in_flight), []
 
         def write_batch(result: dict[str, jax.Array], mask: np.ndarray) -> None:
             result = jax.device_get(result)
@@ -212,7 +212,7 @@ class FeatureFolder:
         with ProgressBar(f"features of {about.get('split', 'a split')}", len(split)) as bar:
             for source, mask in batches:
                 pending.append((step(variables, source), mask))
-                under_way.add(pending[-1][0])
+                in_flight.add(pending[-1][0])
                 if len(pending) > max_in_flight:
                     write_batch(*pending.pop(0))
                     bar.reach(sum(map(len, ids)))

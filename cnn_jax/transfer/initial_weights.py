@@ -17,11 +17,10 @@ from flax.traverse_util import unflatten_dict
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, flatten
-from cnn_jax.runtime.checkpoints import SUMS, Checkpoints, damage, file_hash
+from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints, damage, file_hash
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 
-HEAD_MODES = ("auto", "keep", "drop")
 # Options that change nothing in what trained weights compute.
 TRAINING_OPTIONS = ("dropout", "auxiliary_dropout", "stochastic_depth", "zero_init", "auxiliary")
 NAMES_SHOWN = 4  # names on a line; all of them are in init.json
@@ -67,7 +66,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     step = best_valid_step(checkpoints, f"{key}={path!r}")
     state = checkpoints.read(step).tree[0]
     words = f"{model} trained on {dataset}, step {step}"
-    digest = file_hash(checkpoints.path(step) / SUMS)
+    digest = file_hash(checkpoints.path(step) / CHECKSUMS)
     options = {key[6:]: v for key, v in config.items() if key.startswith("model.")}
     return TrainedWeights(
         evaluation_variables(state), model, words, digest, options, dataset=dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.experiment import Experiment, make_experiment
 
 STEPS = 15
 FROZEN = {
@@ -21,19 +21,16 @@ FROZEN = {
 class StepTimer:
     """Training steps of one kind, one at a time."""
 
-    def __init__(self, run: Run):
-        self.run, self.loader, self.carry = run, run.feed(), run.steps.init()
-        self.step, self.seconds = 0, []
+    def __init__(self, experiment: Experiment):
+        self.steps, self.seconds = experiment.step_loop(), []
         self.time_step()
         self.seconds.clear()  # the first one compiled
 
     def time_step(self) -> None:
         begun = time.perf_counter()
-        batch = self.loader.batch_at(self.step)
-        self.carry, done = self.run.steps.train(self.carry, batch, self.step)
-        done.block_until_ready()
+        self.steps.advance()
+        self.steps.wait()
         self.seconds.append(time.perf_counter() - begun)
-        self.step += 1
 
 
 def cost(config: ConfigDict, folder: Path) -> dict[str, float]:
@@ -46,9 +43,9 @@ def cost(config: ConfigDict, folder: Path) -> dict[str, float]:
     for name, freeze in FROZEN.items():
         changed = config.copy_and_resolve_references().unlock()
         changed.freeze, changed.devices = freeze, 1
-        run = make_run(changed.lock(), dataset)
-        dataset = run.dataset
-        timers[name] = StepTimer(run)
+        experiment = make_experiment(changed.lock(), dataset)
+        dataset = experiment.dataset
+        timers[name] = StepTimer(experiment)
     for _ in range(STEPS):
         for timer in timers.values():
             timer.time_step()

@@ -13,27 +13,29 @@ from ml_collections import ConfigDict
 from cnn_jax.data.dataset import Split
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training import metrics
-from cnn_jax.training.experiment import Run, make_run
+from cnn_jax.training.experiment import Experiment, make_experiment
+from cnn_jax.training.train_step import TrainCarry
 
 BINS = 15  # of confidence, as Guo et al. 2017 have them
 BATCH = 500
 SHIFTED = 2000  # test images that are shifted
 
 
-def restore(config: ConfigDict, folder: Path) -> tuple[Run, Any]:
+def restore(config: ConfigDict, folder: Path) -> tuple[Experiment, Any]:
     """The run and its last state."""
-    run = make_run(config, is_new_run=False, folder=folder)
+    experiment = make_experiment(config, is_new_run=False, folder=folder)
     checkpoints = Checkpoints(folder, config.checkpoint.keep)
-    step = checkpoints.newest_whole()
+    step = checkpoints.latest_valid()
     assert step is not None
-    return run, checkpoints.restore(step, run.steps.abstract).tree[0]
+    saved = checkpoints.restore(step, experiment.compiled.abstract.as_saved()).tree
+    return experiment, TrainCarry.from_saved(saved).state
 
 
 def on_train(config: ConfigDict, folder: Path) -> dict[str, float]:
     """The training split in evaluation mode, without dropout and augmentation; and the gaps."""
-    run, state = restore(config, folder)
+    experiment, state = restore(config, folder)
     train, test = (
-        metrics.summarise(run.dataset.task, run.evaluator(split)(state))
+        metrics.summarise(experiment.dataset.task, experiment.evaluator(split)(state))
         for split in ("train", "test")
     )
     return {
@@ -44,13 +46,13 @@ def on_train(config: ConfigDict, folder: Path) -> dict[str, float]:
     }
 
 
-def logits_of(run: Run, state: Any, images: np.ndarray) -> np.ndarray:
+def logits_of(experiment: Experiment, state: Any, images: np.ndarray) -> np.ndarray:
     """float32 [N, K] of uint8 images [N, H, W, C]."""
-    recipe = run.recipe
+    spec = experiment.step_spec
 
     @jax.jit
     def forward(variables: Any, batch: jax.Array) -> jax.Array:
-        return recipe.apply(variables, recipe.normalise(batch), train=False).logits
+        return spec.apply(variables, spec.normalise(batch), train=False).logits
 
     def parts() -> Iterator[np.ndarray]:
         for start in range(0, len(images), BATCH):
@@ -64,14 +66,14 @@ def logits_of(run: Run, state: Any, images: np.ndarray) -> np.ndarray:
 
 def shifts(config: ConfigDict, folder: Path) -> dict[str, float]:
     """The share of test predictions that change when the image moves to the right, per cent."""
-    run, state = restore(config, folder)
-    images = run.dataset.test.images[:SHIFTED]
-    before = logits_of(run, state, images).argmax(-1)
+    experiment, state = restore(config, folder)
+    images = experiment.dataset.test.images[:SHIFTED]
+    before = logits_of(experiment, state, images).argmax(-1)
     changed = {}
     for pixels in (1, 2, 4):
         moved = np.zeros_like(images)
         moved[:, :, pixels:] = images[:, :, :-pixels]
-        after = logits_of(run, state, moved).argmax(-1)
+        after = logits_of(experiment, state, moved).argmax(-1)
         changed[f"changed by {pixels} px"] = 100 * float(np.mean(before != after))
     return changed
 
@@ -81,16 +83,16 @@ def calibration(config: ConfigDict, folder: Path) -> dict[str, float]:
 
     The temperature makes the loss on the validation split least (Guo et al. 2017, sec. 4.2).
     """
-    run, state = restore(config, folder)
+    experiment, state = restore(config, folder)
 
     def outputs(split: Split) -> tuple[np.ndarray, np.ndarray]:
-        return logits_of(run, state, split.images), split.labels
+        return logits_of(experiment, state, split.images), split.labels
 
-    logits, labels = outputs(run.dataset.validation)
+    logits, labels = outputs(experiment.dataset.validation)
     temperatures = np.geomspace(0.25, 16, 200)
     losses = [negative_log_likelihood(logits / t, labels) for t in temperatures]
     best = float(temperatures[int(np.argmin(losses))])
-    logits, labels = outputs(run.dataset.test)
+    logits, labels = outputs(experiment.dataset.test)
     plain, scaled = (calibration_error(softmax(x), labels) for x in (logits, logits / best))
     return {
         "calibration error": 100 * plain,

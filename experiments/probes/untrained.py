@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.models.variables import init_variables
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 
 SMALLEST = 1e-30  # of a norm: what is smaller in float32 is gone
 
@@ -23,8 +23,8 @@ def gradient_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
     that the stages' sizes do not count. Kernels of shortcuts are left out.
     """
     del folder
-    run = make_run(config)
-    recipe, split = run.recipe, run.dataset.train
+    experiment = make_experiment(config)
+    recipe, split = experiment.step_spec, experiment.dataset.train
     # Each program is run once: most of the time would go to optimising it.
     quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     variables = quick(lambda seed: init_variables(recipe.model, seed, split.image_shape))(
@@ -64,8 +64,8 @@ def stage_norm(grads: dict, stage: str) -> float:
 def parameters(config: ConfigDict, folder: Path) -> dict[str, float]:
     """How many numbers the net learns."""
     del folder
-    run = make_run(config)
+    experiment = make_experiment(config)
     shapes = jax.eval_shape(
-        lambda: init_variables(run.recipe.model, 0, run.dataset.train.image_shape)
+        lambda: init_variables(experiment.step_spec.model, 0, experiment.dataset.train.image_shape)
     )
     return {"parameters": float(sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])))}

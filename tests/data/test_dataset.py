@@ -91,7 +91,7 @@ def test_batches_are_right_when_step_times_batch_overflows():
     rows = np.arange(examples, dtype=np.int32)
     split = Split(rows.astype(np.uint8).reshape(-1, 1, 1, 1), rows, rows)
     train = sampler.TrainSampler(examples, batch, num_batches=1, seed=0)
-    source = DeviceLoader(split, train, Devices.take("jit", 1)).batch_at(step)
+    source = DeviceLoader(split, train, Devices.create("jit", 1)).batch_at(step)
     found = jax.jit(lambda s, n: s.batch(n, batch, lambda x: x))(source, jnp.int32(step))
     assert found["id"].tolist() == sampler.batch_rows(0, step, batch, examples).tolist()
 

@@ -47,7 +47,7 @@ def run(tmp_path_factory):
 
 def test_probes_read_the_last_weights(run):
     config, folder, report = run
-    assert Checkpoints(folder, 2).newest_whole() is not None
+    assert Checkpoints(folder, 2).latest_valid() is not None
     figures = trained.on_train(config, folder)
     assert figures["accuracy gap"] == pytest.approx(
         figures["train accuracy"] - 100 * report["accuracy"]

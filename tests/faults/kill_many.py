@@ -25,7 +25,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cnn_jax.runtime.checkpoints import SUMS, Checkpoints
+from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints
 from tests.support import commands
 
 DEVICES = {"jit": 1, "pmap": 8}
@@ -50,7 +50,7 @@ def left_behind(workdir: Path) -> dict[str, Any]:
     """All that a finished run is judged by: hashes of the state, the log, the report, the files."""
     checkpoints = Checkpoints(workdir)
     names = sorted(path.name for path in checkpoints.folder.iterdir())
-    last = checkpoints.path(checkpoints.newest_whole())
+    last = checkpoints.path(checkpoints.latest_valid())
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
         tree = reader.metadata(last / "state").item_metadata.tree
         as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
@@ -75,7 +75,7 @@ def unfinished(workdir: Path) -> list[Path]:
     """The saves that are under way in a workdir, or that a kill left there."""
     folder = workdir / "checkpoints"
     try:
-        return [path for path in folder.iterdir() if not (path / SUMS).exists()]
+        return [path for path in folder.iterdir() if not (path / CHECKSUMS).exists()]
     except FileNotFoundError:
         return []
 

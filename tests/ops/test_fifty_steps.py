@@ -12,7 +12,7 @@ import pytest
 
 from cnn_jax import ops
 from cnn_jax.ops import convolutions
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from configs.base import base
 
 STEPS = 50
@@ -20,13 +20,12 @@ STEPS = 50
 
 def train(config, operations):
     """The loss of every step; operations are chosen while the first is traced."""
-    run = make_run(config)
-    feed, carry, losses = run.feed(), run.steps.init(), []
-    with operations():
-        for step in range(STEPS):
-            (state, running), _ = run.steps.train(carry, feed.batch_at(step), step)
-            losses.append(float(running.loss.compute()))
-            carry = state, run.steps.empty_metrics()
+    experiment = make_experiment(config)
+    losses = []
+    with operations(), experiment.step_loop(last_step=STEPS) as steps:
+        for _ in steps:
+            losses.append(float(steps.carry.metrics.loss.compute()))
+            steps.carry = steps.carry._replace(metrics=experiment.compiled.empty_metrics())
     return losses
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import tests.support.tiny_config
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.checkpoints import SUMS, Checkpoints
+from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints
 from cnn_jax.runtime.metric_writers import append
 from cnn_jax.train import train_and_evaluate
 from tests.support import commands
@@ -98,8 +98,8 @@ def test_every_damage_is_found_and_named(saved, tmp_path, capsys, harm):
         before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         harm(path, choose)
         changed = [p for p in before if not p.exists() or p.read_bytes() != before[p]]
-        deleted_sums = not (folder / "checkpoints/00000002" / SUMS).exists()
-        assert Checkpoints(folder).newest_whole() == 1
+        deleted_sums = not (folder / "checkpoints/00000002" / CHECKSUMS).exists()
+        assert Checkpoints(folder).latest_valid() == 1
         said = capsys.readouterr().err
         if not deleted_sums:  # a save without hashes is one that never ended: no damage
             assert said.startswith("warning: checkpoint 2 is damaged: ")
@@ -110,38 +110,38 @@ def test_every_damage_is_found_and_named(saved, tmp_path, capsys, harm):
 
 def test_fallback_holds_the_older_numbers(copy, capsys):
     checkpoints = Checkpoints(copy)
-    assert checkpoints.newest_whole() == 2
+    assert checkpoints.latest_valid() == 2
     assert_holds(checkpoints, 2)
     assert capsys.readouterr().err == ""
     flip_bit(next((copy / "checkpoints/00000002/state").rglob("d/*")), random.Random(0))
-    assert checkpoints.newest_whole() == 1
+    assert checkpoints.latest_valid() == 1
     assert_holds(checkpoints, 1)
     assert checkpoints.steps() == [1]  # the damaged one is set aside, and said once
     capsys.readouterr()
-    assert checkpoints.newest_whole() == 1
+    assert checkpoints.latest_valid() == 1
     assert capsys.readouterr().err == ""
 
 
 def test_best_is_preferred_unless_damaged(copy):
     checkpoints = Checkpoints(copy)
-    assert checkpoints.newest_whole(prefer=1) == 1
+    assert checkpoints.latest_valid(prefer=1) == 1
     (copy / "checkpoints/00000001/_CHECKPOINT_METADATA").unlink()
-    assert checkpoints.newest_whole(prefer=1) == 2
+    assert checkpoints.latest_valid(prefer=1) == 2
 
 
 def test_cut_list_of_hashes_is_damage(copy, capsys):
     """A list that lost whole lines is right in all it says."""
-    path = copy / "checkpoints/00000002" / SUMS
+    path = copy / "checkpoints/00000002" / CHECKSUMS
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    assert Checkpoints(copy).newest_whole() == 1
+    assert Checkpoints(copy).latest_valid() == 1
     assert f"{path} has changed" in capsys.readouterr().err
 
 
 def test_unacknowledged_saves_do_not_count_and_are_removed(copy):
     checkpoints = Checkpoints(copy)
-    (copy / "checkpoints/00000002" / SUMS).unlink()
+    (copy / "checkpoints/00000002" / CHECKSUMS).unlink()
     (copy / "checkpoints/00000003.orbax-checkpoint-tmp").mkdir()
-    assert checkpoints.newest_whole() == 1
+    assert checkpoints.latest_valid() == 1
     checkpoints.tidy()
     assert [path.name for path in checkpoints.folder.iterdir()] == ["00000001"]
 
@@ -151,7 +151,7 @@ def test_all_damaged_is_an_error_again_and_again(copy):
         delete(next((copy / f"checkpoints/{step:08d}/state").rglob("d/*")), None)
     for _ in range(2):
         with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
-            Checkpoints(copy).newest_whole()
+            Checkpoints(copy).latest_valid()
 
 
 def test_keeps_the_newest_and_the_best(tmp_path):
@@ -203,7 +203,7 @@ def test_full_disk_leaves_older_saves(copy, size):
     assert_holds(checkpoints, 2)
     save()  # and once there is room again
     checkpoints.close()
-    assert checkpoints.newest_whole() == 3
+    assert checkpoints.latest_valid() == 3
     assert_holds(checkpoints, 3)
 
 
@@ -283,7 +283,7 @@ def test_loss_that_is_not_finite(tmp_path):
     with pytest.raises(UserError, match=r"is not finite at step \d+ \(epoch 0.") as error:
         train_and_evaluate(tiny, tmp_path)
     checkpoints = Checkpoints(tmp_path)
-    kept = checkpoints.newest_whole()
+    kept = checkpoints.latest_valid()
     assert kept
     assert f"the checkpoint of step {kept} is kept" in str(error.value)
     for step in checkpoints.steps():

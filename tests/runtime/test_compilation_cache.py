@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import jax, jax.numpy as jnp
-from cnn_jax.runtime.compilation_cache import keep_compiled
-keep_compiled()
+from cnn_jax.runtime.compilation_cache import enable_compilation_cache
+enable_compilation_cache()
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

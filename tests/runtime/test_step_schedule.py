@@ -3,7 +3,7 @@
 import pytest
 
 from cnn_jax.runtime.clock import Clock
-from cnn_jax.runtime.step_schedule import Agenda
+from cnn_jax.runtime.step_schedule import StepSchedule
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from cnn_jax.runtime.step_schedule import Agenda
 @pytest.mark.parametrize("most", [1, 4, 1000])
 def test_runs_of_steps_end_where_something_is_due(examples, batch, log, save, starts, most):
     clock = Clock(examples, batch, 5.0)
-    agenda = Agenda(clock, 2.0, log, save, starts)
+    agenda = StepSchedule(clock, 2.0, log, save, starts)
     due = {
         step
         for step in range(1, clock.total_steps + 1)
@@ -30,7 +30,7 @@ def test_runs_of_steps_end_where_something_is_due(examples, batch, log, save, st
     }
     done, ends = 0, []
     while done < clock.total_steps:
-        count = agenda.steps_from(done, most)
+        count = agenda.steps_until_event(done, most)
         assert 1 <= count <= most
         assert due.isdisjoint(range(done + 1, done + count))
         done += count
@@ -42,7 +42,7 @@ def test_runs_of_steps_end_where_something_is_due(examples, batch, log, save, st
 
 
 def test_what_is_due_when():
-    agenda = Agenda(Clock(100, 10, 2.0), 1.0, 4, 6, (0,))
+    agenda = StepSchedule(Clock(100, 10, 2.0), 1.0, 4, 6, (0,))
     steps = range(1, 21)
     assert [s for s in steps if agenda.evaluates(s)] == [10, 20]
     assert [s for s in steps if agenda.logs(s)] == [4, 8, 10, 12, 16, 20]

@@ -12,20 +12,19 @@ from cnn_jax.ops.flat_params import make_packing
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import metrics
 from cnn_jax.training import train_step as training
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from configs.base import base
 
 
 def train(config, steps):
     """(per-step losses, state) of the first `steps` steps."""
-    run = make_run(config)
-    carry, losses = run.steps.init(), []
-    feed = run.feed()
-    for step in range(steps):
-        (state, running), _ = run.steps.train(carry, feed.batch_at(step))
-        losses.append(float(running.loss.compute()))
-        carry = state, run.steps.empty_metrics()
-    return losses, carry[0]
+    experiment = make_experiment(config)
+    losses = []
+    with experiment.step_loop(last_step=steps) as loop:
+        for _ in loop:
+            losses.append(float(loop.carry.metrics.loss.compute()))
+            loop.carry = loop.carry._replace(metrics=experiment.compiled.empty_metrics())
+    return losses, loop.carry.state
 
 
 def change(config, **changes):
@@ -67,10 +66,10 @@ def test_pmap_equals_jit_without_batchnorm(plain):
 
 def first_layer_outputs(config):
     """What the first BatchNorm sees in the first step, [B, 16], by NumPy."""
-    run = make_run(config)
-    kernel = np.asarray(run.steps.init()[0].params["hidden1"]["kernel"], np.float64)
-    rows = sampler.batch_rows(config.seed, 0, config.batch_size, len(run.dataset.train))
-    pixels = run.dataset.train.images.astype(np.float64)
+    experiment = make_experiment(config)
+    kernel = np.asarray(experiment.compiled.init().state.params["hidden1"]["kernel"], np.float64)
+    rows = sampler.batch_rows(config.seed, 0, config.batch_size, len(experiment.dataset.train))
+    pixels = experiment.dataset.train.images.astype(np.float64)
     mean, std = pixels.mean(), pixels.std()
     batch = ((pixels[rows] - mean) / std).reshape(len(rows), -1)
     return batch @ kernel
@@ -94,11 +93,11 @@ def test_pmap_batchnorm_sees_its_own_images(tiny):
 
 
 def test_pmap_evaluates_with_the_mean_of_the_statistics(tiny):
-    run = make_run(change(tiny, devices=8, parallel="pmap"))
-    state = run.steps.init()[0]
+    experiment = make_experiment(change(tiny, devices=8, parallel="pmap"))
+    state = experiment.compiled.init().state
     moved = jax.tree.map(lambda s: s + jnp.arange(8.0)[:, None], state.batch_stats)
     same = jax.tree.map(lambda s: jnp.broadcast_to(s.mean(0), s.shape), moved)
-    evaluator = run.evaluator("test")
+    evaluator = experiment.evaluator("test")
     a, b = evaluator(state.replace(batch_stats=moved)), evaluator(state.replace(batch_stats=same))
     np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-6)
 
@@ -114,16 +113,16 @@ def test_accumulated_gradients_equal_the_whole_batch(plain):
 
 def test_average_of_the_weights_by_hand(plain):
     config = change(plain, average_decay=0.5)
-    run = make_run(config)
-    carry = run.steps.init()
-    feed = run.feed()
-    expected = np.asarray(carry[0].params["output"]["kernel"], np.float64)
+    experiment = make_experiment(config)
+    carry = experiment.compiled.init()
+    loader = experiment.train_loader()
+    expected = np.asarray(carry.state.params["output"]["kernel"], np.float64)
     for step in range(4):
-        carry, _ = run.steps.train(carry, feed.batch_at(step))
+        carry, _ = experiment.compiled.train_steps(0)(carry, loader.batch_at(step), 1)
         decay = min(0.5, (1 + step) / (10 + step))
-        new = np.asarray(carry[0].params["output"]["kernel"])
+        new = np.asarray(carry.state.params["output"]["kernel"])
         expected = decay * expected + (1 - decay) * new
-    found = carry[0].variables["params"]["output"]["kernel"]
+    found = carry.state.variables["params"]["output"]["kernel"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert not np.allclose(found, new, atol=1e-4)
 
@@ -140,16 +139,16 @@ def test_bfloat16_computes_low_and_keeps_parameters_high(tiny):
 
 
 def test_the_second_step_compiles_nothing(tiny):
-    run = make_run(tiny)
-    feed = run.feed()
-    carry, _ = run.steps.train(run.steps.init(), feed.batch_at(0))
-    run.steps.empty_metrics()
+    experiment = make_experiment(tiny)
+    loader = experiment.train_loader()
+    carry, _ = experiment.compiled.train_steps(0)(experiment.compiled.init(), loader.batch_at(0), 1)
+    experiment.compiled.empty_metrics()
     events = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
-    carry = carry[0], run.steps.empty_metrics()
+    carry = carry._replace(metrics=experiment.compiled.empty_metrics())
     for step in range(1, 12):  # into the third epoch
-        carry, _ = run.steps.train(carry, feed.batch_at(step))
-    carry[0].step.block_until_ready()
+        carry, _ = experiment.compiled.train_steps(0)(carry, loader.batch_at(step), 1)
+    carry.state.step.block_until_ready()
     assert not [name for name in events if "compile" in name]
     jax.jit(lambda x: x + 1)(1)
     assert [name for name in events if "compile" in name], "the listener hears nothing"
@@ -158,31 +157,33 @@ def test_the_second_step_compiles_nothing(tiny):
 def test_steps_in_one_call_are_the_same_steps(tiny):
     """In threes and fives to the bit; one by one, another program, to rounding."""
 
-    def after_fifteen(together, count):
-        run = make_run(change(tiny, steps_per_dispatch=together))
-        feed, carry = run.feed(), run.steps.init()
+    def after_fifteen(limit, count):
+        experiment = make_experiment(change(tiny, steps_per_dispatch=limit))
+        loader, carry = experiment.train_loader(), experiment.compiled.init()
         for step in range(0, 15, count):
-            carry, _ = run.steps.train(carry, feed.batch_at(step), step, count)
-        assert int(carry[0].step) == 15
-        return jax.device_get((carry[0].params, carry[0].opt_state, jax.tree.leaves(carry[1])))
+            carry, _ = experiment.compiled.train_steps(step)(carry, loader.batch_at(step), count)
+        assert int(carry.state.step) == 15
+        return jax.device_get(
+            (carry.state.params, carry.state.opt_state, jax.tree.leaves(carry.metrics))
+        )
 
     threes, fives = after_fifteen(5, 3), after_fifteen(5, 5)
     jax.tree.map(np.testing.assert_array_equal, threes, fives)
     assert_close(after_fifteen(1, 1)[0], threes[0], atol=1e-4)
-    with pytest.raises(ValueError, match="2 updates at once"):
-        after_fifteen(1, 2)
 
 
 def test_a_plateau_scales_the_update(plain):
     plain.schedule.name, plain.optimizer.name = "plateau", "sgd"
-    run = make_run(plain)
-    feed = run.feed()
+    experiment = make_experiment(plain)
+    loader = experiment.train_loader()
 
     def moved_by(scale):
-        state, running = run.steps.init()
+        carry = experiment.compiled.init()
+        state = carry.state
         before = jax.device_get(state.params)
-        state = state.replace(plateau=state.plateau._replace(scale=jnp.float32(scale)))
-        state, _ = run.steps.train((state, running), feed.batch_at(0))[0]
+        plateau = state.lr_plateau_state._replace(scale=jnp.float32(scale))
+        carry = carry._replace(state=state.replace(lr_plateau_state=plateau))
+        (state, _), _ = experiment.compiled.train_steps(0)(carry, loader.batch_at(0), 1)
         return optax.tree.sub(jax.device_get(state.params), before)
 
     assert_close(jax.tree.map(lambda u: u * 0.25, moved_by(1.0)), moved_by(0.25), atol=1e-7)
@@ -197,30 +198,30 @@ def test_evaluation_counts_every_example_once(tiny, devices, batch):
     config.batch_size = 128
     if batch == 1 and devices == 1:
         pytest.skip("a thousand batches of one are tested on eight devices only")
-    run = make_run(config)
-    state = run.steps.init()[0]
-    found = run.evaluator("test")(state)
+    experiment = make_experiment(config)
+    state = experiment.compiled.init().state
+    found = experiment.evaluator("test")(state)
     assert len(found["label"]) == 1003
-    assert found["id"].tolist() == run.dataset.test.ids.tolist()
-    assert found["label"].tolist() == run.dataset.test.labels.tolist()
-    pixels = run.dataset.train.images.astype(np.float64)
-    x = (run.dataset.test.images - pixels.mean()) / pixels.std()
+    assert found["id"].tolist() == experiment.dataset.test.ids.tolist()
+    assert found["label"].tolist() == experiment.dataset.test.labels.tolist()
+    pixels = experiment.dataset.train.images.astype(np.float64)
+    x = (experiment.dataset.test.images - pixels.mean()) / pixels.std()
     params = jax.device_get(state.params)
     h = x.reshape(1003, -1) @ params["hidden1"]["kernel"] / np.sqrt(1 + 1e-5)
     logits = np.maximum(h, 0) @ params["output"]["kernel"] + params["output"]["bias"]
-    expected = np.mean(logits.argmax(-1) == run.dataset.test.labels)
-    assert metrics.summarise(run.dataset.task, found)["accuracy"] == expected
+    expected = np.mean(logits.argmax(-1) == experiment.dataset.test.labels)
+    assert metrics.summarise(experiment.dataset.task, found)["accuracy"] == expected
 
 
 def test_a_batch_must_divide_over_the_devices():
     with pytest.raises(UserError, match=r"batch_size=100 does not divide over 8 .*: 104"):
-        Devices.take("jit").check_batch(100, 1)
+        Devices.create("jit").check_batch(100, 1)
     with pytest.raises(UserError, match=r"over 8 devices x accumulate=4 parts; .*: 128"):
-        Devices.take("jit").check_batch(100, 4)
+        Devices.create("jit").check_batch(100, 4)
     with pytest.raises(UserError, match=r"devices=9, but there are 8"):
-        Devices.take("jit", 9)
+        Devices.create("jit", 9)
     with pytest.raises(UserError, match=r"parallel='pmpa' is unknown \(did you mean 'pmap'"):
-        Devices.take("pmpa")
+        Devices.create("pmpa")
 
 
 @pytest.mark.slow
@@ -236,7 +237,7 @@ def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypat
     losses, together = train(config, 3)
     assert packed
     monkeypatch.setattr(
-        training.Recipe, "one_piece", lambda *_: (training.as_it_is, training.as_it_is)
+        training.TrainStepSpec, "one_piece", lambda *_: (training.as_it_is, training.as_it_is)
     )
     same, alone = train(config, 3)
     np.testing.assert_allclose(losses, same, rtol=1e-5)

@@ -42,11 +42,11 @@ def test_features_are_the_net_s_own_activations(tmp_path):
     variables = model.init(jax.random.key(1), jnp.zeros((1, 32, 32, 1)))
     save_weights(tmp_path / "weights", variables["params"], {}, {"model": "lenet5"})
     net = load_trained_net(config, None, str(tmp_path / "weights"))
-    dataset = net.run.dataset
+    dataset = net.experiment.dataset
     points = net.resolve(["c1", "c3", "f6"])
     whole = net.write_features(tmp_path / "whole", "test", points, pooled=False)
     pooled = net.write_features(tmp_path / "pooled", "test", points)
-    normalise = net.run.recipe.normalise
+    normalise = net.experiment.step_spec.normalise
 
     @sharding.jit
     def own(images):

@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 
 from cnn_jax import models, train
 from cnn_jax.errors import UserError
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from cnn_jax.training.optimizers import make_optimizer
 from cnn_jax.transfer.freezing import NetOutline, make_freeze_plan, stage_name
 from tests.test_train import Killed, fingerprint, kill_at
@@ -32,16 +32,16 @@ def flat(tree):
 
 def steps(config, count):
     """(variables by name after each step, the last state)."""
-    run = make_run(config)
-    feed, carry = run.feed(), run.steps.init()
-    history = [flat({"params": carry[0].params, "batch_stats": carry[0].batch_stats})]
-    history[0] |= flat(carry[0].frozen or {})
+    experiment = make_experiment(config)
+    loader, carry = experiment.train_loader(), experiment.compiled.init()
+    history = [flat({"params": carry.state.params, "batch_stats": carry.state.batch_stats})]
+    history[0] |= flat(carry.state.frozen or {})
     for step in range(count):
-        carry, _ = run.steps.train(carry, feed.batch_at(step), step)
-        state = carry[0]
+        carry, _ = experiment.compiled.train_steps(step)(carry, loader.batch_at(step), 1)
+        state = carry.state
         history.append(flat({"params": state.params, "batch_stats": state.batch_stats}))
         history[-1] |= flat(state.frozen or {})
-    return history, carry[0]
+    return history, carry.state
 
 
 def changed(before, after):
@@ -93,22 +93,24 @@ def test_frozen_norms_use_population_statistics(deep):
     """The training loss is that of hand-made population normalisation, not of the batch's."""
     deep.freeze, deep.freeze_norm, deep.average_decay = FIRST, "freeze_all", 0.0
     deep.model.dropout = 0.0
-    run = make_run(deep)
-    feed, carry = run.feed(), run.steps.init()
+    experiment = make_experiment(deep)
+    loader, carry = experiment.train_loader(), experiment.compiled.init()
     mean = np.arange(16.0, dtype=np.float32) / 8
-    frozen = carry[0].frozen
+    frozen = carry.state.frozen
     norm = {"norm1": {"mean": jnp.array(mean), "var": frozen["batch_stats"]["norm1"]["var"] * 4}}
-    state = carry[0].replace(frozen={**frozen, "batch_stats": norm})
+    state = carry.state.replace(frozen={**frozen, "batch_stats": norm})
     params = jax.device_get(state.variables["params"])
-    rows = np.asarray(feed.batch_at(0).rows)[: deep.batch_size]
-    _, running = run.steps.train((state, carry[1]), feed.batch_at(0))[0]
-    pixels = run.dataset.train.images
+    rows = np.asarray(loader.batch_at(0).rows)[: deep.batch_size]
+    _, running = experiment.compiled.train_steps(0)(
+        carry._replace(state=state), loader.batch_at(0), 1
+    )[0]
+    pixels = experiment.dataset.train.images
     x = ((pixels[rows] - pixels.mean()) / pixels.std()).reshape(len(rows), -1)
     x = np.maximum((x @ params["hidden1"]["kernel"] - mean) / np.sqrt(4 + 1e-5), 0)
     x = x @ params["hidden2"]["kernel"]
     x = np.maximum((x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), 0)
     logits = x @ params["output"]["kernel"] + params["output"]["bias"]
-    labels = run.dataset.train.labels[rows]
+    labels = experiment.dataset.train.labels[rows]
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
     assert float(running.loss.compute()) == pytest.approx(float(loss), rel=1e-5)
 
@@ -165,9 +167,9 @@ def test_rates_by_hand(deep):
     """Plain SGD: each parameter moves by its own rate times its gradient."""
     deep.optimizer.name, deep.optimizer.layer_decay = "sgd", 0.5
     deep.optimizer.groups = (("output", 10.0), ("hidden?", 2.0), ("hidden2", 4.0))
-    run = make_run(deep)
-    shapes = run.steps.abstract[0].params
-    plan = run.recipe.plan
+    experiment = make_experiment(deep)
+    shapes = experiment.compiled.abstract[0].params
+    plan = experiment.step_spec.plan
     optimizer = make_optimizer(
         deep, optax.constant_schedule(0.1), plan.first_steps, plan.rate_factors
     )

@@ -9,7 +9,7 @@ import pytest
 from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from cnn_jax.transfer.initial_weights import make_initial_weights
 from cnn_jax.transfer.weights import save_weights
 
@@ -45,14 +45,16 @@ def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
     state = Checkpoints(folder).read(Checkpoints(folder).steps()[-1]).tree[0]
     changed = started(config, folder)
     changed.parallel, changed.devices = "jit", 1
-    run = make_run(changed)
-    assert not run.initial_weights.randomly_initialised
-    begun = run.steps.init()[0]
+    experiment = make_experiment(changed)
+    assert not experiment.initial_weights.randomly_initialised
+    begun = experiment.compiled.init().state
     same(begun.params, state["average"]["params"])
     expected = jax.tree.map(lambda s: s.mean(0), state["average"]["batch_stats"])
     same(begun.batch_stats, expected)
-    same(begun.average, {"params": begun.params, "batch_stats": begun.batch_stats})
-    same(run.steps.init(3)[0].params, begun.params)  # also after the first was given away
+    same(begun.ema_variables, {"params": begun.params, "batch_stats": begun.batch_stats})
+    same(
+        experiment.compiled.init(3).state.params, begun.params
+    )  # also after the first was given away
 
 
 def test_a_dropped_head_is_fresh_and_all_is_said(source, tmp_path, capsys):
@@ -76,14 +78,14 @@ def test_a_dropped_head_is_fresh_and_all_is_said(source, tmp_path, capsys):
 def test_a_head_of_other_classes_is_fresh(source, tmp_path):
     """And imported weights without a head, or with auxiliary heads that this net has not."""
     config, folder = source
-    start = make_run(started(config, folder)).initial_weights
+    start = make_experiment(started(config, folder)).initial_weights
     params = {name[7:]: v for name, v in start.values.items() if name.startswith("params/")}
     stats = {name[12:]: v for name, v in start.values.items() if name.startswith("batch_")}
     params["output/kernel"] = np.zeros((16, 3), np.float32)
     params["auxiliary_1/kernel"] = np.zeros((4, 4), np.float32)
     del params["output/bias"]
     save_weights(tmp_path, params, stats, {"model": "mlp"})
-    begun = make_run(started(config, tmp_path))
+    begun = make_experiment(started(config, tmp_path))
     assert begun.initial_weights.randomly_initialised == {
         "params/output/bias": "not there",
         "params/output/kernel": "16x3 there, 16x10 here",
@@ -103,13 +105,13 @@ def test_weights_of_another_architecture(source):
         changed = started(config, folder)
         changed.model.update(change)
         with pytest.raises(UserError, match=expected) as error:
-            make_run(changed)
+            make_experiment(changed)
         assert "\n" not in str(error.value)
 
 
 def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
     config, folder = source
-    start = make_run(started(config, folder)).initial_weights
+    start = make_experiment(started(config, folder)).initial_weights
     trees = start.variables()
     about = {
         "model": "mlp",
@@ -118,24 +120,24 @@ def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
     }
     save_weights(tmp_path, trees["params"], trees["batch_stats"], about)
     changed = started(config, tmp_path)
-    assert make_run(changed).warnings == []
+    assert make_experiment(changed).warnings == []
     changed.data.normalisation = "none"
-    (line,) = make_run(changed).warnings
+    (line,) = make_experiment(changed).warnings
     assert line.endswith("not data.normalisation='none': 'minus_one_to_one' gives them")
 
 
 def test_folders_that_hold_no_weights(source, tmp_path):
     config, folder = source
     with pytest.raises(UserError, match=r"init.from='/nowhere' does not exist"):
-        make_run(started(config, "/nowhere"))
+        make_experiment(started(config, "/nowhere"))
     with pytest.raises(UserError, match="is neither a workdir nor a folder of imported weights"):
-        make_run(started(config, tmp_path))
+        make_experiment(started(config, tmp_path))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no whole checkpoint"):
-        make_run(started(config, tmp_path))
+        make_experiment(started(config, tmp_path))
     with pytest.raises(UserError, match=r"init.head='none' is unknown; choices: auto, keep, drop"):
-        make_run(started(config, folder, head="none"))
+        make_experiment(started(config, folder, head="none"))
 
 
 def test_a_damaged_best_checkpoint_gives_way(source, tmp_path):
@@ -143,28 +145,28 @@ def test_a_damaged_best_checkpoint_gives_way(source, tmp_path):
 
     config, folder = source
     shutil.copytree(folder, tmp_path / "copy")
-    run = make_run(config, is_new_run=False)
+    experiment = make_experiment(config, is_new_run=False)
     newest = Checkpoints(tmp_path / "copy").steps()[-1]
     for file in (tmp_path / "copy" / "checkpoints" / f"{newest:08d}").rglob("metadata"):
         file.write_text("{}")
     with pytest.raises(UserError, match="holds no whole checkpoint"):
-        make_initial_weights(str(tmp_path / "copy"), run.recipe.model, "mlp", (8, 8, 1))
+        make_initial_weights(str(tmp_path / "copy"), experiment.step_spec.model, "mlp", (8, 8, 1))
 
 
 def test_options_that_no_shape_shows_are_warned_of(source):
     config, folder = source
-    assert make_run(started(config, folder)).warnings == []
+    assert make_experiment(started(config, folder)).warnings == []
     changed = started(config, folder)
     changed.model.activation = "gelu"
     changed.model.dropout = 0.1  # of training only
-    warnings = make_run(changed).warnings
+    warnings = make_experiment(changed).warnings
     assert warnings == ["the weights are of mlp with activation='relu' there, 'gelu' here"]
 
 
 def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
     """Ten classes here and there are not the same ten."""
     config, folder = source
-    model = make_run(started(config, folder)).recipe.model
+    model = make_experiment(started(config, folder)).step_spec.model
     shape = (8, 8, 1)
     fresh = make_initial_weights(
         str(folder), model, "mlp", shape, dataset="mnist"

@@ -118,7 +118,9 @@ class StreamLoader(Loader):
 
     def on_devices(self, examples: Examples) -> HostBatch:
         """This process's examples as its part of the batch over all devices."""
-        place = functools.partial(jax.make_array_from_process_local_data, self.devices.split)
+        place = functools.partial(
+            jax.make_array_from_process_local_data, self.devices.batch_sharding
+        )
         return HostBatch(jax.tree.map(place, examples))
 
 

@@ -15,9 +15,9 @@ from cnn_jax.errors import UserError
 from cnn_jax.models import Output
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.sharding import Devices
-from cnn_jax.training.experiment import make_model, make_run
+from cnn_jax.training.experiment import make_experiment, make_model
 from cnn_jax.training.losses import LOSSES, make_loss
-from cnn_jax.training.train_step import gradients, make_recipe
+from cnn_jax.training.train_step import gradients, make_step_spec
 from tests.support.augment_cases import quick_jit
 
 RNG = np.random.default_rng(0)
@@ -125,14 +125,14 @@ def figures(config, **changes):
     """(loss, accuracy) of the first two steps."""
     config = config.copy_and_resolve_references()
     config.update(changes)
-    run = make_run(config)
-    carry, found = run.steps.init(), []
-    feed = run.feed()
-    for step in range(2):
-        (state, running), _ = run.steps.train(carry, feed.batch_at(step))
-        found.append((float(running.loss.compute()), float(running.accuracy.compute())))
-        carry = state, run.steps.empty_metrics()
-    return found
+    experiment = make_experiment(config)
+    values = []
+    with experiment.step_loop(last_step=2) as steps:
+        for _ in steps:
+            running = steps.carry.metrics
+            values.append((float(running.loss.compute()), float(running.accuracy.compute())))
+            steps.carry = steps.carry._replace(metrics=experiment.compiled.empty_metrics())
+    return values
 
 
 def test_eight_devices_mix_the_whole_batch():
@@ -140,7 +140,7 @@ def test_eight_devices_mix_the_whole_batch():
     images, labels, ids = RNG.uniform(size=(16, 2, 2, 1)), np.arange(16), np.arange(16)
     batch = ids, np.float32(images), labels
     one = compiled(jax.random.key(1), *batch)
-    split = Devices.take("jit").split
+    split = Devices.create("jit").batch_sharding
     eight = compiled(jax.random.key(1), *[jax.device_put(part, split) for part in batch])
     jax.tree.map(np.testing.assert_array_equal, one, eight)
 
@@ -152,7 +152,7 @@ def test_the_gradient_of_mixed_targets_in_one_and_in_two_parts(mixing_config):
     split = Split(np.zeros((10, *shape), np.uint8), labels, labels)
     task = Task("classification", tuple("abcdefghij"))
     dataset = Dataset("digits", task, split, split, split)
-    recipe = make_recipe(mixing_config, make_model(mixing_config), dataset, lambda step: 0.1)
+    recipe = make_step_spec(mixing_config, make_model(mixing_config), dataset, lambda step: 0.1)
     params = init_variables(recipe.model, 0, shape)["params"]
     partner, share = jnp.roll(jnp.arange(8), 1), jnp.linspace(0, 1, 8)
     batch = {"image": jnp.asarray(RNG.normal(size=(8, *shape)), jnp.float32)}
@@ -206,4 +206,4 @@ def test_numbers_are_not_mixed(tiny):
     tiny.data.fit, tiny.data.image_size, tiny.model.num_classes = "pad", 32, 1
     tiny.augment = ("mixup(0.2)",)
     with pytest.raises(UserError, match="'mixup' mixes classes, but the targets are numbers"):
-        make_run(tiny)
+        make_experiment(tiny)

@@ -11,7 +11,7 @@ from cnn_jax import models
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import ConvolutionalDense, mean_positions
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from configs.base import base
 from tests.support.folders import make, picture
 
@@ -103,16 +103,16 @@ def test_evaluation_is_the_mean_of_class_probabilities(tmp_path, devices):
     """Ten crops of every test image through the net one by one, by NumPy."""
     config = config_of(make(tmp_path, {"a": 25, "b": 22}, height=40, width=60), "ten_crop(20)")
     config.devices = devices
-    run = make_run(config)
-    state, split = run.steps.init()[0], run.dataset.test
-    found = run.evaluator("test", run.protocol)(state)
+    experiment = make_experiment(config)
+    state, split = experiment.compiled.init().state, experiment.dataset.test
+    found = experiment.evaluator("test", experiment.protocol)(state)
     params = jax.tree.map(np.asarray, state.params["output"])
-    pixels = run.dataset.train.images.astype(float)
+    pixels = experiment.dataset.train.images.astype(float)
     mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
     losses = []
     for row in range(len(split)):
         shares = []
-        for crop in ten_by_hand(split.original(row, run.protocol.min_side)):
+        for crop in ten_by_hand(split.original(row, experiment.protocol.min_side)):
             for view in (crop, crop[:, ::-1]):
                 scores = ((view - mean) / std).ravel() @ params["kernel"] + params["bias"]
                 shares.append(np.exp(scores) / np.exp(scores).sum())
@@ -124,9 +124,11 @@ def test_evaluation_is_the_mean_of_class_probabilities(tmp_path, devices):
 def test_arrays_take_protocols_too():
     config = base("test", "digits", image_size=16)
     config.protocol, config.devices, config.model.name = "ten_crop(20)", 1, "perceptron"
-    run = make_run(config)
-    found = run.evaluator("validation", run.protocol)(run.steps.init()[0])
-    assert len(found["loss"]) == len(run.dataset.validation)
+    experiment = make_experiment(config)
+    found = experiment.evaluator("validation", experiment.protocol)(
+        experiment.compiled.init().state
+    )
+    assert len(found["loss"]) == len(experiment.dataset.validation)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_arrays_take_protocols_too():
 )
 def test_protocols_that_cannot_be(tmp_path, protocol, message):
     with pytest.raises(UserError, match=message):
-        make_run(config_of(make(tmp_path, {"a": 9, "b": 9}), protocol))
+        make_experiment(config_of(make(tmp_path, {"a": 9, "b": 9}), protocol))
 
 
 @pytest.mark.slow
@@ -149,12 +151,12 @@ def test_dense_needs_no_other_net_where_a_global_pool_ends_it(tmp_path):
     root = make(tmp_path, {"a": 12, "b": 12}, height=40, width=40)
     config = config_of(root, "dense(24)", name="resnet20_cifar")
     config.devices = 1
-    run = make_run(config)
-    state = run.steps.init()[0]
-    found = run.evaluator("test", run.protocol)(state)
-    view = np.stack([resized(run.dataset.test.original(i, 24), 24, 24) for i in range(2)])
+    experiment = make_experiment(config)
+    state = experiment.compiled.init().state
+    found = experiment.evaluator("test", experiment.protocol)(state)
+    view = np.stack([resized(experiment.dataset.test.original(i, 24), 24, 24) for i in range(2)])
     mean, std = (
-        f(run.dataset.train.images.astype(float), axis=(0, 1, 2)) for f in (np.mean, np.std)
+        f(experiment.dataset.train.images.astype(float), axis=(0, 1, 2)) for f in (np.mean, np.std)
     )
     shares = 0
 
@@ -162,5 +164,5 @@ def test_dense_needs_no_other_net_where_a_global_pool_ends_it(tmp_path):
     for images in (view, view[:, :, ::-1]):
         logits = net.apply(state.variables, jnp.float32((images - mean) / std)).logits
         shares += np.asarray(jax.nn.softmax(logits)) / 2
-    wanted = -np.log(shares[np.arange(2), run.dataset.test.labels[:2]])
+    wanted = -np.log(shares[np.arange(2), experiment.dataset.test.labels[:2]])
     np.testing.assert_allclose(found["loss"][:2], wanted, rtol=1e-3)

@@ -7,7 +7,7 @@ from cnn_jax.data.images.random_crops import TrainCrop, example_rng, inception_b
 from cnn_jax.data.loading.sampler import TrainSampler
 from cnn_jax.data.loading.stream import BatchReader, ProcessShard, read_ahead
 from cnn_jax.errors import UserError
-from cnn_jax.training.experiment import make_run
+from cnn_jax.training.experiment import make_experiment
 from configs.base import base
 from tests.support.folders import make, picture
 
@@ -24,13 +24,13 @@ def run_of(root, **changes):
     config.batch_size, config.devices = BATCH, 1
     config.model.update({"name": "perceptron"})
     config.data.update(changes)
-    return make_run(config)
+    return make_experiment(config)
 
 
-def take(feed, steps):
+def take(loader, steps):
     place = lambda x: x  # noqa: E731
     return [
-        {k: np.asarray(v) for k, v in feed.batch_at(s).batch(np.int32(s), BATCH, place).items()}
+        {k: np.asarray(v) for k, v in loader.batch_at(s).batch(np.int32(s), BATCH, place).items()}
         for s in steps
     ]
 
@@ -45,11 +45,13 @@ def test_a_stream_has_the_batches_of_memory(root):
     memory, stream = run_of(root), run_of(root, streaming=True)
     assert memory.dataset.train.in_memory
     assert not stream.dataset.train.in_memory
-    assert_same(take(memory.feed(), range(STEPS)), take(stream.feed(), range(STEPS)))
+    assert_same(
+        take(memory.train_loader(), range(STEPS)), take(stream.train_loader(), range(STEPS))
+    )
     np.testing.assert_array_equal(
         *(next(iter(run.evaluator("test").batches))[1] for run in (memory, stream))
     )
-    state = memory.steps.init()[0]
+    state = memory.compiled.init().state
     found = [run.evaluator("validation")(state) for run in (memory, stream)]
     assert_same(found[:1], found[1:])
 
@@ -57,21 +59,21 @@ def test_a_stream_has_the_batches_of_memory(root):
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stream_goes_on_with_exactly_what_remains(root, workers):
     """Resumed in the middle of an epoch: each remaining example of the epoch once."""
-    run = run_of(root, streaming=True, workers=workers, train_crop="random_resized_crop")
-    whole = take(run.feed(), range(STEPS))
-    resumed = take(run.feed(), range(3, STEPS))
+    experiment = run_of(root, streaming=True, workers=workers, train_crop="random_resized_crop")
+    whole = take(experiment.train_loader(), range(STEPS))
+    resumed = take(experiment.train_loader(), range(3, STEPS))
     assert_same(whole[3:], resumed)
-    ids, examples = np.concatenate([b["id"] for b in whole]), len(run.dataset.train)
-    assert sorted(ids[:examples]) == sorted(run.dataset.train.ids)
+    ids, examples = np.concatenate([b["id"] for b in whole]), len(experiment.dataset.train)
+    assert sorted(ids[:examples]) == sorted(experiment.dataset.train.ids)
     rest = np.concatenate([b["id"] for b in resumed])[: examples - 3 * BATCH]
-    assert sorted([*ids[: 3 * BATCH], *rest]) == sorted(run.dataset.train.ids)
+    assert sorted([*ids[: 3 * BATCH], *rest]) == sorted(experiment.dataset.train.ids)
 
 
 def test_processes_share_every_batch(root):
-    run = run_of(root, streaming=True)
-    sampler = TrainSampler(len(run.dataset.train), BATCH, num_batches=5, seed=0)
+    experiment = run_of(root, streaming=True)
+    sampler = TrainSampler(len(experiment.dataset.train), BATCH, num_batches=5, seed=0)
     whole, *parts = (
-        list(read_ahead(BatchReader(run.dataset.train, sampler, shard), 0, 5, 0, 2))
+        list(read_ahead(BatchReader(experiment.dataset.train, sampler, shard), 0, 5, 0, 2))
         for shard in (ProcessShard(), ProcessShard(0, 2), ProcessShard(1, 2))
     )
     for step in range(5):
@@ -80,8 +82,8 @@ def test_processes_share_every_batch(root):
 
 
 def test_crops_depend_on_seed_step_and_id_alone(root):
-    run = run_of(root, streaming=True, train_crop="random_resized_crop(0.2, 0.9)")
-    split, crop = run.dataset.train, run.reading.crop
+    experiment = run_of(root, streaming=True, train_crop="random_resized_crop(0.2, 0.9)")
+    split, crop = experiment.dataset.train, experiment.read_options.crop
 
     def batch(seed):
         sampler = TrainSampler(len(split), BATCH, num_batches=8, seed=seed)
@@ -138,6 +140,6 @@ def test_a_file_that_turns_out_bad_stops_the_stream_by_name(tmp_path):
     for path in (root / "b").iterdir():
         path.write_bytes(path.read_bytes()[:-150])  # the headers are whole
     with pytest.raises(UserError, match=r"b/b_\d\d.jpg cannot be used \(image file is truncated"):
-        take(run_of(root, streaming=True, normalisation="none").feed(), range(3))
+        take(run_of(root, streaming=True, normalisation="none").train_loader(), range(3))
     with pytest.raises(UserError, match=r"training split: 10 of 20 files cannot be used: b/b_00"):
         run_of(root, streaming=True)  # the pass that takes the mean sees them all

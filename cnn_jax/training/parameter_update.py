@@ -1,0 +1,59 @@
+"""The optimizer's update of all parameters; of a very deep net, as of two arrays.
+
+An update works number by number, or on matrices alone, so that it has the same results on either.
+A net whose blocks are one loop would compile for minutes, tensor by tensor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax.models.variables import Tree
+from cnn_jax.ops import flat_params
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterUpdate:
+    """`optimizer`, and whether it sees all tensors joined (`flat`)."""
+
+    optimizer: optax.GradientTransformation
+    flat: bool = False
+
+    def init(self, params: Tree) -> optax.OptState:
+        """The optimizer's state, with the tensors of `params`."""
+        pack, unpack = self._packing(params)
+        return unpack(self.optimizer.init(pack(params)))
+
+    def __call__(
+        self, grads: Tree, opt_state: optax.OptState, params: Tree, factor: jax.Array | None = None
+    ) -> tuple[Tree, optax.OptState, jax.Array]:
+        """(new params, new state, the gradients' norm); `factor` is one more of the rate."""
+        pack, unpack = self._packing(params)
+        grads, params, opt_state = pack(grads), pack(params), pack(opt_state)
+        updates, opt_state = self.optimizer.update(grads, opt_state, params)
+        if factor is not None:
+            updates = jax.tree.map(lambda u: u * factor, updates)
+        params = optax.apply_updates(params, updates)
+        return unpack(params), unpack(opt_state), optax.tree.norm(grads)
+
+    def moving_average(self, new: Tree, old: Tree, decay: jax.Array) -> Tree:
+        """decay * old + (1 - decay) * new."""
+        pack, unpack = self._packing(new)
+        return unpack(optax.incremental_update(pack(new), pack(old), 1 - decay))
+
+    def _packing(self, like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
+        return flat_params.make_packing(like) if self.flat else (unchanged, unchanged)
+
+
+def unchanged(tree: Tree) -> Tree:
+    return tree
+
+
+def warmed_up(decay: float, step: jax.Array) -> jax.Array:
+    """The decay of the moving average at `step`: it rises, so that first weights are forgotten."""
+    return jnp.minimum(decay, (1 + step) / (10 + step))

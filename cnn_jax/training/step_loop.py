@@ -1,0 +1,73 @@
+"""The updates of a run, one call to the device after another: for whoever trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cnn_jax.data.loading.loaders import Loader
+from cnn_jax.runtime.sharding import InFlight
+from cnn_jax.training.train_step import TrainCarry
+
+if TYPE_CHECKING:
+    from cnn_jax.training.experiment import Experiment
+
+
+class StepLoop:
+    """Iterates over the updates of an experiment:
+
+        with experiment.step_loop() as steps:
+            for step in steps:      # `step` updates are done
+                steps.carry         # what became of state and metrics; may be replaced
+
+    It begins after `step` updates of `carry`, by default with fresh ones, and ends after
+    `last_step`. The batches are in the order of `seed`, by default the run's.
+    With `last_phase`, all is trained that is at the end of the run. A `loader` takes the place of
+    the run's own.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        carry: TrainCarry | None = None,
+        step: int = 0,
+        last_step: int | None = None,
+        seed: int | None = None,
+        last_phase: bool = False,
+        loader: Loader | None = None,
+    ):
+        self.experiment, self.step, self.last_phase = experiment, step, last_phase
+        self.carry = experiment.compiled.init() if carry is None else carry
+        self.last_step = experiment.clock.total_steps if last_step is None else last_step
+        self.loader = experiment.train_loader(seed) if loader is None else loader
+        self.in_flight = InFlight(experiment.devices.max_in_flight)
+
+    def __iter__(self) -> Iterator[int]:
+        while self.step < self.last_step:
+            self.advance()
+            yield self.step
+
+    def advance(self) -> None:
+        """The next call: as many updates as may be made before the host has something to do."""
+        experiment, step = self.experiment, self.step
+        limit = min(experiment.steps_per_dispatch, self.last_step - step)
+        num_steps = experiment.step_schedule.steps_until_event(step, limit)
+        phase_step = experiment.clock.total_steps if self.last_phase else step
+        train_steps = experiment.compiled.train_steps(phase_step)
+        self.carry, done = train_steps(self.carry, self.loader.batch_at(step), num_steps)
+        self.step += num_steps
+        self.in_flight.add(done)
+
+    def wait(self) -> None:
+        """Returns when all updates are done."""
+        self.in_flight.wait()
+
+    def __enter__(self) -> StepLoop:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends what reads ahead."""
+        self.loader.close()
