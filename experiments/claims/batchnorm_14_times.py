@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="BatchNorm makes training 14 times faster.",
     chapter="BatchNorm",
+    order=2,
     source="Ioffe & Szegedy 2015, abstract and sec. 4.2.2",
     published="14 times fewer steps: 31.0 / 2.1 M",
     contrary=(

@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="BatchNorm reaches the same accuracy in fewer steps, at each its best rate.",
     chapter="BatchNorm",
+    order=1,
     source="Ioffe & Szegedy 2015, sec. 4.2.2, fig. 3",
     published="72.2 % in 13.3 M steps instead of 31.0 M at one rate: 2.3 times fewer",
     contrary=(

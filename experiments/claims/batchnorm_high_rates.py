@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="BatchNorm lets a net train at a rate that is too high without it.",
     chapter="BatchNorm",
+    order=3,
     source="Ioffe & Szegedy 2015, sec. 4.2.1",
     published=(
         "Inception at five times its rate diverges, with BatchNorm it trains at 30 times (74.8 %)"

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="With sigmoids LeNet-5 needs BatchNorm.",
     chapter="BatchNorm",
+    order=4,
     source="Ioffe & Szegedy 2015, sec. 4.2.2",
     published="Inception with sigmoid stays at chance; with BatchNorm 69.8 %",
     contrary="LeCun's nets of 1998 trained squashing units by careful scaling",

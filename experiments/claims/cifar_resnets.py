@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="ResNets for CIFAR-10 get better with depth: 56 layers beat 20.",
     chapter="ResNet",
+    order=5,
     source="He et al. 2016, table 6",
     published=(
         "error of ResNet-20/32/44/56/110 8.75, 7.51, 7.17, 6.97, 6.43 %; plain nets in a "

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="A convolutional net beats an MLP of four times its parameters.",
     chapter="Perceptron",
+    order=2,
     source="LeCun et al. 1998, fig. 9",
     published="test error on MNIST 4.7 % for 28x28-300-10, 0.95 % for LeNet-5",
     contrary=(

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement=("Softmax confidence is a probability: the calibration error is under 2 points."),
     chapter="Evaluation",
+    order=1,
     source="lecture notes",
     published=("no figure; Guo et al. 2017 find 4.6 points for ResNet-110 on CIFAR-10 (recalled)"),
     contrary=(

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="A rate that decays (0.7 an epoch) beats a constant one at the last epoch.",
     chapter="Optimisation",
+    order=1,
     source="lecture notes; Mishkin et al. 2017, table of rate policies",
     published="CaffeNet: step 47.1, linear 49.3 %",
     contrary="exponential decay at half the length 44.1 %: a rate can fall too fast",

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Decoupled weight decay beats L2 in Adam.",
     chapter="Optimisation",
+    order=3,
     source="Loshchilov & Hutter 2019, sec. 4",
     published="15 % relative improvement of test error on CIFAR-10 and ImageNet32",
     contrary=(

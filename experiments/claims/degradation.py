@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="A deeper plain net has a higher training loss.",
     chapter="ResNet",
+    order=1,
     source="He et al. 2016, fig. 1 and table 2",
     published=(
         "plain-34 28.54 against plain-18 27.94 % error, and higher in training too; on "

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Dropout 0.5 reduces overfitting: the gap between test and training loss.",
     chapter="Regularisation",
+    order=1,
     source="Krizhevsky et al. 2012, sec. 4.2; Srivastava et al. 2014",
     published=(
         "substantial overfitting without it (no figure); CIFAR-10 15.60 to 14.32 % error in "

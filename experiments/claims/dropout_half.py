@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Dropout 0.5 improves accuracy.",
     chapter="Regularisation",
+    order=2,
     source="Srivastava et al. 2014, table 3",
     published="CIFAR-10 15.60 to 14.32 % error with dropout in the dense layers",
     contrary=(

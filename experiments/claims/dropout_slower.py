@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Dropout doubles the steps to a training loss.",
     chapter="Regularisation",
+    order=3,
     source="Krizhevsky et al. 2012, sec. 4.2",
     published="roughly doubles the number of iterations to converge",
     contrary="it depends on the target",

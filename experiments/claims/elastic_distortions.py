@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Elastic distortions help LeNet-5 on digits.",
     chapter="LeNet",
+    order=2,
     source="Simard, Steinkraus, Platt 2003, table 1",
     published=(
         "a convolutional net 0.4 % error on MNIST with them, 0.6 % with affine ones (recalled)"

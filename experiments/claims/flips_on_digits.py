@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Mirror images, an augmentation that changes labels, hurt on digits.",
     chapter="LeNet",
+    order=3,
     source=("this project's own search over policies (results/augmentation), lecture notes"),
     published=(
         "horizontal flips 89.1 % where nothing gives 91.6 % after as many steps (MNIST, 2,000 "

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Residual blocks that start as the identity train to a lower loss.",
     chapter="ResNet",
+    order=7,
     source="Goyal et al. 2017, sec. 5.1",
     published=(
         "the last scale of every block at zero improves all models, by small amounts, at "

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement=("Inputs that are centred and scaled train in fewer steps, at each its best rate."),
     chapter="Perceptron",
+    order=3,
     source="LeCun et al. 1998, Efficient BackProp, sec. 4.3",
     published=(
         "convergence is usually faster if the average of each input over the training set is "

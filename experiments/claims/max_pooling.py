@@ -7,6 +7,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Max-pooling beats average pooling.",
     chapter="LeNet",
+    order=1,
     source="Scherer, Müller, Behnke 2010, abstract",
     published="maximum pooling significantly outperforms subsampling (Caltech-101, NORB)",
     contrary="Zeiler & Fergus 2013: CIFAR-10 19.40 % error with max, 19.24 % with average pooling "

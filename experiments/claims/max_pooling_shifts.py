@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Max-pooling makes a net more stable under shifts than average pooling.",
     chapter="Evaluation",
+    order=4,
     source="lecture notes",
     published="no figure",
     contrary=("Zhang 2019: strided max-pooling aliases, blurred pooling is more stable (recalled)"),

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="A hidden layer beats the perceptron.",
     chapter="Perceptron",
+    order=1,
     source="LeCun et al. 1998, fig. 9",
     published=("test error on MNIST 12.0 % for the linear classifier, 4.7 % with 300 hidden units"),
     contrary="none is known; on few images the linear classifier comes near",

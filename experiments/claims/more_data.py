@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Four times the images are worth more than twice the epochs.",
     chapter="LeNet",
+    order=4,
     source="Mishkin et al. 2017, table of data sizes",
     published="ImageNet at 128 px: 1.2 M images 47.1 %, 400,000 39.3 %, 200,000 30.5 %",
     contrary="the gain for each doubling shrinks",

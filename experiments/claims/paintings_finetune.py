@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Fine-tuned weights beat training from scratch on a small set of paintings.",
     chapter="Transfer",
+    order=1,
     source="lecture notes; the first study of this project (results/artworks)",
     published="53.8 against 41.1 % macro accuracy, ResNet-18 at 64 pixels, 3 seeds",
     contrary=(

@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement=("With few paintings, training the head alone is better than training everything."),
     chapter="Transfer",
+    order=2,
     source="Karpathy, CS231n notes, Transfer learning",
     published="no figure: few similar images, a linear classifier on the highest features",
     contrary=("the first study of this project (results/artworks): 14.3 against 53.8 %, 3 seeds"),

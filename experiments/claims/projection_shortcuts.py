@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Projection shortcuts (B) beat identity (A).",
     chapter="ResNet",
+    order=6,
     source="He et al. 2016, table 3",
     published="A 25.03, B 24.52, C 24.19 % error: small differences, not essential",
     contrary=(

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="ReLU trains six times faster than tanh.",
     chapter="Activations",
+    order=2,
     source="Krizhevsky et al. 2012, fig. 1",
     published=(
         "25 % training error on CIFAR-10 six times faster with a four-layer net, each rate "

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement=("Shortcuts let depth help: the interaction of 56 and 20 layers with shortcuts."),
     chapter="ResNet",
+    order=4,
     source="He et al. 2016, sec. 4.2, table 6",
     published="ResNet-56 6.97, ResNet-20 8.75 % error; plain nets the other way",
     contrary="at 18 layers there is nothing: 27.88 and 27.94 % on ImageNet",

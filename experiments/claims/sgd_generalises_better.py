@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="SGD generalises better than Adam, each at its best rate.",
     chapter="Optimisation",
+    order=2,
     source="Wilson et al. 2017, sec. 4",
     published="VGG on CIFAR-10: SGD 7.65, the best adaptive method 9.60 % error",
     contrary=(

@@ -11,6 +11,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="A deep net of sigmoids does not train; BatchNorm lets it.",
     chapter="Activations",
+    order=3,
     source="Ioffe & Szegedy 2015, sec. 4.2.2",
     published="Inception with sigmoid stays at chance, with BatchNorm it reaches 69.8 %",
     contrary=(

@@ -13,6 +13,7 @@ CLAIM = Claim(
         "Convolutional nets are invariant to translation: one pixel changes under 1 % of answers."
     ),
     chapter="Evaluation",
+    order=3,
     source="lecture notes, of pooling",
     published="no figure",
     contrary="Azulay & Weiss 2018, Zhang 2019: one pixel can change the answer (recalled)",

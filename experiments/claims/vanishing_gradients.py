@@ -10,6 +10,7 @@ from experiments.statistics import Rule
 CLAIM = Claim(
     statement="Plain nets of 56 layers with BatchNorm fail because gradients vanish.",
     chapter="ResNet",
+    order=2,
     source="lecture notes, as the reason for ResNets",
     published=("none; tested as: the first stage's gradient is under a hundredth of the last's"),
     contrary=(

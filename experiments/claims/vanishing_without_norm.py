@@ -12,6 +12,7 @@ CLAIM = Claim(
         "Without BatchNorm the gradients of a plain net of 56 layers shrink towards the image."
     ),
     chapter="ResNet",
+    order=3,
     source="Glorot & Bengio 2010; He et al. 2016, sec. 1",
     published="none for this net; tested as: the first stage's gradient is below the last's",
     contrary=("He et al. 2015: their initialisation keeps the variance of signals through ReLUs"),
