@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from pathlib import Path
 
+import flax.linen
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -16,11 +16,12 @@ from cnn_jax.training.experiment import make_experiment
 SMALLEST = 1e-30  # of a norm: what is smaller in float32 is gone
 
 
-def gradient_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
-    """The gradient's norm in the kernels of the first stage as a share of that in the last.
+def signal_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
+    """The norm of the loss's gradient by the signals after the first block, as a share of that
+    after the last block.
 
-    One batch of the training images, at the initial weights; root mean squares over kernels, so
-    that the stages' sizes do not count. Kernels of shortcuts are left out.
+    One batch of the training images, at the initial weights of a net whose blocks are named
+    `layer1_0` to `layer3_N`.
     """
     del folder
     experiment = make_experiment(config)
@@ -33,32 +34,31 @@ def gradient_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
     rows = np.random.default_rng(config.seed).permutation(len(split))[: config.batch_size]
     part = split.take(rows)
     images = recipe.normalise(jax.numpy.asarray(part.images, jax.numpy.float32))
+    blocks = [name for name in variables["params"] if name.startswith("layer")]
+    first, last = blocks[0], blocks[-1]
+    dropout = {"dropout": jax.random.key(config.seed)}
 
-    def loss(params):
-        output, _ = recipe.apply(
-            {**variables, "params": params},
-            images,
-            train=True,
-            rngs={"dropout": jax.random.key(config.seed)},
-            mutable=["batch_stats"],
-        )
-        return recipe.loss(output, part.labels)["loss"].mean()
+    def forward(shifts: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
+        signals = {}
 
-    grads = quick(jax.grad(loss))(variables["params"])
-    return {"first over last": stage_norm(grads, "layer1") / stage_norm(grads, "layer3")}
+        def intercept(call, args, kwargs, context):
+            signal, name = call(*args, **kwargs), context.module.name
+            if name not in (first, last):
+                return signal
+            signals[name] = signal
+            return signal + shifts[name] if name in shifts else signal
 
+        with flax.linen.intercept_methods(intercept):
+            output, _ = recipe.apply(
+                variables, images, train=True, rngs=dropout, mutable=["batch_stats"]
+            )
+        return recipe.loss(output, part.labels)["loss"].mean(), signals
 
-def stage_norm(grads: dict, stage: str) -> float:
-    """The root mean square of the gradient over all kernels of a stage."""
-    leaves = jax.tree_util.tree_leaves_with_path(
-        {name: tree for name, tree in grads.items() if name.startswith(stage)}
-    )
-    kernels = [
-        np.asarray(leaf, np.float64).ravel()
-        for path, leaf in leaves
-        if "kernel" in jax.tree_util.keystr(path) and "shortcut" not in jax.tree_util.keystr(path)
-    ]
-    return max(math.sqrt(float(np.mean(np.concatenate(kernels) ** 2))), SMALLEST)
+    shapes = jax.eval_shape(lambda: forward({})[1])
+    zeros = {name: np.zeros(shape.shape, np.float32) for name, shape in shapes.items()}
+    grads, _ = quick(jax.grad(forward, has_aux=True))(zeros)
+    norms = {name: float(np.linalg.norm(np.float64(grad))) for name, grad in grads.items()}
+    return {"first over last": max(norms[first], SMALLEST) / max(norms[last], SMALLEST)}
 
 
 def parameters(config: ConfigDict, folder: Path) -> dict[str, float]:

@@ -24,16 +24,6 @@ def test_calibration_error_by_hand():
     )
 
 
-def test_the_norm_of_a_stage_is_over_its_kernels_alone():
-    grads = {
-        "layer1_0": {"kernel": np.array([3.0, 4.0]), "bias": np.array([100.0])},
-        "layer1_1": {"conv": {"kernel": np.zeros(2)}, "shortcut": {"kernel": np.ones(9)}},
-        "layer3_0": {"kernel": np.zeros(3)},
-    }
-    assert untrained.stage_norm(grads, "layer1") == 2.5
-    assert untrained.stage_norm(grads, "layer3") == untrained.SMALLEST
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A perceptron after half an epoch of digits."""
@@ -82,10 +72,15 @@ def test_a_diverged_run_is_said_to_be_one(tmp_path):
     assert record["diverged"] is True
 
 
-def test_gradients_without_norm_shrink_and_with_it_do_not():
-    changes = {"batch_size": 8, "data.image_size": 8, "model.name": "plain20_cifar", "seed": 0}
-    config = Job("resnet20_cifar:digits", changes).make_config()
-    assert 0.1 < untrained.gradient_flow(config, None)["first over last"] < 100
+def test_shortcuts_carry_the_gradient_where_plain_blocks_lose_it():
+    """Without BatchNorm; a residual net's blocks add up, so that its gradient does not shrink."""
+    flow = {}
+    for name in ("plain20_cifar", "resnet20_cifar"):
+        changes = {"batch_size": 8, "data.image_size": 8, "model.name": name, "seed": 0}
+        config = Job("resnet20_cifar:digits", changes | {"model.norm": "none"}).make_config()
+        flow[name] = untrained.signal_flow(config, None)["first over last"]
+    assert 0 < flow["plain20_cifar"] < flow["resnet20_cifar"]
+    assert flow["resnet20_cifar"] > 1
 
 
 @pytest.mark.slow
