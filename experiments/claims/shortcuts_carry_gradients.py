@@ -1,4 +1,4 @@
-"""Without BatchNorm, shortcuts keep the gradient of 56 layers from shrinking towards the image.
+"""Without BatchNorm, shortcuts keep the gradient of 56 layers from dying out.
 
 python -m experiments.run shortcuts_carry_gradients
 """
@@ -8,9 +8,7 @@ from experiments.measures import probed
 from experiments.statistics import Rule
 
 CLAIM = Claim(
-    statement=(
-        "Without BatchNorm, shortcuts keep the gradient of 56 layers from shrinking towards the image."
-    ),
+    statement=("Without BatchNorm, shortcuts keep the gradient of 56 layers from dying out."),
     chapter="ResNet",
     order=4,
     source="He et al. 2016 (identity mappings), sec. 2; Balduzzi et al. 2017 (recalled)",
