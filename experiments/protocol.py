@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnn_jax.errors import UserError
-from experiments.claim import TUNING_SEEDS, Changes, Claim
+from experiments.claim import TUNING_SEEDS, Changes, Claim, Tuning
 from experiments.runner import Job
 from experiments.statistics import judge
 
@@ -74,8 +74,7 @@ class Study:
         config = self.scale.config or self.claim.config
         return Job(config, filled, self.claim.probe, self.claim.trained)
 
-    def tuning_jobs(self, variant: str, value: float) -> list[Job]:
-        tuning = self.claim.tuning
+    def tuning_jobs(self, tuning: Tuning, variant: str, value: float) -> list[Job]:
         seeds = range(TUNING_SEEDS, TUNING_SEEDS + tuning.seeds)
         return [self.job(variant, seed, {tuning.key: value}) for seed in seeds]
 
@@ -87,10 +86,10 @@ class Study:
         grid = list(tuning.grid)
         sign = 1 if tuning.by.better == "greater" else -1
         for _ in range(tuning.extensions + 1):
-            jobs = [job for value in grid for job in self.tuning_jobs(variant, value)]
+            jobs = [job for value in grid for job in self.tuning_jobs(tuning, variant, value)]
             if missing := [job for job in jobs if find(job) is None]:
                 return None, missing
-            scores = [self.score(variant, value, find, sign) for value in grid]
+            scores = [sign * self.score(tuning, variant, value, find) for value in grid]
             best = max(range(len(grid)), key=lambda i: (scores[i], -grid[i]))
             if 0 < best < len(grid) - 1 or len(grid) >= len(tuning.grid) + tuning.extensions:
                 break
@@ -100,9 +99,9 @@ class Study:
                 grid.append(rounded(grid[-1] ** 2 / grid[-2]))
         return {tuning.key: grid[best]}, []
 
-    def score(self, variant: str, value: float, find: Find, sign: int) -> float:
-        records = [find(job) for job in self.tuning_jobs(variant, value)]
-        return statistics.fmean(sign * self.claim.tuning.by(record) for record in records)
+    def score(self, tuning: Tuning, variant: str, value: float, find: Find) -> float:
+        jobs = self.tuning_jobs(tuning, variant, value)
+        return statistics.fmean(tuning.by(made(find, job)) for job in jobs)
 
     def pending(self, find: Find) -> list[Job]:
         """The runs that can be done now; none when all are. Tuning comes first."""
@@ -124,7 +123,8 @@ class Study:
         records = {}
         for variant in self.claim.variants:
             chosen, _ = self.tune(variant, find)
-            records[variant] = [find(self.job(variant, seed, chosen)) for seed in self.seeds]
+            jobs = [self.job(variant, seed, chosen or {}) for seed in self.seeds]
+            records[variant] = [made(find, job) for job in jobs]
         return records
 
     def result(self, find: Find) -> dict[str, Any]:
@@ -135,8 +135,9 @@ class Study:
             values = [claim.measure(record) for record in records]
             seconds += sum(record["seconds"] for record in records)
             if claim.tuning:
-                grid = [job for v in claim.tuning.grid for job in self.tuning_jobs(variant, v)]
-                seconds += sum(find(job)["seconds"] for job in grid)
+                tuning, grid = claim.tuning, claim.tuning.grid
+                jobs = [job for v in grid for job in self.tuning_jobs(tuning, variant, v)]
+                seconds += sum(made(find, job)["seconds"] for job in jobs)
             arms[variant] = {
                 "values": values,
                 "mean": statistics.fmean(values),
@@ -171,6 +172,13 @@ class Study:
             math.fsum(weight * rule.log(values[name][i]) for name, weight in contrast.items())
             for i in range(len(self.seeds))
         ]
+
+
+def made(find: Find, job: Job) -> dict[str, Any]:
+    """The record of a job that is done."""
+    record = find(job)
+    assert record is not None, job
+    return record
 
 
 def rounded(value: float) -> float:

@@ -182,7 +182,7 @@ def cores() -> list[int | None]:
 
     if jax.default_backend() != "cpu":
         return [None]
-    free = sorted(os.sched_getaffinity(0))
+    free: list[int | None] = [*sorted(os.sched_getaffinity(0))]
     return free[: PROCESSES.value] if PROCESSES.value else free
 
 

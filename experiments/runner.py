@@ -135,8 +135,10 @@ def program(path: Path) -> str:
     """A file's syntax tree without docstrings, comments and layout."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             del node.body[0]
     return ast.dump(tree)
 
