@@ -150,13 +150,8 @@ class GoogLeNet(nn.Module):
         heads = []
 
         def inception(x: Maps, name: str) -> Maps:
-            block = Inception(
-                widths=TABLE[name],
-                wide_kernel=self.wide_kernel,
-                unit=unit,
-                name=f"inception_{name}",
-            )
-            return block(x)
+            widths, kernel = TABLE[name], self.wide_kernel
+            return Inception(widths, wide_kernel=kernel, unit=unit, name=f"inception_{name}")(x)
 
         def pool(x: Maps, number: int, window: int = 3) -> Maps:
             x = window_pool(self.pooling, x, window, stride=2, ceil=True)
@@ -166,16 +161,8 @@ class GoogLeNet(nn.Module):
             return local_response_norm(x) if self.lrn else x
 
         def auxiliary_head(x: Maps, name: str) -> None:
-            head = AuxiliaryHead(
-                num_classes=self.num_classes,
-                adaptive=self.torchvision_variant,
-                dropout=self.auxiliary_dropout,
-                activation=self.activation,
-                unit=unit,
-                dense=dense,
-                name=f"auxiliary_{name}",
-            )
-            heads.append(head(x, train))
+            if runs:
+                heads.append(self.make_head(unit, dense, f"auxiliary_{name}")(x, train))
 
         x = unit(images, 64, 7, stride=2, name="conv1")  # 112x112x64
         x = lrn(pool(x, 1))  # 56x56x64
@@ -186,13 +173,11 @@ class GoogLeNet(nn.Module):
         x = inception(x, "3b")  # 28x28x480
         x = pool(x, 3)  # 14x14x480
         x = inception(x, "4a")  # 14x14x512
-        if runs:
-            auxiliary_head(x, "4a")
+        auxiliary_head(x, "4a")
         x = inception(x, "4b")  # 14x14x512
         x = inception(x, "4c")  # 14x14x512
         x = inception(x, "4d")  # 14x14x528
-        if runs:
-            auxiliary_head(x, "4d")
+        auxiliary_head(x, "4d")
         x = inception(x, "4e")  # 14x14x832
         x = pool(x, 4, window=2 if self.torchvision_variant else 3)  # 7x7x832
         x = inception(x, "5a")  # 7x7x832
@@ -204,6 +189,17 @@ class GoogLeNet(nn.Module):
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = dense(self.num_classes, name="linear", bias_init=nn.initializers.zeros)(x)
         return Output(logits, tuple(heads))
+
+    def make_head(self, unit: ConvUnit, dense: Callable[..., nn.Module], name: str) -> nn.Module:
+        return AuxiliaryHead(
+            num_classes=self.num_classes,
+            adaptive=self.torchvision_variant,
+            dropout=self.auxiliary_dropout,
+            activation=self.activation,
+            unit=unit,
+            dense=dense,
+            name=name,
+        )
 
 
 TORCHVISION = {

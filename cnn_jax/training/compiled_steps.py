@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -136,16 +137,16 @@ def compile_train_steps(
     many were asked for together.
     """
 
-    def step(carry: TrainCarry, batch: Batch) -> TrainCarry:
-        return train_step(spec, carry, batch, phase)
+    step = functools.partial(train_step, spec, phase=phase)
 
     def per_device_step(carry: TrainCarry, batch: Batch) -> TrainCarry:
         own = carry._replace(state=map_stats(lambda s: s[0], carry.state))
-        own = train_step(spec, own, batch, phase, AXIS)
+        own = step(own, batch, axis=AXIS)
         return own._replace(state=map_stats(lambda s: s[None], own.state))
 
+    step_on_devices: Callable[..., TrainCarry] = step
     if devices.replicas > 1:
-        step = jax.shard_map(
+        step_on_devices = jax.shard_map(
             per_device_step,
             mesh=devices.mesh,
             in_specs=(layout.specs, P(AXIS)),
@@ -158,7 +159,7 @@ def compile_train_steps(
     ) -> tuple[TrainCarry, jax.Array]:
         def update(_: Any, carry: TrainCarry) -> TrainCarry:
             batch = batches.batch(carry.state.step, batch_size, devices.shard_batch)
-            return step(carry, batch)
+            return step_on_devices(carry, batch)
 
         if loop:
             carry = jax.lax.fori_loop(0, num_steps, update, carry)

@@ -129,30 +129,19 @@ def make_experiment(
     model = make_model(config, dataset.task.outputs)
     protocol = make_protocol(config, model, dataset)
     clock = Clock(len(dataset.train), config.batch_size, config.epochs)
-    lr_schedule, lr_plateau = (
-        optimizers.make_schedule(config, clock),
-        optimizers.make_plateau(config),
-    )
+    lr_schedule = optimizers.make_schedule(config, clock)
+    lr_plateau = optimizers.make_plateau(config)
     image_shape = dataset.train.image_shape
     plan = make_freeze_plan(config, model, image_shape, clock.step_at)
-    initial_weights = None
-    if is_new_run and config.init["from"]:
-        path, head = config.init["from"], config.init.head
-        names = config.model.name, image_shape, head, config.data.name
-        initial_weights = make_initial_weights(path, model, *names)
+    initial_weights = load_initial_weights(config, model, image_shape) if is_new_run else None
     statistics = InputStatistics.read(folder) if folder and not is_new_run else None
     spec = make_step_spec(config, model, dataset, lr_schedule, plan, statistics)
     if protocol and protocol.slides:
         spec = dataclasses.replace(spec, view_model=sliding(model))
     steps_per_dispatch = choose_steps_per_dispatch(config, dataset)
+    loop = steps_per_dispatch > 1
     compiled = compile_steps(
-        spec,
-        devices,
-        config.batch_size,
-        image_shape,
-        lr_plateau,
-        initial_weights,
-        loop=steps_per_dispatch > 1,
+        spec, devices, config.batch_size, image_shape, lr_plateau, initial_weights, loop
     )
     return Experiment(
         config=config,
@@ -172,6 +161,16 @@ def make_experiment(
             *transfer_warnings(config, model, initial_weights),
         ],
     )
+
+
+def load_initial_weights(
+    config: ConfigDict, model: nn.Module, image_shape: tuple[int, int, int]
+) -> InitialWeights | None:
+    """The weights of `init.from`, where there are any."""
+    path, head = config.init["from"], config.init.head
+    if not path:
+        return None
+    return make_initial_weights(path, model, config.model.name, image_shape, head, config.data.name)
 
 
 def check_dataset(config: ConfigDict, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Num
 from ml_collections import ConfigDict
 
 from cnn_jax.data.augment import MixedTargets
@@ -15,30 +16,32 @@ from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.layers import Output
 
-ExampleLoss = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs [B, K], targets [B, K]) -> [B]
+Outputs = Float[Array, "b k"]
+PerExample = Float[Array, " b"]
+ExampleLoss = Callable[[Outputs, Outputs], PerExample]  # (outputs, targets)
 
 
-def softmax_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+def softmax_cross_entropy(outputs: Outputs, targets: Outputs) -> PerExample:
     """-sum_k t_k log softmax(outputs)_k."""
     return optax.softmax_cross_entropy(outputs, targets)
 
 
-def binary_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+def binary_cross_entropy(outputs: Outputs, targets: Outputs) -> PerExample:
     """One sigmoid for each output, mean over the outputs."""
     return optax.sigmoid_binary_cross_entropy(outputs, targets).mean(-1)
 
 
-def mean_squared(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+def mean_squared(outputs: Outputs, targets: Outputs) -> PerExample:
     """Mean over the outputs of (output - target) ** 2."""
     return jnp.square(outputs - targets).mean(-1)
 
 
-def mean_absolute(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+def mean_absolute(outputs: Outputs, targets: Outputs) -> PerExample:
     """Mean over the outputs of |output - target|."""
     return jnp.abs(outputs - targets).mean(-1)
 
 
-def lecun1998(outputs: jax.Array, targets: jax.Array, rubbish: float = 0.1) -> jax.Array:
+def lecun1998(outputs: Outputs, targets: Outputs, rubbish: float = 0.1) -> PerExample:
     """y_D + log(exp(-j) + sum_k exp(-y_k)), with penalties y = -outputs (LeCun et al. 1998, eq. 9).
 
     The constant j keeps the penalties of classes that are already far from growing further.
@@ -98,7 +101,9 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | M
     return loss
 
 
-def make_targets(labels: jax.Array, outputs: int, task: Task, smoothing: float) -> jax.Array:
+def make_targets(
+    labels: Num[Array, " b"], outputs: int, task: Task, smoothing: float
+) -> Float[Array, "b {outputs}"]:
     """[B] -> [B, outputs]: smoothed one-hot classes, or standardised numbers."""
     if task.kind == "regression":
         return ((labels - task.mean) / task.std)[:, None]

@@ -10,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Num
 
 from cnn_jax.data.dataset import Task
 
@@ -20,7 +21,7 @@ NEVER = np.iinfo(np.int32).max
 class FirstBadStep(clu.metrics.Metric):
     """The number of the first step whose loss or gradient was not finite; `NEVER` if none was."""
 
-    value: jax.Array
+    value: Any  # int32 []; shapes alone where nothing is computed
 
     @classmethod
     def empty(cls) -> FirstBadStep:
@@ -56,14 +57,18 @@ def sums(collection: clu.metrics.Collection) -> dict[str, tuple[float, int]]:
     }
 
 
-def step_figures(task: Task, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+def step_figures(
+    task: Task, logits: Float[Array, "b k"], labels: Num[Array, " b"]
+) -> dict[str, Num[Array, " b"]]:
     """The figure beside the loss while training, one number an example."""
     if task.kind == "classification":
         return {"accuracy": (logits.argmax(-1) == labels).astype(jnp.float32)}
     return {"mean_absolute_error": jnp.abs(logits[:, 0] * task.std + task.mean - labels)}
 
 
-def example_figures(task: Task, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+def example_figures(
+    task: Task, logits: Float[Array, "b k"], labels: Num[Array, " b"]
+) -> dict[str, Num[Array, " b"]]:
     """What evaluation keeps of every example.
 
     For classes: the predicted one, and the `rank` of the true one, 0 for a hit; ties go to the

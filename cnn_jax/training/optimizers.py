@@ -61,13 +61,9 @@ def make_optimizer(
     `optimizer.decay_vectors`.
     """
     c = config.optimizer
-    if c.name not in SCALINGS:
-        raise unknown("optimizer.name", c.name, SCALINGS)
-    if c.weight_decay_kind not in DECAYS:
-        raise unknown("optimizer.weight_decay_kind", c.weight_decay_kind, DECAYS)
-    decay = optax.add_decayed_weights(
-        c.weight_decay, mask=None if c.decay_vectors else matrices_only
-    )
+    check_optimizer(config)
+    mask = None if c.decay_vectors else matrices_only
+    decay = optax.add_decayed_weights(c.weight_decay, mask=mask)
     decoupled = c.name == "adamw" or c.weight_decay_kind == "decoupled"
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
 
@@ -95,6 +91,15 @@ def make_optimizer(
 
     by_start = {f"from_{start}": from_step(start) for start in {0, *starts.values()}}
     return optax.chain(*clip, optax.partition(by_start, lambda p: labels(p, starts)))
+
+
+def check_optimizer(config: ConfigDict) -> None:
+    """Raises `UserError` for words that are no choice."""
+    c = config.optimizer
+    if c.name not in SCALINGS:
+        raise unknown("optimizer.name", c.name, SCALINGS)
+    if c.weight_decay_kind not in DECAYS:
+        raise unknown("optimizer.weight_decay_kind", c.weight_decay_kind, DECAYS)
 
 
 def labels(params: optax.Params, starts: Mapping[str, int]) -> optax.Params:

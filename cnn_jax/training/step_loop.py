@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cnn_jax.data.loading.loaders import Loader
@@ -42,14 +41,14 @@ class StepLoop:
         self.loader = experiment.train_loader(seed) if loader is None else loader
         self.in_flight = InFlight(experiment.devices.max_in_flight)
 
-    def __iter__(self) -> Iterator[int]:
-        while self.step < self.last_step:
-            self.advance()
-            yield self.step
+    def __iter__(self) -> StepLoop:
+        return self
 
-    def advance(self) -> None:
-        """The next call: as many updates as may be made before the host has something to do."""
+    def __next__(self) -> int:
+        """One more call, of as many updates as fit before the host has something to do."""
         experiment, step = self.experiment, self.step
+        if step >= self.last_step:
+            raise StopIteration
         limit = min(experiment.steps_per_dispatch, self.last_step - step)
         num_steps = experiment.step_schedule.steps_until_event(step, limit)
         phase_step = experiment.clock.total_steps if self.last_phase else step
@@ -57,6 +56,7 @@ class StepLoop:
         self.carry, done = train_steps(self.carry, self.loader.batch_at(step), num_steps)
         self.step += num_steps
         self.in_flight.add(done)
+        return self.step
 
     def wait(self) -> None:
         """Returns when all updates are done."""

@@ -28,7 +28,7 @@ class StepTimer:
 
     def time_step(self) -> None:
         begun = time.perf_counter()
-        self.steps.advance()
+        next(self.steps)
         self.steps.wait()
         self.seconds.append(time.perf_counter() - begun)
 
