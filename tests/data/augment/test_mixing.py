@@ -152,8 +152,8 @@ def test_the_gradient_of_mixed_targets_in_one_and_in_two_parts(mixing_config):
     split = Split(np.zeros((10, *shape), np.uint8), labels, labels)
     task = Task("classification", tuple("abcdefghij"))
     dataset = Dataset("digits", task, split, split, split)
-    recipe = make_step_spec(mixing_config, make_model(mixing_config), dataset, lambda step: 0.1)
-    params = init_variables(recipe.model, 0, shape)["params"]
+    spec = make_step_spec(mixing_config, make_model(mixing_config), dataset, lambda step: 0.1)
+    params = init_variables(spec.model, 0, shape)["params"]
     partner, share = jnp.roll(jnp.arange(8), 1), jnp.linspace(0, 1, 8)
     batch = {"image": jnp.asarray(RNG.normal(size=(8, *shape)), jnp.float32)}
     batch |= {"label": jnp.arange(8), "target": MixedTargets(jnp.arange(8), partner, share)}
@@ -161,11 +161,13 @@ def test_the_gradient_of_mixed_targets_in_one_and_in_two_parts(mixing_config):
     @quick_jit
     def all_of(params):
         key = jax.random.key(0)
-        one = gradients(recipe, params, {}, batch, key)
-        two = gradients(dataclasses.replace(recipe, microbatches=2), params, {}, batch, key)
+        trainable = {"params": params, "batch_stats": {}}
+        halves = dataclasses.replace(spec, microbatches=2)
+        one = gradients(spec, trainable, None, batch, key)
+        two = gradients(halves, trainable, None, batch, key)
 
         def by_hand(params):
-            logits = recipe.model.apply({"params": params}, batch["image"], train=False).logits
+            logits = spec.model.apply({"params": params}, batch["image"], train=False).logits
             targets = share[:, None] * jnp.eye(10)[:8] + (1 - share[:, None]) * jnp.eye(10)[partner]
             return -(targets * jax.nn.log_softmax(logits)).sum(-1).mean()
 
