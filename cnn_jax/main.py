@@ -12,8 +12,10 @@ A wrong key is answered with the nearest right ones; configs/base.py has all, wi
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -37,7 +39,7 @@ def main(argv: Sequence[str]) -> int | None:
     workdir = WORKDIR.value or f"runs/{config.name}-{dataset}"
 
     from cnn_jax import train
-    from cnn_jax.runtime.preemption import Interrupted
+    from cnn_jax.runtime.preemption import Interrupted, on_second_interrupt
     from cnn_jax.training import dry_run
 
     if DISTRIBUTED.value:
@@ -48,14 +50,20 @@ def main(argv: Sequence[str]) -> int | None:
     if MODE.value == "evaluate":
         train.evaluate_only(config, workdir)
         return None
+
+    def stop_at_once() -> None:
+        line = f"stopped at once: go on from the last checkpoint: {cli.same_command(workdir)}\n"
+        os.write(sys.stdout.fileno(), line.encode(errors="backslashreplace"))
+        os._exit(128 + signal.SIGINT)
+
+    on_second_interrupt(stop_at_once)
     try:
         train.train_and_evaluate(config, workdir)
     except Interrupted as stop:
         print(f"stopped by {stop}: saved, go on with: {cli.same_command(workdir)}")
         return 128 + stop.signum
-    except KeyboardInterrupt:
-        print(f"stopped at once: go on from the last checkpoint: {cli.same_command(workdir)}")
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt:  # before the loop, or after it
+        stop_at_once()
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,23 @@ class Interrupted(Exception):
     def __init__(self, signum: int, step: int):
         super().__init__(f"{signal.Signals(signum).name} at step {step}")
         self.signum, self.step = signum, step
+
+
+def raise_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+_second_interrupt: Callable[[], None] = raise_interrupt
+
+
+def on_second_interrupt(action: Callable[[], None]) -> None:
+    """What a second Ctrl-C does in this process; at first it raises `KeyboardInterrupt`.
+
+    A command had better end the process: an exception from a signal may come in the middle of
+    Orbax, whose threads then wait forever for what never comes.
+    """
+    global _second_interrupt
+    _second_interrupt = action
 
 
 class Interruption:
@@ -45,7 +63,7 @@ class Interruption:
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:
-            raise KeyboardInterrupt
+            _second_interrupt()
         self.signum = self.signum or signum
 
     def __exit__(self, *exception: object) -> None:

@@ -19,6 +19,7 @@ from jaxtyping import Int32
 from cnn_jax.data.dataset import SplitName, Task
 from cnn_jax.data.images.decode import SUFFIXES
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.regular_files import open_regular
 
 UNREAD_SUFFIXES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
 SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
@@ -43,7 +44,8 @@ class FolderSource:
 
     def read(self, number: int, max_bytes: int = -1) -> bytes:
         path = os.path.join(self.root, self.paths[number])
-        with open(path, "rb", buffering=0) as file:  # a third of what Path.read_bytes costs
+        # Without a buffer: a third of what Path.read_bytes costs.
+        with open(open_regular(path), "rb", buffering=0) as file:
             return file.read(max_bytes)
 
     def name(self, number: int) -> str:

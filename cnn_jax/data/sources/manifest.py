@@ -9,6 +9,7 @@ from pathlib import Path
 from cnn_jax.data.dataset import EncodedSource
 from cnn_jax.data.images.lazy_images import map_in_threads, summarize_bad
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.regular_files import read_regular
 
 
 def verify(source: EncodedSource, manifest: Path) -> None:
@@ -31,7 +32,7 @@ def verify(source: EncodedSource, manifest: Path) -> None:
 def read_manifest(manifest: Path, key: str) -> dict[str, str]:
     """{file: SHA-256} of a manifest in sha256sum's format."""
     try:
-        lines = manifest.read_text().splitlines()
+        lines = read_regular(manifest).decode().splitlines()
     except OSError as error:
         raise UserError(f"{key} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

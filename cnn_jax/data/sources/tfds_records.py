@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from jaxtyping import Int32
 from cnn_jax.data.dataset import SPLIT_NAMES, Task
 from cnn_jax.data.images.lazy_images import map_in_threads
 from cnn_jax.errors import UserError, nearest
+from cnn_jax.runtime.regular_files import read_regular
+
+OWN_CLASS = r"tensorflow_datasets\.core\.features\.[A-Za-z0-9_.]+"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +101,7 @@ def open_builder(name: str, data_dir: str, key: str) -> Any:
             f"{key}: tensorflow-datasets is not installed ({error}); pip install 'cnn_jax[tfds]'"
         ) from error
     root = Path(data_dir).expanduser()
+    check_class_names(root / name.partition("/")[0].partition(":")[0], key)
     try:
         builder = tfds.builder(name, data_dir=root)
         is_prepared = Path(builder.data_dir).is_dir()
@@ -111,6 +117,37 @@ def open_builder(name: str, data_dir: str, key: str) -> Any:
             f"{name} --data_dir={data_dir}"
         )
     return builder
+
+
+def check_class_names(folder: Path, key: str) -> None:
+    """Raises `UserError` where a set names a Python class that is not tfds' own.
+
+    tfds imports the module of each such name: a name in a data file would be a program.
+    """
+    for path in sorted(folder.glob("**/features.json")):
+        try:
+            features = json.loads(read_regular(path))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{key}: {path} cannot be read ({error})") from error
+        for name in class_names(features):
+            if not (isinstance(name, str) and re.fullmatch(OWN_CLASS, name)):
+                raise UserError(
+                    f"{key}: {path} names the Python class {name!r:.100}, which is none of "
+                    "tensorflow_datasets' features; it was not imported"
+                )
+
+
+def class_names(node: Any) -> Iterator[Any]:
+    """Every value of "pythonClassName" in nested JSON."""
+    nodes = [node]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            if "pythonClassName" in node:
+                yield node["pythonClassName"]
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
 
 
 def supervised_keys(info: Any, key: str) -> tuple[str, str]:

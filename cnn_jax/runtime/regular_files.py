@@ -1,0 +1,37 @@
+"""Files that a user names, opened only where they are files.
+
+A pipe would be waited for, a device read without end, and a file with holes of many gigabytes
+taken into memory, all by a name in a folder of images.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+LARGEST_IMAGE = 256 << 20  # bytes: fifty megapixels, not compressed at all, and room to spare
+
+
+def open_regular(path: str | os.PathLike, max_bytes: int = LARGEST_IMAGE) -> int:
+    """A descriptor to read from; raises `OSError` for what is no file, or a larger one."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        if status.st_size > max_bytes:
+            reason = f"{status.st_size:,} bytes, more than {max_bytes:,}"
+            raise OSError(errno.EFBIG, reason, os.fspath(path))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_regular(path: str | Path, max_bytes: int = LARGEST_IMAGE) -> bytes:
+    """The content of a file; raises `OSError` for what is no file, or a larger one."""
+    with open(open_regular(path, max_bytes), "rb", buffering=0) as file:
+        return file.read()

@@ -1,0 +1,59 @@
+"""What is no file, or too large a one, is an error at once: nothing waits, nothing fills memory."""
+
+import os
+import stat
+
+import pytest
+
+from cnn_jax import data
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.regular_files import open_regular, read_regular
+from configs.base import base
+from tests.support.folders import make
+
+
+@pytest.fixture
+def special(tmp_path):
+    """{name: path} of what a path may be that is no file to be read."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    with open(tmp_path / "holes.jpg", "wb") as file:
+        file.truncate(6 << 30)
+    (tmp_path / "folder.jpg").mkdir()
+    return {path.stem: path for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("pipe", "not a regular file"),
+        ("device", "not a regular file"),
+        ("folder", "not a regular file"),
+        ("holes", "6,442,450,944 bytes, more than 268,435,456"),
+    ],
+)
+def test_what_is_no_file_is_an_error_at_once(special, name, reason):
+    open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    with pytest.raises(OSError, match=reason):
+        open_regular(special[name])
+    if open_files is not None:
+        assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_a_file_is_read_whole(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"content")
+    assert stat.S_ISLNK(os.lstat(tmp_path / "link").st_mode)
+    assert read_regular(tmp_path / "link") == b"content"
+
+
+@pytest.mark.parametrize("name", ["pipe", "device", "holes"])
+def test_such_an_image_is_named_and_can_be_left_out(tmp_path, special, name):
+    root = make(tmp_path / "photos", {"a": 12, "b": 12})
+    special[name].rename(root / "a" / "odd.jpg")
+    config = base("test", f"folder:{root}", image_size=8)
+    with pytest.raises(UserError, match=r"a/odd\.jpg"):
+        data.load(config.data)
+    config.data.skip_bad = True
+    dataset = data.load(config.data)
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
