@@ -7,18 +7,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-Residuals = tuple[jax.Array, ...]
+Residuals = tuple[Any, ...]
+# JAX hands over the constants of a compiled function as arrays of NumPy.
+Vector = Float32[Array, " c"] | Float32[np.ndarray, " c"]
 Normalized = tuple[Float[Array, "*b c"], Float32[Array, " c"], Float32[Array, " c"]]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def batch_norm(
     x: Float[Array, "*b c"],
-    scale: Float32[Array, " c"],
-    bias: Float32[Array, " c"],
+    scale: Vector,
+    bias: Vector,
     epsilon: float,
     dtype: Any,
 ) -> Normalized:
@@ -33,7 +36,7 @@ def batch_norm(
 
 
 def _forward(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
+    x: jax.Array, scale: Vector, bias: Vector, epsilon: float, dtype: Any
 ) -> tuple[Normalized, Residuals]:
     axes = tuple(range(x.ndim - 1))
     wide = x.astype(jnp.float32)

@@ -5,6 +5,7 @@ Images are float32 [H, W, C] holding whole numbers 0 to 255, C = 1 or 3; see `ro
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -41,13 +42,14 @@ def stretch_range(
     high: Float[Array, " c"],
 ) -> Float[Array, "*n c"]:
     """`low` becomes 0 and `high` 255."""
+    low, high = (jax.lax.broadcast_to_rank(bound, levels.ndim) for bound in (low, high))
     stretched = jnp.floor((levels - low) * 255 / jnp.maximum(high - low, 1) + TINY)
     return jnp.where(high > low, jnp.clip(stretched, 0.0, 255.0), levels)
 
 
 def autocontrast(image: Image) -> Image:
     """Each channel's darkest level becomes 0 and its brightest 255."""
-    return stretch_range(image, image.min((0, 1), keepdims=True), image.max((0, 1), keepdims=True))
+    return stretch_range(image, image.min((0, 1)), image.max((0, 1)))
 
 
 def equalization_table(image: Image) -> Table:

@@ -69,7 +69,7 @@ def bits_left(magnitude: Magnitude, full: Strength) -> Magnitude:
 # What each level becomes, [256, 1 or C]: cheaper to compute for all operations than the pixels.
 TABLES: dict[str, TableOf] = {
     "autocontrast": lambda image, m, full: pillow_ops.stretch_range(
-        pillow_ops.RAMP, image.min((0, 1))[None], image.max((0, 1))[None]
+        pillow_ops.RAMP, image.min((0, 1)), image.max((0, 1))
     ),
     "equalize": lambda image, m, full: pillow_ops.equalization_table(image),
     "invert": lambda image, m, full: pillow_ops.invert(pillow_ops.RAMP),

@@ -112,9 +112,8 @@ def test_softmax_of_mixed_smoothed_targets_by_numpy(tiny):
     logits, share = RNG.normal(size=(6, 6)), np.linspace(0, 1, 6)
     partner = np.roll(LABELS, 1)
     loss = make_loss(tiny, Task("classification", tuple("abcdef")))
-    found = loss(
-        Output(jnp.asarray(logits), ()), MixedTargets(LABELS, partner, jnp.asarray(share))
-    )["loss"]
+    targets = MixedTargets(LABELS, jnp.asarray(partner), jnp.asarray(share))
+    found = loss(Output(jnp.asarray(logits), ()), targets)["loss"]
     own, other = (0.9 * np.eye(6)[np.asarray(rows)] + 0.1 / 6 for rows in (LABELS, partner))
     targets = share[:, None] * own + (1 - share[:, None]) * other
     log_softmax = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
