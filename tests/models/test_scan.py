@@ -41,22 +41,21 @@ def test_equals_the_blocks_one_by_one(name, options):
     images = jnp.asarray(np.random.RandomState(0).randn(4, *SHAPE), jnp.float32)
     loop = models.create(name, num_classes=3, scan=True, **options)
     one_by_one = models.create(name, num_classes=3, **options)
-    variables = init_variables(one_by_one, 0, SHAPE)
+    variables = jax.jit(lambda: init_variables(one_by_one, 0, SHAPE))()
     found = outcome(name, variables, images, scan=True, **options)
     wanted = outcome(name, variables, images, **options)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), found, wanted)
-    still = loop.apply(variables, images).logits
-    np.testing.assert_allclose(still, one_by_one.apply(variables, images).logits, atol=1e-5)
+    logits = [jax.jit(net.apply)(variables, images).logits for net in (loop, one_by_one)]
+    np.testing.assert_allclose(*logits, atol=1e-5)
 
 
 def test_variables_are_drawn_apart_with_the_names_and_spread_of_blocks_one_by_one():
-    loop, one_by_one = (
-        init_variables(models.create("resnet32_cifar", scan=scan), 0, SHAPE)
-        for scan in (True, False)
-    )
-    sizes = [jax.tree.map(jnp.shape, tree) for tree in (loop, one_by_one)]
-    assert sizes[0] == sizes[1]
+    def init(scan):
+        return init_variables(models.create("resnet32_cifar", scan=scan), 0, SHAPE)
+
+    loop, one_by_one = jax.jit(lambda: init(True))(), jax.eval_shape(lambda: init(False))
+    assert jax.tree.map(jnp.shape, loop) == jax.tree.map(jnp.shape, one_by_one)
     first, *others = (loop["params"][f"layer1_{i}"]["conv1"]["kernel"] for i in range(1, 5))
     for other in others:
         assert not np.allclose(first, other)

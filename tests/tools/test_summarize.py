@@ -1,23 +1,24 @@
 """The command as a user types it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import commands
 
 
 def run(*words):
-    command = [sys.executable, "-m", "cnn_jax.tools.summarize", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    """The ended command."""
+    command = commands.start(*words, program="cnn_jax.tools.summarize")
+    command.wait()
+    return command
 
 
 def test_json_of_a_variant():
-    done = run("alexnet", "--option=towers=1", "--option=lrn=False", "--num_classes=10", "--json")
-    record = json.loads(done.stdout)
+    command = run(
+        "alexnet", "--option=towers=1", "--option=lrn=False", "--num_classes=10", "--json"
+    )
+    record = json.loads(command.out)
     assert record["options"] == {"towers": 1, "lrn": False}
     assert record["parameters"] == 62378344 - 990 * 4097
     assert record["sees"]["receptive_field"] == [195, 195]
@@ -26,7 +27,7 @@ def test_json_of_a_variant():
 
 
 def test_text_for_a_pipe():
-    lines = run("lenet5_1998").stdout.splitlines()
+    lines = run("lenet5_1998").out.splitlines()
     assert lines[0] == "lenet5_1998, 32x32x1"
     assert lines[4].split() == "s2 14x14x6 2x2 2 12 0 6 2 0 4.7 kB".split()
     assert "parameters                         60,000   paper: 60,000" in lines
@@ -34,7 +35,7 @@ def test_text_for_a_pipe():
 
 
 def test_lists_are_a_line_each():
-    lines = run("--list=schedules").stdout.splitlines()
+    lines = run("--list=schedules").out.splitlines()
     assert [line.split()[0] for line in lines] == [
         "constant",
         "exponential",
@@ -58,7 +59,7 @@ def test_lists_are_a_line_each():
     ],
 )
 def test_mistakes_are_one_line(words, message):
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {message}")
-    assert done.stderr.count("\n") == 1
+    command = run(*words)
+    assert (command.status, command.out) == (2, "")
+    assert command.err.startswith(f"error: {message}")
+    assert command.err.count("\n") == 1
