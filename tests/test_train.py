@@ -174,6 +174,8 @@ def test_dry_run_says_what_the_run_will_cost(tiny, capsys):
     out = capsys.readouterr().out
     assert "dry run passed" in out
     assert "the run will take about" in out
+    tiny.epochs = 0.1
+    assert dry_run(tiny)["steps"] == 1
 
 
 def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path):

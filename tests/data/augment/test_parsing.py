@@ -57,7 +57,7 @@ def test_another_step_or_id_draws_anew(apply):
 @pytest.mark.slow
 def test_eight_devices_have_the_bits_of_one(apply):
     """One image a device, which is also another size of batch than eight on one."""
-    split = Devices.create("jit").split
+    split = Devices.create("jit").batch_sharding
     eight = apply(KEY, *[jax.device_put(part, split) for part in (IDS, PIXELS, LABELS)])
     np.testing.assert_array_equal(eight, apply(KEY, IDS, PIXELS, LABELS))
 
