@@ -19,9 +19,10 @@ import sys
 from collections.abc import Sequence
 
 from absl import flags
+from ml_collections import ConfigDict
 
 from cnn_jax import cli
-from cnn_jax.runtime.distributed import join_processes
+from cnn_jax.runtime.distributed import join_processes, leave_processes
 
 CONFIG = cli.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG-DATASET.")
@@ -38,12 +39,20 @@ def main(argv: Sequence[str]) -> int | None:
     dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])
     workdir = WORKDIR.value or f"runs/{config.name}-{dataset}"
 
+    if DISTRIBUTED.value:
+        join_processes()
+    status = run(config, workdir)
+    if DISTRIBUTED.value:
+        leave_processes()
+    return status
+
+
+def run(config: ConfigDict, workdir: str) -> int | None:
+    """Trains or evaluates; the exit status."""
     from cnn_jax import train
     from cnn_jax.runtime.preemption import Interrupted, on_second_interrupt
     from cnn_jax.training import dry_run
 
-    if DISTRIBUTED.value:
-        join_processes()
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None

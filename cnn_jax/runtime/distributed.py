@@ -24,3 +24,10 @@ def join_processes() -> None:
     if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
         raise UserError(f"--distributed: JAX_PROCESS_ID={index} of JAX_NUM_PROCESSES={count}")
     jax.distributed.initialize(address, int(count), int(index))
+
+
+def leave_processes() -> None:
+    """Waits for the others to end too: process 0, to which they report, must be the last."""
+    import jax
+
+    jax.distributed.shutdown()
