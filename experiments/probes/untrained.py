@@ -34,6 +34,7 @@ def signal_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
     rows = np.random.default_rng(config.seed).permutation(len(split))[: config.batch_size]
     part = split.take(rows)
     images = recipe.normalise(jax.numpy.asarray(part.images, jax.numpy.float32))
+    labels = jax.numpy.asarray(part.labels)
     blocks = [name for name in variables["params"] if name.startswith("layer")]
     first, last = blocks[0], blocks[-1]
     dropout = {"dropout": jax.random.key(config.seed)}
@@ -52,7 +53,7 @@ def signal_flow(config: ConfigDict, folder: Path) -> dict[str, float]:
             output, _ = recipe.apply(
                 variables, images, train=True, rngs=dropout, mutable=["batch_stats"]
             )
-        return recipe.loss(output, part.labels)["loss"].mean(), signals
+        return recipe.loss(output, labels)["loss"].mean(), signals
 
     shapes = jax.eval_shape(lambda: forward({})[1])
     zeros = {name: np.zeros(shape.shape, np.float32) for name, shape in shapes.items()}

@@ -15,6 +15,7 @@ from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
 from cnn_jax.models.resnet_v2 import PreActivationBottleneck
 
 KEY = jax.random.key(0)
+UNIT = ConvUnit(train=False)  # outside a module it makes no parameters, and its call raises
 
 
 def draw(shape, seed=0):
@@ -37,13 +38,12 @@ def count(name, **options):
 
 
 def block(kind, features, stride, **options):
-    unit = ConvUnit(train=False)
-    return kind(features, stride, unit, lambda x: x, **options)
+    return kind(features, stride, UNIT, lambda x: x, **options)
 
 
 def test_shortcut_a_subsamples_and_pads_channels_with_zeros():
     x = draw((2, 5, 5, 3))
-    out = resnet.shortcut("A", x, features=8, stride=2, unit=None)  # no unit: no parameters
+    out = resnet.shortcut("A", x, features=8, stride=2, unit=UNIT)
     expected = np.zeros((2, 3, 3, 8), np.float32)
     expected[..., :3] = x[:, ::2, ::2]
     np.testing.assert_array_equal(out, expected)
@@ -52,11 +52,11 @@ def test_shortcut_a_subsamples_and_pads_channels_with_zeros():
 @pytest.mark.parametrize("kind", ["A", "B"])
 def test_shortcuts_keep_what_has_the_right_shape(kind):
     x = draw((1, 4, 4, 3))
-    np.testing.assert_array_equal(resnet.shortcut(kind, x, 3, 1, unit=None), x)
+    np.testing.assert_array_equal(resnet.shortcut(kind, x, 3, 1, unit=UNIT), x)
 
 
 def test_a_plain_net_adds_nothing():
-    assert resnet.shortcut("none", draw((1, 4, 4, 3)), 3, 1, unit=None) is None
+    assert resnet.shortcut("none", draw((1, 4, 4, 3)), 3, 1, unit=UNIT) is None
 
 
 def test_projections_are_where_the_paper_has_them():
@@ -203,11 +203,11 @@ def test_cifar_depths_are_6n_plus_2():
 
 
 def test_squeeze_and_excitation_against_numpy():
-    x = np.asarray(draw((2, 4, 5, 8)))
+    x = draw((2, 4, 5, 8))
     made = SqueezeExcitation(3)
     variables = make(made, x)
     one, two = variables["params"]["fc1"], variables["params"]["fc2"]
-    z = np.maximum(x.mean((1, 2)) @ one["kernel"] + one["bias"], 0)
+    z = np.maximum(np.asarray(x.mean((1, 2))) @ one["kernel"] + one["bias"], 0)
     gate = 1 / (1 + np.exp(-(z @ two["kernel"] + two["bias"])))
     np.testing.assert_allclose(made.apply(variables, x), x * gate[:, None, None], rtol=1e-5)
     hard = np.clip((z @ two["kernel"] + two["bias"] + 3) / 6, 0, 1)
