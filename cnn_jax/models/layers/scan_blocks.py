@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from cnn_jax.models.layers.shapes import Activations
 from cnn_jax.ops import flat_params
@@ -39,7 +40,8 @@ def scan_blocks(
     trains = net.is_mutable_collection("batch_stats")
     variables = {
         kind: jax.tree.map(
-            lambda *leaves: flat_params.stack(leaves), *(tree[name] for name in names)
+            lambda *leaves: flat_params.stack([jnp.asarray(leaf) for leaf in leaves]),
+            *(tree[name] for name in names),
         )
         for kind, tree in net.variables.items()
         if names[0] in tree
