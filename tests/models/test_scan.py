@@ -45,9 +45,14 @@ def test_equals_the_blocks_one_by_one(name, options):
     found = outcome(name, variables, images, scan=True, **options)
     wanted = outcome(name, variables, images, **options)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), found, wanted)
+    jax.tree.map(assert_close, found, wanted)
     logits = [jax.jit(net.apply)(variables, images).logits for net in (loop, one_by_one)]
     np.testing.assert_allclose(*logits, atol=1e-5)
+
+
+def assert_close(a, b):
+    """To rounding: a sum of large terms may end small, so the array's largest number counts."""
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 + 1e-5 * np.abs(b).max())
 
 
 def test_variables_are_drawn_apart_with_the_names_and_spread_of_blocks_one_by_one():

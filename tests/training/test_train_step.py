@@ -8,11 +8,12 @@ import pytest
 
 from cnn_jax.data.loading import sampler
 from cnn_jax.errors import UserError
+from cnn_jax.ops import flat_params
 from cnn_jax.ops.flat_params import make_packing
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import metrics
-from cnn_jax.training import train_step as training
 from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.parameter_update import ParameterUpdate, unchanged
 from configs.base import base
 
 
@@ -232,13 +233,11 @@ def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypat
     config.optimizer.update({"name": "momentum", "weight_decay": 1e-3})
     packed = []
     monkeypatch.setattr(
-        training.flat_params, "make_packing", lambda t: packed.append(t) or make_packing(t)
+        flat_params, "make_packing", lambda tree: packed.append(tree) or make_packing(tree)
     )
     losses, together = train(config, 3)
     assert packed
-    monkeypatch.setattr(
-        training.TrainStepSpec, "one_piece", lambda *_: (training.as_it_is, training.as_it_is)
-    )
+    monkeypatch.setattr(ParameterUpdate, "_packing", lambda *_: (unchanged, unchanged))
     same, alone = train(config, 3)
     np.testing.assert_allclose(losses, same, rtol=1e-5)
     assert jax.tree.structure(together) == jax.tree.structure(alone)
