@@ -160,20 +160,6 @@ def test_the_maximum_is_the_first_of_a_window(size, window, stride, pads, channe
 
 
 @compiled
-def test_a_kept_file_that_is_no_library_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(compile, "FOLDER", str(tmp_path))
-    quick = [flag if flag != "-O3" else "-O0" for flag in compile.FLAGS]
-    monkeypatch.setattr(compile, "FLAGS", tuple(quick))
-    path = compile.compile_library()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:100])
-    with pytest.raises(OSError, match=path.name):
-        compile.load_library(compile.compile_library())
-    assert compile.compile_library().read_bytes()[:4] == whole[:4]
-    assert len(path.read_bytes()) == len(whole)
-
-
-@compiled
 def test_a_convolution_takes_it_where_one_device_computes(monkeypatch):
     numbers = np.random.RandomState(0)
     x, kernel = (jnp.array(numbers.randn(*n, 16), jnp.float32) for n in ((2, 8, 8), (3, 3, 16)))

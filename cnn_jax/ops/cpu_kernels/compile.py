@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,11 @@ from pathlib import Path
 import jax
 
 from cnn_jax.errors import unknown
+from cnn_jax.ops.cpu_kernels.kept_library import is_whole, keep, private_folder, remove_unused
 from cnn_jax.runtime.compilation_cache import processor_kind
 
 FOLDER = "~/.cache/cnn_jax/native"
+MOST_SECONDS = 600  # of a compilation that takes ten
 SOURCES = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 TARGETS = (
@@ -45,55 +48,81 @@ def enabled() -> frozenset[str]:
     return frozenset(value.split(","))
 
 
+class CompilationError(Exception):
+    """The compiler failed, or did not end; its first line about it."""
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled kernels, known to JAX; None where there are none."""
     if not enabled():
         return None
     try:
-        kernels = load_library(compile_library())
-    except OSError:
+        kernels = open_library()
+    except FileNotFoundError:  # no compiler
         return None
-    except subprocess.CalledProcessError as error:
-        lines = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
-        print(f"warning: slower, for convolutions do not compile: {lines[0]}", file=sys.stderr)
+    except (CompilationError, OSError) as error:
+        print(f"warning: slower, for convolutions do not compile: {error}", file=sys.stderr)
         return None
     for target in TARGETS:
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernels[target]), platform="cpu")
     return kernels
 
 
-def load_library(path: Path) -> ctypes.CDLL:
-    """The library of a file, which goes where it is none: a later start makes it again."""
-    try:
-        return ctypes.cdll.LoadLibrary(str(path))
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+def open_library() -> ctypes.CDLL:
+    """The shared library, compiled where it is not kept yet, or not kept whole.
 
-
-def compile_library() -> Path:
-    """The shared library, compiled where it is not kept yet.
-
-    Raises `OSError` where there is no compiler or nothing can be written, and
-    `subprocess.CalledProcessError` where it fails.
+    Raises `FileNotFoundError` where there is no compiler, `CompilationError` where it fails.
     """
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("clang++")
     if not compiler:
         raise FileNotFoundError("no C++ compiler")
     command = [*compiler.split(), *FLAGS, "-isystem", jax.ffi.include_dir()]
     command.append(str(SOURCES / "ffi_targets.cc"))
+    try:
+        folder = private_folder(Path(os.path.expanduser(FOLDER)) / processor_kind())
+    except OSError as error:
+        place = f"{error.filename} {error.strerror}"
+        print(f"warning: convolutions are compiled at every start: {place}", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as scratch:
+            return ctypes.CDLL(str(compile_library(command, Path(scratch))))
+    path = folder / f"{name_of(command)}.so"
+    if not is_whole(path):
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            keep(compile_library(command, Path(scratch)), path)
+        remove_unused(folder)
+    return ctypes.CDLL(str(path))
+
+
+def name_of(command: list[str]) -> str:
+    """Another name for every source, flag and jaxlib."""
     sources = sorted(p for p in SOURCES.iterdir() if p.suffix in (".cc", ".h"))
     jaxlib_version = importlib.metadata.version("jaxlib")
-    content = [*(path.read_text() for path in sources), *command, jaxlib_version]
-    name = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
-    folder = Path(FOLDER).expanduser() / processor_kind()
-    path = folder / f"{name}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        print("compiling convolutions for this processor, once", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            fresh = Path(scratch) / path.name
-            subprocess.run([*command, "-o", str(fresh)], check=True, capture_output=True, text=True)
-            fresh.replace(path)  # at once: another process may be at it too
+    content = [*(path.read_text("utf-8") for path in sources), *command, jaxlib_version]
+    return hashlib.sha256("\n".join(content).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def compile_library(command: list[str], folder: Path) -> Path:
+    """The new library in `folder`; raises `CompilationError` where it fails or takes too long."""
+    path = folder / "fresh.so"
+    print("compiling convolutions for this processor, once", file=sys.stderr, flush=True)
+    with subprocess.Popen(
+        [*command, "-o", str(path)],
+        env=os.environ | {"LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # the driver's children end with it
+    ) as compiler:
+        try:
+            message = compiler.communicate(timeout=MOST_SECONDS)[1].decode(errors="replace")
+        except subprocess.TimeoutExpired as error:
+            reason = f"{command[0]} ran for more than {MOST_SECONDS} s"
+            raise CompilationError(reason) from error
+        finally:
+            if compiler.poll() is None:
+                os.killpg(compiler.pid, signal.SIGKILL)
+    if compiler.returncode or not path.exists():
+        lines = [line for line in message.splitlines() if "error" in line]
+        raise CompilationError(lines[0] if lines else f"{command[0]}: {compiler.returncode}")
     return path
