@@ -9,9 +9,10 @@ from cnn_jax.ops.convolutions import convolution
 from cnn_jax.ops.dispatch import reference_ops, space_to_depth
 from cnn_jax.ops.lrn import local_response_norm
 from cnn_jax.ops.materialize import materialize
-from cnn_jax.ops.pooling import max_pool
+from cnn_jax.ops.pooling import axis_max, max_pool
 
 __all__ = [
+    "axis_max",
     "batch_norm",
     "convolution",
     "local_response_norm",

@@ -1,4 +1,4 @@
-"""Maximum over windows.
+"""Maximum over windows, and over a whole axis.
 
 XLA expands the gradient of its own (`select_and_scatter`) to a search of every window, 11 to 20
 times slower on a CPU than what is here: the forward pass keeps the place of each maximum in a byte.
@@ -88,3 +88,30 @@ def _backward(
 
 
 _max_by_place.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def axis_max(x: Float[Array, "*n"], axis: int) -> Float[Array, "*m"]:
+    """The maximum along `axis`, which goes; the gradient goes to the first of equal entries.
+
+    JAX divides the gradient among the entries that equal the maximum. Where XLA computes `x` again
+    for the backward pass and rounds it otherwise, none does, and 0 / 0 is the gradient.
+    """
+    return x.max(axis)
+
+
+def _axis_max_forward(x: jax.Array, axis: int) -> tuple[jax.Array, Residuals]:
+    size = jnp.zeros((0, x.shape[axis]), jnp.int8)  # carries the length of the axis, and no data
+    return x.max(axis), (x.argmax(axis), size)
+
+
+def _axis_max_backward(axis: int, residuals: Residuals, gradient: jax.Array) -> tuple[jax.Array]:
+    place, size = residuals[0], residuals[1].shape[1]
+    rank = gradient.ndim + 1
+    shape = tuple(size if i == axis % rank else 1 for i in range(rank))
+    entries = jnp.arange(size).reshape(shape)
+    chosen = entries == jnp.expand_dims(place, axis)
+    return (jnp.where(chosen, jnp.expand_dims(gradient, axis), 0),)
+
+
+axis_max.defvjp(_axis_max_forward, _axis_max_backward)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import ops
+from cnn_jax.ops import pooling
 
 
 def value_and_gradient(function, x, weights):
@@ -37,6 +38,28 @@ def test_max_pool(size, window, stride, padding, ties):
     ours = jax.jit(lambda x: value_and_gradient(pool, x, weights))(x)
     np.testing.assert_array_equal(ours[0], reference[0])
     np.testing.assert_allclose(ours[1], reference[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_axis_max(axis):
+    """Against NumPy: value, and the gradient at the first of equal entries."""
+    x = np.float32(np.random.RandomState(0).randint(0, 4, (3, 5, 4)))
+    weights = np.float32(np.random.RandomState(1).randn(*x.max(axis).shape))
+    value, gradient = value_and_gradient(
+        lambda x: ops.axis_max(x, axis), jnp.array(x), jnp.array(weights)
+    )
+    np.testing.assert_array_equal(value, x.max(axis))
+    by_hand = np.zeros_like(x)
+    place, values = (np.expand_dims(a, axis) for a in (x.argmax(axis), weights))
+    np.put_along_axis(by_hand, place, values, axis)
+    np.testing.assert_array_equal(gradient, by_hand)
+
+
+def test_axis_max_needs_no_entry_that_equals_it():
+    """As where the backward pass computes the map again with another rounding."""
+    _, residuals = pooling._axis_max_forward(jnp.float32([[0.1, 0.3, 0.2]]), 1)
+    gradient = pooling._axis_max_backward(1, residuals, jnp.ones(1))[0]
+    np.testing.assert_array_equal(gradient, [[0.0, 1.0, 0.0]])
 
 
 def test_a_window_without_a_number_gives_none():

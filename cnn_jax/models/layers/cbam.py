@@ -14,6 +14,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cnn_jax import ops
 from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit
 from cnn_jax.models.layers.norms import Norm
 from cnn_jax.models.layers.pooling import global_pool
@@ -45,7 +46,7 @@ class SpatialAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Maps, train: bool) -> Maps:
-        z = jnp.concatenate([x.max(-1, keepdims=True), x.mean(-1, keepdims=True)], axis=-1)
+        z = jnp.stack([ops.axis_max(x, -1), x.mean(-1)], axis=-1)
         unit = ConvUnit(train, norm=self.norm, momentum=0.99, dtype=self.dtype)
         return nn.sigmoid(unit(z, 1, self.kernel, name="conv"))
 

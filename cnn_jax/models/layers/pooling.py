@@ -77,7 +77,10 @@ def window_pool(kind: Pooling, x: Maps, window: int, stride: int, **options: Any
 
 def global_pool(kind: Pooling, x: Maps) -> Vectors:
     """[B, H, W, C] -> [B, C]: the mean or the maximum of each map."""
-    return x.mean((1, 2)) if kind == "avg" else x.max((1, 2))
+    if kind == "avg":
+        return x.mean((1, 2))
+    batch, height, width, channels = x.shape
+    return ops.axis_max(x.reshape(batch, height * width, channels), 1)
 
 
 def adaptive_avg_pool(x: Maps, size: int) -> Maps:
