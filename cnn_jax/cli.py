@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import keyword
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_dict, config_flags
 
-from cnn_jax.errors import UserError, nearest
+from cnn_jax.errors import UserError, nearest, printable
 from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags
@@ -67,6 +68,9 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
     At most so many `operands`, words that are no flags, may be given.
     """
     retain_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that it cannot encode ends no run
+            stream.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
     app.run(guard(main, operands), flags_parser=parse_flags)
 
@@ -100,7 +104,7 @@ def guard(
 
 
 def fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2)
 
 

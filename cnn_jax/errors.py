@@ -35,6 +35,18 @@ def unknown(key: str, value: object, choices: Iterable[str]) -> UserError:
     )
 
 
+def printable(text: str) -> str:
+    """`text` on one line that a terminal shows and obeys not: "a\\x1b[2J" for an escape.
+
+    Names of files may hold anything, bytes that are no UTF-8 (lone surrogates) too.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
 def within(value: Any, condition: str) -> bool:
     """Whether `value` is a finite number that satisfies, for example, ">= 0 and < 1"."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

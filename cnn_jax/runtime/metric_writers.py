@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import jax
 
-from cnn_jax.errors import not_written
+from cnn_jax.errors import not_written, printable
 
 SKIPPED = ("step", "epoch", "split", "protocol")
 
@@ -176,6 +176,7 @@ class Console:
             self.bar.update(self.task, figures=text)
 
     def say(self, line: str) -> None:
+        line = "\n".join(map(printable, line.split("\n")))
         if self.bar is not None:
             self.bar.console.print(line, highlight=False, markup=False)
         else:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.errors import printable
+
 LARGEST_MATRIX = 20  # classes; a larger confusion matrix is in report.json only
 
 
@@ -36,14 +38,14 @@ def as_text(report: dict[str, Any]) -> str:
 
 def class_table(report: dict[str, Any]) -> list[str]:
     """Precision, recall, F1 and support by class, then their averages."""
-    rows = {
-        **report["classes"],
-        "macro average": report["macro_average"],
-        "weighted average": report["weighted_average"],
-    }
-    width = max(map(len, rows))
+    rows = [
+        *((printable(name), row) for name, row in report["classes"].items()),
+        ("macro average", report["macro_average"]),
+        ("weighted average", report["weighted_average"]),
+    ]
+    width = max(len(name) for name, _ in rows)
     lines = [f"{'':{width}}  precision  recall      F1  support"]
-    for name, row in rows.items():
+    for name, row in rows:
         if name == "macro average":
             lines.append("")
         lines.append(
@@ -55,7 +57,7 @@ def class_table(report: dict[str, Any]) -> list[str]:
 
 def matrix_table(report: dict[str, Any]) -> list[str]:
     """Counts with one row a true class and one column a predicted class."""
-    matrix, names = report["confusion_matrix"], list(report["classes"])
+    matrix, names = report["confusion_matrix"], [printable(name) for name in report["classes"]]
     width = max(map(len, names))
     cell = max(len(str(max(map(max, matrix)))), len(str(len(names)))) + 1
     header = "".join(f"{i:>{cell}}" for i in range(len(names)))

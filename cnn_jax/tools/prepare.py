@@ -34,12 +34,12 @@ def main(argv: Sequence[str]) -> None:
 def write_manifest(folder_path: str, manifest: Path) -> None:
     """Writes the SHA-256 of every image file of a folder."""
     from cnn_jax.data.sources import image_folder
-    from cnn_jax.data.sources.manifest import file_hashes
+    from cnn_jax.data.sources.manifest import file_hashes, manifest_line
 
     hashes = file_hashes(image_folder.list_folder(folder_path))
-    lines = [f"{digest}  {name}\n" for name, digest in hashes]
+    lines = [manifest_line(digest, name) for name, digest in hashes]
     try:
-        manifest.write_text("".join(lines))
+        manifest.write_bytes("".join(lines).encode(errors="surrogateescape"))
     except OSError as error:
         raise UserError(f"--manifest={manifest} cannot be written: {error.strerror}") from error
     print(f"{len(lines)} hashes in {manifest}; check them with --config.data.verify={manifest}")

@@ -20,7 +20,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
 
 
@@ -56,7 +56,7 @@ def class_table(dataset: Any) -> str:
     if dataset.task.kind == "regression":
         sizes = ", ".join(f"{p} {len(dataset.split(p)):,}" for p in ("train", "validation", "test"))
         return f"{dataset.name}: {sizes}; a number in {dataset.task.unit}"
-    by_split, names = class_counts(dataset), dataset.task.classes
+    by_split, names = class_counts(dataset), list(map(printable, dataset.task.classes))
     width = max(5, *map(len, names))
     lines = [f"{dataset.name}\n{'class':{width}}" + "".join(f"{p:>12}" for p in by_split)]
     for i, name in enumerate(names):
@@ -134,7 +134,8 @@ def plot_sheet(config: Any, dataset: Any, out: Path, rows: int, columns: int) ->
             panel.bar(positions, numbers, bottom=floor, label=f"{part} {sum(numbers):,}")
             floor = floor + np.array(numbers)
         if len(positions) <= 40:
-            panel.set_xticks(positions, dataset.task.classes, rotation=40, ha="right", fontsize=7)
+            names = list(map(printable, dataset.task.classes))
+            panel.set_xticks(positions, names, rotation=40, ha="right", fontsize=7)
     else:
         for part in ("train", "validation", "test"):
             panel.hist(dataset.split(part).labels, 40, label=part)
@@ -191,10 +192,14 @@ def caption(task: Any, targets: Any, row: int) -> str:
     """The label, or both labels and the first one's share where two images were mixed."""
     if hasattr(targets, "lam"):
         lam = float(targets.lam[row])
-        first, second = (task.classes[int(t[row])] for t in (targets.label, targets.partner))
+        first, second = (
+            printable(task.classes[int(t[row])]) for t in (targets.label, targets.partner)
+        )
         return f"{lam:.0%} {first} + {second}" if first != second else first
     value = targets[row]
-    return task.classes[int(value)] if task.kind == "classification" else f"{float(value):.0f}"
+    if task.kind == "classification":
+        return printable(task.classes[int(value)])
+    return f"{float(value):.0f}"
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from cnn_jax.data.dataset import EncodedSource
 from cnn_jax.data.images.decode import PIXELS, BadImageError, Header, decode, read_header
 from cnn_jax.data.images.resize import ResizeSpec
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
 
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
@@ -142,4 +142,4 @@ def refuse_bad(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool)
     message = f"{key}: {len(bad)} of {total} files cannot be used: {summarize_bad(bad)}"
     if not skip:
         raise UserError(f"{message}; mend or remove them, or set data.skip_bad=True")
-    print(f"warning: {message}; skipped", file=sys.stderr, flush=True)
+    print(f"warning: {printable(message)}; skipped", file=sys.stderr, flush=True)

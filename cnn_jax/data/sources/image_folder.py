@@ -18,7 +18,7 @@ from jaxtyping import Int32
 
 from cnn_jax.data.dataset import SplitName, Task
 from cnn_jax.data.images.decode import SUFFIXES
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.regular_files import open_regular
 
 UNREAD_SUFFIXES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
@@ -81,7 +81,7 @@ def list_folder(path: str) -> FolderSource:
     check_classes(classes, labels if splits is None else labels[splits["train"]], key)
     if unread:
         print(
-            f"warning: {key}: {len(unread)} files are of a kind that is not read, "
+            f"warning: {printable(key)}: {len(unread)} files are of a kind that is not read, "
             f"{min(unread)} the first; read are {', '.join(SUFFIXES)}",
             file=sys.stderr,
             flush=True,

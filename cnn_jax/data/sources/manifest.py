@@ -11,6 +11,8 @@ from cnn_jax.data.images.lazy_images import map_in_threads, summarize_bad
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.regular_files import read_regular
 
+ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}  # the first first
+
 
 def verify(source: EncodedSource, manifest: Path) -> None:
     """Holds every file to the SHA-256 that `manifest` has for it; raises `UserError`."""
@@ -32,15 +34,31 @@ def verify(source: EncodedSource, manifest: Path) -> None:
 def read_manifest(manifest: Path, key: str) -> dict[str, str]:
     """{file: SHA-256} of a manifest in sha256sum's format."""
     try:
-        lines = read_regular(manifest).decode().splitlines()
+        content = read_regular(manifest).decode(errors="surrogateescape")
     except OSError as error:
         raise UserError(f"{key} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{key} is no text file") from error
-    for number, line in enumerate(lines, 1):
-        if not re.fullmatch("[0-9a-f]{64}  .+", line):
+    hashes = {}
+    for number, line in enumerate(content.removesuffix("\n").split("\n"), 1):
+        match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line.removesuffix("\r"))
+        if not match:
             raise UserError(f"{key}: line {number} is not 'SHA-256  FILE': {line:.40}")
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        escaped, digest, name = match.groups()
+        hashes[unescaped(name) if escaped else name] = digest
+    return hashes
+
+
+def manifest_line(digest: str, name: str) -> str:
+    """As sha256sum writes it, where a name may hold the end of a line."""
+    if not re.search(r"[\\\n\r]", name):
+        return f"{digest}  {name}\n"
+    for plain, sign in ESCAPES.items():
+        name = name.replace(plain, sign)
+    return f"\\{digest}  {name}\n"
+
+
+def unescaped(name: str) -> str:
+    plain = {sign: character for character, sign in ESCAPES.items()}
+    return re.sub(r"\\[\\nr]", lambda match: plain[match[0]], name)
 
 
 def file_hashes(source: EncodedSource) -> list[tuple[str, str]]:
