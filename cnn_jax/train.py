@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from cnn_jax.data.dataset import SplitName
 from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.data.normalization import FILE
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
@@ -29,8 +29,8 @@ from cnn_jax.training.train_step import TrainCarry
 def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Trains `config` in `folder`, going on from its newest whole checkpoint, and reports.
 
-    Returns the report of the best checkpoint on the test split. Raises `UserError` for what a user
-    can mend, and `Interrupted` after a signal, with everything saved.
+    Returns the report of the best checkpoint on test, on validation where there is no test. Raises
+    `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
     """
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
     is_new_run = not Checkpoints(folder).steps()
@@ -64,8 +64,10 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
         if best is not None and best != newest:
             restored = checkpoints.restore(best, saved_form)
         state = TrainCarry.from_saved(restored.tree).state
-        result = write_report(experiment, state, "test", Path(folder))
+        result = write_report(experiment, state, experiment.dataset.reported, Path(folder))
         if jax.process_index() == 0:
+            if experiment.dataset.layout:
+                print(printable(f"{config.data.name}: {experiment.dataset.layout}"))
             print(f"checkpoint of step {restored.step} ({checkpoints.path(restored.step)})")
             print(report.as_text(result))
         return result
@@ -146,13 +148,16 @@ class Training:
             f"{experiment.clock.total_steps:,} steps of {experiment.config.batch_size} on "
             f"{experiment.devices.count} {jax.default_backend()} device(s)"
         )
+        if experiment.dataset.layout:
+            say(f"{experiment.config.data.name}: {experiment.dataset.layout}")
         if step:
             say(f"going on from step {step:,} in {self.folder}")
         elif experiment.initial_weights:
             for line in experiment.initial_weights.summary_lines():
                 say(line)
         protocol = experiment.protocol or SINGLE
-        say(f"{experiment.monitor} figures are by {SINGLE}, the report on test by {protocol}")
+        reported = experiment.dataset.reported
+        say(f"{experiment.monitor} figures are by {SINGLE}, the report on {reported} by {protocol}")
         for line in experiment.plan_lines():
             say(line)
         for line in experiment.warnings:
@@ -289,7 +294,13 @@ class Training:
 
 def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
     """Keeps the split and statistics of the training data, or holds the run to those kept."""
-    workdir.keep_split(folder, experiment.dataset.parts)
+    dataset = experiment.dataset
+    if not (is_new_run or len(dataset.test) or (folder / "split.json").exists()):
+        raise UserError(  # 0.1.0 held images of train out, and took val for test
+            f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, for which the val/ of "
+            f"{dataset.name} was the test split; choose another --workdir"
+        )
+    workdir.keep_split(folder, dataset.parts)
     if jax.process_index() == 0 and (is_new_run or not (folder / FILE).exists()):
         experiment.step_spec.statistics.write(folder)
 
@@ -297,7 +308,8 @@ def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
 def finish(training: Training) -> dict[str, Any]:
     """The end of a run: the best state on the test split, the report and the curves."""
     folder, say = training.folder, training.writers.say
-    result = write_report(training.experiment, training.best_state(), "test", folder)
+    reported = training.experiment.dataset.reported
+    result = write_report(training.experiment, training.best_state(), reported, folder)
     if jax.process_index() == 0:
         report.draw_curves(folder / "metrics.jsonl", folder / "curves.png")
     say("\n" + report.as_text(result))

@@ -96,6 +96,9 @@ class TrainedNet:
 
     def cached_features(self, root: Path, split: SplitName, points: Sequence[str]) -> FeatureFolder:
         """The pooled features of a split, from the cache or by one pass over its images."""
+        if not len(self.experiment.dataset.split(split)):
+            name = self.experiment.dataset.name
+            raise UserError(f"data.name={name!r} has no {split} split, which is needed here")
         features = FeatureFolder(root.expanduser() / cache_key(self.identity(split, True)))
         cached = features.header.get("points", {})
         if missing := [point for point in points if point not in cached]:

@@ -26,7 +26,8 @@ from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_dataset, names, open_source
 from cnn_jax.data.sources.array_source import ArraySource
-from cnn_jax.data.splits import divide
+from cnn_jax.data.sources.image_folder import FolderSource
+from cnn_jax.data.splits import check_labels, describe, divide
 
 
 def load(config: ConfigDict) -> Dataset:
@@ -37,6 +38,7 @@ def load(config: ConfigDict) -> Dataset:
     all the examples that are divided; stratified by class with `config.split_seed`.
     """
     source, resize = open_source(config), ResizeSpec.of(config)
+    check_labels(source, config.name)
     if isinstance(source, ArraySource):
         ids = np.arange(len(source), dtype=np.int32)
         splits = divide(Split(source.images, source.labels, ids), source, config)
@@ -47,9 +49,13 @@ def load(config: ConfigDict) -> Dataset:
     if task.kind == "regression":
         labels = splits["train"].labels
         task = dataclasses.replace(task, mean=float(labels.mean()), std=float(labels.std()))
-    if source.splits is None and not isinstance(source, ArraySource):
+    is_folder = config.name.startswith("folder:") and isinstance(source, FolderSource)
+    if is_folder or (source.splits is None and not isinstance(source, ArraySource)):
         parts = {n: [source.name(int(i)) for i in split.ids] for n, split in splits.items()}
-    return Dataset(config.name, task, **splits, parts=parts)
+    layout = ""
+    if isinstance(source, FolderSource):
+        layout = describe(splits, source.folders, len(task.classes))
+    return Dataset(config.name, task, **splits, parts=parts, layout=layout)
 
 
 def resized(split: Split, resize: ResizeSpec) -> Split:

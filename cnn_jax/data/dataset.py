@@ -129,8 +129,14 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    # The names of the examples of each split, where the source has files and no splits of its own.
+    # The names of the examples of each split, of a folder and of files without splits of their own.
     parts: dict[str, list[str]] | None = None
+    layout: str = ""  # of a folder: which of its folders serves as what, in a line
+
+    @property
+    def reported(self) -> SplitName:
+        """The split that the report is on: test where there is one."""
+        return "test" if len(self.test) else "validation"
 
     def split(self, name: SplitName) -> Split:
         return getattr(self, name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -12,7 +15,8 @@ from cnn_jax.errors import UserError
 def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[SplitName, Split]:
     """The splits that the source has; what it lacks of test and validation is held out by class.
 
-    A source with a validation split alone has it as its test split, as ImageNet is used.
+    A source with a validation split alone has it as its test split, as ImageNet is used; but of a
+    folder `val` is watched, and there is no test.
     """
     if source.splits is None:
         splits: dict[SplitName, Split] = {}
@@ -26,16 +30,49 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
         }
         train = splits["train"]
         if "test" not in splits and "validation" in splits:
+            if config.name.startswith("folder:"):
+                return {**splits, "test": train.take(np.arange(0))}
             splits["test"] = splits.pop("validation")
     whole, seed = len(train), config.split_seed
     if "test" not in splits:
         train, splits["test"] = hold_out(train, config.test, seed, "data.test")
     if "validation" not in splits:
-        size = as_count(config.validation, whole)
-        train, splits["validation"] = hold_out(train, size, seed, "data.validation")
+        train, splits["validation"] = hold_out(
+            train, config.validation, seed, "data.validation", whole
+        )
     if len(splits["test"]) == 0:
         raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
     return {"train": train, "validation": splits["validation"], "test": splits["test"]}
+
+
+def check_labels(source: ImageSource, name: str) -> None:
+    """Raises `UserError` for a label that stands for no class of the source."""
+    if source.task.kind != "classification":
+        return
+    labels, classes = np.asarray(source.labels), len(source.task.classes)
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise UserError(
+            f"data.name={name!r}: label {labels[wrong[0]]} of {source.name(int(wrong[0]))} is not "
+            f"among 0 to {classes - 1}, and {len(wrong)} of {len(labels)} are not; the set is "
+            "damaged, or has examples without a label: mend or prepare it again"
+        )
+
+
+def describe(splits: Mapping[Any, Split], folders: Mapping[SplitName, str], classes: int) -> str:
+    """Which folder serves as what, in one line."""
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items() if len(split))
+    if not folders:
+        return f"{classes} class folders in one heap, divided by data.split_seed: {sizes}"
+    roles = ", ".join(f"{folder}/ is {split}" for split, folder in folders.items())
+    line = f"{classes} classes: {roles} ({sizes})"
+    if "test" not in folders:
+        line += "; there is no test/" + (
+            ": the report is on validation" if not len(splits["test"]) else ": it is held out"
+        )
+    if "validation" not in folders and len(splits["validation"]):
+        line += "; validation is held out of train"
+    return line
 
 
 def check_class_counts(examples: Split, source: ImageSource, config: ConfigDict) -> None:
@@ -52,29 +89,29 @@ def check_class_counts(examples: Split, source: ImageSource, config: ConfigDict)
         )
 
 
-def as_count(size: float, examples: int) -> float:
-    """A fraction of `examples` as a number of them; numbers stay."""
-    return float(round(size * examples)) if 0 < size < 1 else size
+def hold_out(
+    split: Split, size: float, seed: int, key: str, whole: int | None = None
+) -> tuple[Split, Split]:
+    """Divides `split` into (rest, held out).
 
-
-def hold_out(split: Split, size: float, seed: int, key: str) -> tuple[Split, Split]:
-    """Divides `split` into (rest, held out); `size` is a fraction below 1 or a number of examples.
-
-    Every class keeps its fraction to within one example. Both parts stay in the order of the
-    source. Continuous targets are divided at random. `key` names the config key in an error.
+    `size` is a number of examples, or a fraction below 1 of `whole`, or else of the split; of few
+    examples it is rounded up to one a class. Every class keeps its fraction to within one example.
+    Both parts stay in the order of the source. Continuous targets are divided at random. `key`
+    names the config key in an error.
     """
     from sklearn.model_selection import train_test_split
 
-    count = round(size * len(split)) if 0 < size < 1 else int(size)
     if size == 0:
         return split, split.take(np.arange(0))
     classes = len(np.unique(split.labels)) if split.labels.dtype.kind == "i" else 1
-    whole = size < 1 or size == count
-    if not whole or not classes <= count <= len(split) - classes:
-        raise UserError(
-            f"{key}={size} holds out {count} of {len(split)} examples; "
-            f"choose between {classes} and {len(split) - classes}, or a fraction below 1"
-        )
+    most, count = len(split) - classes, int(size)
+    if is_fraction := 0 < size < 1:
+        count = max(round(size * (len(split) if whole is None else whole)), classes)
+    if not (is_fraction or size == count) or not classes <= count <= most:
+        advice = f"choose {key}={classes}" + (f", or up to {most}" if most > classes else "")
+        if most < classes:
+            advice = f"add images: with {2 * classes} there is one a class for each part"
+        raise UserError(f"{key}={size} holds out {count} of {len(split)} examples; {advice}")
     rows = np.arange(len(split))
     stratify = split.labels if split.labels.dtype.kind == "i" else None
     if stratify is not None and (rare := np.bincount(stratify)[np.unique(stratify)].min()) < 2:

@@ -38,10 +38,26 @@ def test_splits_depend_on_the_seed_alone():
     assert first[:8].tolist() == [0, 3, 9, 19, 21, 36, 39, 44]  # the same on every machine
 
 
-@pytest.mark.parametrize("size", [1, 160, 0.001])
+@pytest.mark.parametrize("size", [1, 160, 0.999])
 def test_a_split_that_cannot_be_stratified_is_an_error(size):
-    with pytest.raises(UserError, match=r"data.test=.* holds out .* choose between 3 and 157"):
+    with pytest.raises(
+        UserError, match=r"data.test=.* holds out .* choose data.test=3, or up to 157"
+    ):
         splits.hold_out(labelled([100, 50, 10]), size, seed=0, key="data.test")
+
+
+def test_a_fraction_of_few_examples_is_rounded_up_to_one_a_class():
+    split = labelled([8] * 5)
+    for size, whole in ((0.1, None), (0.05, 60)):
+        kept, taken = splits.hold_out(split, size, seed=0, key="k", whole=whole)
+        assert np.bincount(taken.labels).tolist() == [1] * 5
+        assert len(kept) == 35
+    for size, count in ((4.0, 5), (0.95, 35)):  # what is advised works
+        with pytest.raises(UserError, match=rf"k={size} .*; choose k=5, or up to 35$"):
+            splits.hold_out(split, size, seed=0, key="k")
+        assert len(splits.hold_out(split, float(count), seed=0, key="k")[1]) == count
+    with pytest.raises(UserError, match=r"add images: with 10 there is one a class for each part"):
+        splits.hold_out(labelled([2, 2, 2, 1, 1]), 0.1, seed=0, key="k")
 
 
 def test_digits_are_split_without_overlap(tiny):

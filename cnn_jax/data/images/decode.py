@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 PIXELS = 50_000_000  # the most that an image may have, unless the caller says otherwise
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 ORIENTATION = 0x0112  # the EXIF tag
 
 

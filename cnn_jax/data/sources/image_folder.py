@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
-import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,15 +19,23 @@ from jaxtyping import Int32
 
 from cnn_jax.data.dataset import SplitName, Task
 from cnn_jax.data.images.decode import SUFFIXES
+from cnn_jax.data.sources.folder_layout import (
+    composed,
+    entries,
+    find_layout,
+    is_seen,
+    listed,
+    subfolders,
+)
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.regular_files import open_regular
 
-UNREAD_SUFFIXES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".jxl")
-SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+UNREAD_SUFFIXES = (
+    *(".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ico"),
+    *(".ppm", ".pgm", ".pnm", ".tga", ".psd", ".svg", ".dng", ".cr2", ".nef", ".arw"),
+)
+# How an image begins whose name does not say that it is one.
+SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|GIF8|II\*\0|MM\0\*", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,7 @@ class FolderSource:
     task: Task
     labels: Int32[np.ndarray, " n"]
     splits: Mapping[str, np.ndarray] | None  # numbers of the files by split, or None: one heap
+    folders: Mapping[SplitName, str] = dataclasses.field(default_factory=dict)  # by split
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,8 +71,9 @@ def list_folder(path: str) -> FolderSource:
     if not root.is_dir():
         reason = "that is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{key}: {reason} ({root.absolute()})")
-    folders, unread = split_folders(root), []
-    if folders is None:
+    layout, unread = find_layout(root, key), loose_images(root, "")
+    folders = layout.splits
+    if not folders:
         splits, classes = None, class_folders(root, key)
         files = labelled_files(root, "", classes, classes, unread)
     else:
@@ -75,19 +86,36 @@ def list_folder(path: str) -> FolderSource:
                     f"classes of {folders['train']}/"
                 )
             first = len(files)
+            unread += loose_images(root, folder)
             files += labelled_files(root, folder, names, classes, unread)
             splits[split] = np.arange(first, len(files))
     labels = np.array([label for _, label in files], np.int32)
     check_classes(classes, labels if splits is None else labels[splits["train"]], key)
+    if layout.left_out:
+        warn(f"{key}: {listed(layout.left_out)} left out: no split is called so")
     if unread:
-        print(
-            f"warning: {printable(key)}: {len(unread)} files are of a kind that is not read, "
-            f"{min(unread)} the first; read are {', '.join(SUFFIXES)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        warn(f"{key}: {describe_unread(unread)}")
     task, paths = Task("classification", classes), tuple(path for path, _ in files)
-    return FolderSource(os.fspath(root.absolute()), paths, task, labels, splits)
+    return FolderSource(os.fspath(root.absolute()), paths, task, labels, splits, folders)
+
+
+def warn(line: str) -> None:
+    print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def describe_unread(unread: Sequence[str]) -> str:
+    """How many files of each kind that look like images are left out, and the first of them."""
+    kinds = Counter(left_out_kind(path) for path in unread).most_common()
+    return (
+        f"{len(unread)} file(s) that look like images are left out, {min(unread)} the first "
+        f"({', '.join(f'{count} {kind}' for kind, count in kinds)}); "
+        f"read are {', '.join(SUFFIXES)} in class folders"
+    )
+
+
+def left_out_kind(path: str) -> str:
+    suffix = os.path.splitext(path)[1].lower()
+    return "in no class folder" if suffix in SUFFIXES else suffix or "without a suffix"
 
 
 def check_classes(classes: Sequence[str], labels: np.ndarray, key: str) -> None:
@@ -112,35 +140,6 @@ def labelled_files(
     return files
 
 
-def composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def subfolders(root: Path) -> list[str]:
-    """The names of the folders in a folder, in order; hidden ones left out."""
-    try:
-        names = [n for n in entries(root) if not n.startswith(".") and Path(root, n).is_dir()]
-    except OSError as error:
-        raise UserError(f"{root} cannot be read: {error.strerror}") from error
-    return sorted(names, key=composed)
-
-
-def entries(root: Path) -> list[str]:
-    """What a folder holds, in whatever order the file system gives it."""
-    return os.listdir(root)
-
-
-def split_folders(root: Path) -> dict[SplitName, str] | None:
-    """{split: folder} where the folders are named as splits, `train` among them; else None."""
-    folders = {}
-    for name in subfolders(root):
-        split = next((s for s, names in SPLIT_FOLDERS.items() if name.lower() in names), None)
-        if split is None or split in folders:
-            return None
-        folders[split] = name
-    return {s: folders[s] for s in SPLIT_FOLDERS if s in folders} if "train" in folders else None
-
-
 def class_folders(root: Path, key: str) -> tuple[str, ...]:
     names = subfolders(root)
     if not names:
@@ -151,16 +150,41 @@ def class_folders(root: Path, key: str) -> tuple[str, ...]:
 def image_files(root: Path, folder: Path, unread: list[str]) -> list[str]:
     """Paths, relative to `root`, of the image files in one of its folders, at any depth, in order.
 
-    Those of kinds that are not read are added to `unread`.
+    Those that look like images and are not read are added to `unread`.
     """
     files = []
     for parent, below, names in os.walk(root / folder, followlinks=True):
-        below[:] = [name for name in below if not leads_back(parent, name)]
+        below[:] = [name for name in below if is_seen(name) and not leads_back(parent, name)]
         relative = Path(parent).relative_to(root)
-        paths = [(relative / name).as_posix() for name in names if not name.startswith(".")]
-        files += [path for path in paths if path.lower().endswith(SUFFIXES)]
-        unread += [path for path in paths if path.lower().endswith(UNREAD_SUFFIXES)]
+        for name in filter(is_seen, names):
+            path = (relative / name).as_posix()
+            if path.lower().endswith(SUFFIXES):
+                files.append(path)
+            elif looks_like_image(root / path):
+                unread.append(path)
     return sorted(files, key=composed)
+
+
+def loose_images(root: Path, folder: str) -> list[str]:
+    """Paths of the images that lie beside the class folders, and so in no class."""
+    paths = [Path(folder, name) for name in entries(root / folder) if is_seen(name)]
+    files = [path for path in paths if not (root / path).is_dir()]
+    return [
+        path.as_posix()
+        for path in files
+        if path.name.lower().endswith(SUFFIXES) or looks_like_image(root / path)
+    ]
+
+
+def looks_like_image(path: Path) -> bool:
+    """By its name, or by how it begins."""
+    if path.name.lower().endswith(UNREAD_SUFFIXES):
+        return True
+    try:
+        with open(open_regular(path), "rb", buffering=0) as file:
+            return bool(SIGNATURES.match(file.read(16)))
+    except OSError:
+        return False
 
 
 def leads_back(folder: str, name: str) -> bool:

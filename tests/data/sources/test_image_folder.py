@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from cnn_jax import data
+from cnn_jax.data.dataset import SPLIT_NAMES
 from cnn_jax.data.images.resize import ResizeSpec
-from cnn_jax.data.sources import image_folder
+from cnn_jax.data.sources import folder_layout, image_folder
 from cnn_jax.errors import UserError
 from cnn_jax.tools.prepare import write_manifest
 from configs.base import base
@@ -41,7 +42,7 @@ def test_the_split_is_the_same_whatever_the_order_of_the_file_system(tmp_path, m
     here = data.load(config_of(root)).parts
     listdir, walk = os.listdir, os.walk
     backwards = lambda path: sorted(listdir(path))[::-1]  # noqa: E731
-    monkeypatch.setattr(image_folder, "entries", backwards)
+    monkeypatch.setattr(folder_layout, "entries", backwards)
     monkeypatch.setattr(
         os, "walk", lambda p, **k: ((f, d, sorted(n)[::-1]) for f, d, n in walk(p, **k))
     )
@@ -54,10 +55,19 @@ def test_split_folders_are_taken_as_they_are(tmp_path):
     make(tmp_path, {"a": 4, "b": 6}, splits=("train", "val", "test"))
     found = data.load(config_of(tmp_path))
     assert [len(found.split(p)) for p in ("train", "validation", "test")] == [10, 10, 10]
-    assert found.parts is None
-    shutil.rmtree(tmp_path / "test")  # as ImageNet comes: what is evaluated is `val`
+    assert (found.parts or {})["test"][0] == "test/a/a_00.jpg"  # recorded, as of a heap
+    assert found.reported == "test"
+    shutil.rmtree(tmp_path / "test")
     found = data.load(config_of(tmp_path, validation=2.0))
-    assert [len(found.split(p)) for p in ("train", "validation", "test")] == [8, 2, 10]
+    assert [len(found.split(p)) for p in ("train", "validation", "test")] == [10, 10, 0]
+    assert found.reported == "validation"
+    assert found.layout == (
+        "2 classes: train/ is train, val/ is validation (train 10, validation 10); "
+        "there is no test/: the report is on validation"
+    )
+    (tmp_path / "imagenet2012").symlink_to(tmp_path)  # of which `val` is what is reported
+    config = config_of(tmp_path, validation=2.0, name="imagenet2012", dir=str(tmp_path))
+    assert [len(data.load(config).split(p)) for p in SPLIT_NAMES] == [8, 2, 10]
 
 
 def test_names_that_are_not_ascii_and_files_in_depth(tmp_path):
@@ -129,7 +139,8 @@ def test_images_of_other_kinds_are_counted_and_named(tmp_path, capsys):
         (root / name).write_bytes(b"x")
     assert len(data.load(config_of(root)).train) > 0
     said = capsys.readouterr().err
-    assert "2 files are of a kind that is not read, a/scan.tiff the first; read are .jpg" in said
+    assert "2 file(s) that look like images are left out, a/scan.tiff the first" in said
+    assert "(1 .bmp, 1 .tiff); read are .jpg" in said.replace("1 .tiff, 1 .bmp", "1 .bmp, 1 .tiff")
 
 
 def test_a_pixel_cap(tmp_path):
