@@ -47,7 +47,8 @@ RUNS = {
     "resnet20_reference": f"{RESNET20}",
     "resnet20_scan": f"{RESNET20} --config.model.scan=True",
     "rmsprop_layer_decay": f"{RESNET20} --config.optimizer.name=rmsprop "
-    "--config.optimizer.layer_decay=0.7 --config.optimizer.weight_decay=1e-4",
+    "--config.optimizer.momentum=0.9 --config.optimizer.layer_decay=0.7 "
+    "--config.optimizer.weight_decay=1e-4",
     "alexnet": "--config=configs/alexnet.py --config.epochs=0.3",
     "googlenet": "--config=configs/googlenet.py --config.epochs=0.3 "
     "--config.schedule.warmup_epochs=0.1",

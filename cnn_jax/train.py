@@ -18,7 +18,7 @@ from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
 from cnn_jax.runtime.preemption import Interrupted, Interruption
-from cnn_jax.training import metrics
+from cnn_jax.training import metrics, optimizers
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.training.run_progress import RunProgress
@@ -32,6 +32,7 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
     """
+    optimizers.complete(config)
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
     is_new_run = not Checkpoints(folder).steps()
     experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
@@ -50,6 +51,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Restores the best checkpoint of a trained `folder` and reports on the test split."""
     if not (Path(folder) / "config.json").exists():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
+    optimizers.complete(config)
     workdir.check(folder, config)
     experiment = make_experiment(config, is_new_run=False, folder=Path(folder))
     with workdir.enter(folder, config):

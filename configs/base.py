@@ -143,17 +143,22 @@ def loss(dataset: str) -> ConfigDict:
 def optimizer() -> ConfigDict:
     """The rule of the update."""
     c = ConfigDict()
-    # "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw".
+    # "sgd", "momentum", "nesterov", "rmsprop", "rmsprop_tf", "adagrad", "adadelta", "adam",
+    # "adamw". What is None has the value that the optimiser is known with.
     c.name = "adam"
-    c.learning_rate = 1e-3  # before the schedule
-    c.momentum = 0.9  # of momentum, nesterov and rmsprop
+    c.learning_rate = config_dict.placeholder(float)  # before the schedule; 1e-3, adadelta 1
+    c.momentum = config_dict.placeholder(float)  # momentum, nesterov: 0.9; rmsprop, rmsprop_tf: 0
+    c.rate_inside = config_dict.placeholder(bool)  # of the momentum; rmsprop_tf: True
     c.b1 = 0.9  # Adam: decay of the gradient's mean
     c.b2 = 0.999  # Adam: decay of its square's
-    c.decay = 0.9  # of the squares in rmsprop and adadelta
-    c.eps = 1e-8  # added where it is divided
+    c.decay = config_dict.placeholder(float)  # of the squares; 0.9, adadelta 0.95
+    c.eps = config_dict.placeholder(
+        float
+    )  # added where it is divided; 1e-8, adadelta 1e-6, rmsprop_tf 1e-10
     c.weight_decay = 0.0  # of kernels; see decay_vectors
     c.weight_decay_kind = "l2"  # or "decoupled"
     c.decay_vectors = False  # also biases and norm scales
+    c.decay_except = config_dict.placeholder(tuple)  # what never decays, e.g. ("block*/depthwise",)
     c.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
     c.layer_decay = 1.0  # factor of the rate for each stage away from the head
     return c

@@ -32,7 +32,7 @@ def get_config(dataset: str = "digits") -> ConfigDict:
 def as_published(config: ConfigDict) -> ConfigDict:
     config.batch_size = 1600  # 50 replicas of 32
     config.epochs = 100.0
-    config.optimizer.name = "rmsprop"
+    config.optimizer.name = "rmsprop_tf"
     config.optimizer.learning_rate = 0.045
     config.optimizer.momentum = 0.0
     config.optimizer.eps = 1.0

@@ -29,7 +29,8 @@ def get_config(dataset: str = "digits") -> ConfigDict:
 def as_published(config: ConfigDict) -> ConfigDict:
     config.batch_size = 96
     config.epochs = 300.0
-    config.optimizer.name = "rmsprop"
+    config.optimizer.name = "rmsprop_tf"
+    config.optimizer.momentum = 0.9
     config.optimizer.learning_rate = 0.045
     config.optimizer.weight_decay = 4e-5
     config.optimizer.eps = 1e-3

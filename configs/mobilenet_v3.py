@@ -30,7 +30,8 @@ def get_config(dataset: str = "digits") -> ConfigDict:
 def as_published(config: ConfigDict) -> ConfigDict:
     config.batch_size = 4096
     config.epochs = 600.0
-    config.optimizer.name = "rmsprop"
+    config.optimizer.name = "rmsprop_tf"
+    config.optimizer.momentum = 0.9
     config.optimizer.learning_rate = 0.1
     config.optimizer.weight_decay = 1e-5
     config.optimizer.eps = 1e-3

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
-from cnn_jax.training import config_checks
+from cnn_jax.training import config_checks, optimizers
 from configs.base import base
 from tests.support import commands
 
@@ -203,6 +203,7 @@ def test_workdir_of_another_config(finished):
 
 def test_run_without_a_checkpoint_gives_way(tiny, tmp_path):
     """Where nothing was saved nothing is lost: the next try may have another rate."""
+    optimizers.complete(tiny)
     (tmp_path / "config.json").write_text(json.dumps(workdir.flat(tiny)))
     tiny.optimizer.learning_rate = 0.5
     workdir.check(tmp_path, tiny)

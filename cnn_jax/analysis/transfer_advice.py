@@ -21,7 +21,7 @@ from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import ProgressBar
-from cnn_jax.training import metrics
+from cnn_jax.training import metrics, optimizers
 from cnn_jax.training.experiment import make_experiment
 from cnn_jax.transfer.freezing import stage_name
 from cnn_jax.transfer.probes import linear_probe
@@ -178,7 +178,7 @@ def training_configs(config: ConfigDict, net: TrainedNet) -> list[tuple[str, Con
 
     A config's rate is that from scratch, unless it names weights itself.
     """
-    stages, rate = net.trunk, config.optimizer.learning_rate
+    stages, rate = net.trunk, optimizers.completed(config.optimizer).learning_rate
     factor = SCRATCH_RATE_FACTOR
     high, low = (factor * rate, rate) if config.init["from"] else (rate, rate / factor)
     configs = []

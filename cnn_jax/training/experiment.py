@@ -121,6 +121,7 @@ def make_experiment(
     training split from its `folder`.
     """
     config_checks.check(config)
+    optimizers.complete(config)
     devices = Devices.create(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     make_model(config)  # its mistakes show before the data is read
@@ -158,6 +159,7 @@ def make_experiment(
         protocol=protocol,
         warnings=[
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
+            *optimizers.optimizer_warnings(config),
             *transfer_warnings(config, model, initial_weights),
         ],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 import jax
@@ -13,19 +13,40 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.clock import Clock
 
-# name -> the part of the update between the gradient and the learning rate
-SCALINGS: dict[str, Callable[[ConfigDict], optax.GradientTransformation]] = {
+
+def chained(*parts: optax.GradientTransformation) -> optax.GradientTransformation:
+    """One part stays itself, and so does the form of its state."""
+    return parts[0] if len(parts) == 1 else optax.chain(*parts)
+
+
+def momentum_of(c: ConfigDict) -> optax.GradientTransformation:
+    return optax.trace(c.momentum) if c.momentum else optax.identity()
+
+
+# name -> the part of the update between the gradient and the learning rate; `rate` is given where
+# the rate belongs within it
+SCALINGS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": lambda c: optax.identity(),
-    "momentum": lambda c: optax.trace(c.momentum),
-    "nesterov": lambda c: optax.trace(c.momentum, nesterov=True),
-    "rmsprop": lambda c: optax.chain(
-        optax.scale_by_rms(c.decay, c.eps),
-        optax.trace(c.momentum) if c.momentum else optax.identity(),
+    "momentum": lambda c, *rate: chained(*rate, optax.trace(c.momentum)),
+    "nesterov": lambda c, *rate: chained(*rate, optax.trace(c.momentum, nesterov=True)),
+    "rmsprop": lambda c, *rate: optax.chain(
+        optax.scale_by_rms(c.decay, c.eps), *rate, momentum_of(c)
+    ),
+    "rmsprop_tf": lambda c, *rate: optax.chain(
+        optax.scale_by_rms(c.decay, c.eps, initial_scale=1.0), *rate, momentum_of(c)
     ),
     "adagrad": lambda c: optax.scale_by_rss(initial_accumulator_value=0.0, eps=c.eps),
     "adadelta": lambda c: optax.scale_by_adadelta(c.decay, c.eps),
     "adam": lambda c: optax.scale_by_adam(c.b1, c.b2, c.eps),
     "adamw": lambda c: optax.scale_by_adam(c.b1, c.b2, c.eps),
+}
+WITH_MOMENTUM = ("momentum", "nesterov", "rmsprop", "rmsprop_tf")
+COMMON = {"learning_rate": 1e-3, "momentum": 0.9, "decay": 0.9, "eps": 1e-8}
+# What a key that is left open means for an optimiser whose authors have another value.
+OWN: dict[str, dict[str, float]] = {
+    "rmsprop": {"momentum": 0.0},  # Hinton's lecture 6e
+    "rmsprop_tf": {"momentum": 0.0, "eps": 1e-10},  # tf.train.RMSPropOptimizer
+    "adadelta": {"learning_rate": 1.0, "decay": 0.95, "eps": 1e-6},  # Zeiler 2012, sec. 4
 }
 SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
 WARMUPS = ("linear", "constant")
@@ -38,6 +59,7 @@ def make_optimizer(
     schedule: optax.Schedule,
     starts: Mapping[str, int] = NONE,
     rates: Mapping[str, float] = NONE,
+    undecayed: Collection[str] = (),
 ) -> optax.GradientTransformation:
     """The update rule: clip, decay as L2, scale, decay decoupled, times minus the learning rate.
 
@@ -47,10 +69,14 @@ def make_optimizer(
     - `momentum`: the sum of the gradients, each step times `momentum`
     - `nesterov`: the same, looked one step ahead
     - `rmsprop`: divided by the root of the mean square (`decay`), then `momentum` where it is set
+    - `rmsprop_tf`: TensorFlow's: the mean square starts at 1, the rate is inside the momentum
     - `adagrad`: divided by the root of the sum of all squares
     - `adadelta`: by the ratio of the root mean squares of updates and gradients (`decay`)
     - `adam`: mean over root mean square (`b1`, `b2`), both corrected for their zero start
     - `adamw`: the same, with the weight decay always decoupled
+
+    With `optimizer.rate_inside` the momentum sums gradients times the rate of their own step: a
+    rate that falls spares what was gathered before.
 
     `starts` has the first step, and `rates` a factor of the learning rate, of the parameters (by
     path, "conv1/kernel") that do not begin at step 0, or not at the common rate. What begins later
@@ -58,11 +84,13 @@ def make_optimizer(
 
     `optimizer.weight_decay` is added to the gradient (`weight_decay_kind = "l2"`) or to the scaled
     update (`"decoupled"`, always so for adamw). Vectors (biases, norm scales) are left out unless
-    `optimizer.decay_vectors`.
+    `optimizer.decay_vectors`, and the paths in `undecayed` always.
     """
-    c = config.optimizer
     check_optimizer(config)
+    c = completed(config.optimizer)
     mask = None if c.decay_vectors else matrices_only
+    if undecayed:
+        mask = lambda params: decayed(params, c.decay_vectors, undecayed)  # noqa: E731
     decay = optax.add_decayed_weights(c.weight_decay, mask=mask)
     decoupled = c.name == "adamw" or c.weight_decay_kind == "decoupled"
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
@@ -72,12 +100,14 @@ def make_optimizer(
         parts = []
         if c.weight_decay and not decoupled:
             parts.append(decay)
-        parts.append(SCALINGS[c.name](c))
-        if c.weight_decay and decoupled:
-            parts.append(decay)
         # The rule counts its own steps; the schedule is of the run's.
         own = schedule if start == 0 else lambda step: schedule(step + start)
-        parts.append(optax.scale_by_learning_rate(own))
+        rate = optax.scale_by_learning_rate(own)
+        parts.append(SCALINGS[c.name](c, *[rate] * c.rate_inside))
+        if c.weight_decay and decoupled:
+            parts.append(decay)
+        if not c.rate_inside:
+            parts.append(rate)
         if rates:
             parts.append(scale_by_path(rates))
         return parts
@@ -100,6 +130,49 @@ def check_optimizer(config: ConfigDict) -> None:
         raise unknown("optimizer.name", c.name, SCALINGS)
     if c.weight_decay_kind not in DECAYS:
         raise unknown("optimizer.weight_decay_kind", c.weight_decay_kind, DECAYS)
+    inside = completed(c).rate_inside
+    if inside and c.name not in WITH_MOMENTUM:
+        raise UserError(
+            f"optimizer.rate_inside=True: optimizer.name={c.name!r} has no momentum; choose one of "
+            f"{', '.join(WITH_MOMENTUM)}"
+        )
+    if inside and c.weight_decay and c.weight_decay_kind == "decoupled":
+        raise UserError(
+            "optimizer.weight_decay_kind='decoupled' is taken times the rate after the momentum, "
+            f"optimizer.name={c.name!r} has the rate inside: choose 'l2'"
+        )
+
+
+def completed(optimizer: ConfigDict) -> ConfigDict:
+    """A copy of the config's section in which what is left open has the optimiser's own value."""
+    c = optimizer.copy_and_resolve_references()
+    for key, value in {**COMMON, **OWN.get(c.name, {})}.items():
+        if c[key] is None:
+            c[key] = value
+    with c.unlocked():
+        if c.get("rate_inside") is None:
+            c.rate_inside = c.name == "rmsprop_tf"
+    return c
+
+
+def complete(config: ConfigDict) -> None:
+    """Writes the optimiser's own values into a config that leaves them open, as a run keeps them.
+
+    So a run says what it trained with, and goes on with it whatever a later default is.
+    """
+    c = completed(config.optimizer)
+    config.optimizer.update({key: c[key] for key in COMMON})
+
+
+def optimizer_warnings(config: ConfigDict) -> list[str]:
+    """Of a rate that was chosen for another rule."""
+    rate = config.optimizer.learning_rate
+    if config.optimizer.name != "adadelta" or rate >= 0.1:
+        return []
+    return [
+        f"optimizer.learning_rate={rate:g} hardly trains with adadelta, whose own rate is 1: "
+        "--config.optimizer.learning_rate=1.0"
+    ]
 
 
 def labels(params: optax.Params, starts: Mapping[str, int]) -> optax.Params:
@@ -127,6 +200,11 @@ def matrices_only(params: optax.Params) -> optax.Params:
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
+def decayed(params: optax.Params, vectors: bool, undecayed: Collection[str]) -> optax.Params:
+    """True for what is decayed: kernels, or all, but the paths in `undecayed`."""
+    return with_path(lambda path, p: (vectors or p.ndim > 1) and path not in undecayed, params)
+
+
 def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     """step -> learning rate. With E the epochs seen at a step, r = `optimizer.learning_rate`:
 
@@ -139,7 +217,7 @@ def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     In the first `warmup_epochs` the rate climbs linearly from r * warmup_from to r, or stays at
     r * warmup_from when `warmup` is `constant`.
     """
-    c, rate = config.schedule, config.optimizer.learning_rate
+    c, rate = config.schedule, completed(config.optimizer).learning_rate
     if c.name not in SCHEDULES:
         raise unknown("schedule.name", c.name, SCHEDULES)
     if c.warmup not in WARMUPS:

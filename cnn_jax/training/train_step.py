@@ -24,7 +24,7 @@ from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
 from cnn_jax.training.train_state import TrainState
-from cnn_jax.transfer.freezing import NOTHING_FROZEN, TRAIN_ALL, FreezePhase, FreezePlan
+from cnn_jax.transfer.freezing import NOTHING_FROZEN, TRAIN_ALL, FreezePhase, FreezePlan, NetOutline
 
 Variables = dict[str, Tree]  # {"params", "batch_stats"}
 
@@ -87,7 +87,11 @@ def make_step_spec(
 ) -> TrainStepSpec:
     """The parts that the config names; the statistics are of the training split unless given."""
     loss = losses.make_loss(config, dataset.task)
-    optimizer = optimizers.make_optimizer(config, schedule, plan.first_steps, plan.rate_factors)
+    undecayed = undecayed_params(config, model, dataset.train.image_shape)
+    optimizer = optimizers.make_optimizer(
+        config, schedule, plan.first_steps, plan.rate_factors, undecayed
+    )
+    by_path = plan is not TRAIN_ALL or bool(undecayed)
     # A pass over the images: after the config's mistakes.
     statistics = statistics or InputStatistics.of(config, dataset.train.images)
     shape, colours = dataset.train.image_shape, statistics.colours
@@ -95,7 +99,7 @@ def make_step_spec(
         model=model,
         task=dataset.task,
         loss=loss,
-        update=ParameterUpdate(optimizer, flat=getattr(model, "scan", False) and plan is TRAIN_ALL),
+        update=ParameterUpdate(optimizer, flat=getattr(model, "scan", False) and not by_path),
         statistics=statistics,
         augment=augment.compose(config.augment, shape, dataset.task, colours),
         seed=config.seed,
@@ -104,6 +108,17 @@ def make_step_spec(
         plan=plan,
         space_to_depth=config.space_to_depth,
     )
+
+
+def undecayed_params(
+    config: ConfigDict, model: nn.Module, image_shape: tuple[int, ...]
+) -> frozenset[str]:
+    """The paths that `optimizer.decay_except` names; `UserError` where a pattern names nothing."""
+    patterns = config.optimizer.get("decay_except") or ()
+    if not patterns:
+        return frozenset()
+    outline, key = NetOutline.of(model, image_shape), "optimizer.decay_except"
+    return frozenset().union(*(outline.matching_params(key, pattern) for pattern in patterns))
 
 
 def init_state(

@@ -32,7 +32,7 @@ def test_every_config_key_has_a_meaning():
     defaults = {key: default for key, default, meaning in rows if meaning}
     options = {f"model.{key}" for key in ("name", *models.REGISTRY["googlenet"].options())}
     assert set(keys_of(load_config("googlenet"))) - options == set(defaults)
-    assert defaults["optimizer.learning_rate"] == "`0.001`"
+    assert defaults["optimizer.weight_decay"] == "`0.0`"
     assert defaults["data.fit"] == "by the dataset"
 
 

@@ -5,10 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax.traverse_util import flatten_dict
 
+from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.clock import Clock
+from cnn_jax.training import optimizers
 from cnn_jax.training.optimizers import SCALINGS, make_optimizer, make_plateau, make_schedule
+from cnn_jax.training.train_step import undecayed_params
 
 CLOCK = Clock(examples=1000, batch_size=100, epochs=10.0)  # 10 steps an epoch, 100 in all
 
@@ -107,6 +111,11 @@ def by_hand(name):
         elif name == "rmsprop":
             s = D * s + (1 - D) * g**2
             v = update = M * v + g / np.sqrt(s + EPS)
+        elif name == "rmsprop_tf":
+            s = s + 1 if t == 1 else s
+            s = D * s + (1 - D) * g**2
+            v = M * v + RATE * g / np.sqrt(s + EPS)
+            update = v / RATE
         elif name == "adagrad":
             s = s + g**2
             update = g / np.sqrt(s + EPS)
@@ -131,6 +140,106 @@ def test_two_updates_by_hand(tiny, name):
         updates, state = optimizer.update({"w": jnp.asarray(g)}, state, params)
         params = optax.apply_updates(params, updates)
     np.testing.assert_allclose(params["w"], by_hand(name), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_first_update_by_the_values_of_its_authors(tiny, name):
+    """Nothing is set but the name: what Zeiler, Hinton and TensorFlow have without arguments."""
+    tiny.optimizer.name = name
+    optimizers.complete(tiny)
+    g = np.array([0.25, -3.0])
+    rate = 1e-3
+    expected = {
+        "sgd": rate * g,
+        "momentum": rate * g,
+        "nesterov": rate * 1.9 * g,
+        "rmsprop": rate * g / np.sqrt(0.1 * g**2 + 1e-8),
+        "rmsprop_tf": rate * g / np.sqrt(0.9 + 0.1 * g**2 + 1e-10),
+        "adagrad": rate * np.sign(g),
+        "adadelta": np.sqrt(1e-6) / np.sqrt(0.05 * g**2 + 1e-6) * g,
+        "adam": rate * np.sign(g),
+        "adamw": rate * np.sign(g),
+    }[name]
+    optimizer = make_optimizer(tiny, make_schedule(tiny, CLOCK))
+    updates, _ = optimizer.update(
+        {"w": jnp.asarray(g)}, optimizer.init({"w": jnp.zeros(2)}), {"w": jnp.zeros(2)}
+    )
+    np.testing.assert_allclose(updates["w"], -expected, rtol=1e-5)
+
+
+def two_updates_at_a_falling_rate(tiny):
+    rates = jnp.array([0.1, 0.01])
+    optimizer = make_optimizer(tiny, lambda step: rates[step])
+    params, moves = {"w": jnp.zeros(1)}, []
+    state = optimizer.init(params)
+    for _ in range(2):
+        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        moves.append(float(updates["w"][0]))
+    return moves
+
+
+@pytest.mark.parametrize(("inside", "second"), [(None, 0.01 * 1.9), (True, 0.9 * 0.1 + 0.01)])
+def test_the_rate_outside_and_inside_the_momentum(tiny, inside, second):
+    """A rate that falls to a tenth slows all that was gathered, or what follows only."""
+    tiny.optimizer.name, tiny.optimizer.rate_inside = "momentum", inside
+    np.testing.assert_allclose(two_updates_at_a_falling_rate(tiny), [-0.1, -second], rtol=1e-6)
+
+
+def test_rmsprop_of_tensorflow_has_the_rate_inside(tiny):
+    tiny.optimizer.update({"name": "rmsprop_tf", "momentum": 0.9, "eps": 1e-3})
+    first = 0.1 / np.sqrt(1 + 1e-3)  # ones: the mean square stays 1
+    second = 0.9 * first + first / 10
+    np.testing.assert_allclose(two_updates_at_a_falling_rate(tiny), [-first, -second], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "adam", "rate_inside": True}, "optimizer.name='adam' has no momentum; choose "),
+        (
+            {"name": "rmsprop_tf", "weight_decay": 0.1, "weight_decay_kind": "decoupled"},
+            "weight_decay_kind='decoupled' .* choose 'l2'",
+        ),
+    ],
+)
+def test_a_rate_inside_needs_a_momentum(tiny, changes, message):
+    tiny.optimizer.update(changes)
+    with pytest.raises(UserError, match=message):
+        make_optimizer(tiny, optax.constant_schedule(RATE))
+
+
+def test_a_run_keeps_the_values_of_today(tiny):
+    """Adam's config on disk is what it was before keys could be left open, so its runs go on."""
+    optimizers.complete(tiny)
+    c = tiny.optimizer
+    assert (c.learning_rate, c.momentum, c.decay, c.eps) == (1e-3, 0.9, 0.9, 1e-8)
+    assert c.rate_inside is None  # as good as absent
+    assert optimizers.optimizer_warnings(tiny) == []
+    c.name = "adadelta"
+    assert "whose own rate is 1" in optimizers.optimizer_warnings(tiny)[0]
+
+
+def test_decay_leaves_out_what_decay_except_names(tiny):
+    tiny.update_from_flattened_dict({"model.name": "mobilenet_v1_025", "optimizer.name": "sgd"})
+    tiny.optimizer.decay_except = ("block*/depthwise",)
+    tiny.optimizer.weight_decay = 0.5
+    model = models.create("mobilenet_v1_025", num_classes=10)
+    undecayed = undecayed_params(tiny, model, (32, 32, 3))
+    assert undecayed == {f"block{i}/depthwise/kernel" for i in range(1, 14)}
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    mask = flatten_dict(optimizers.decayed(params, False, undecayed), sep="/")
+    assert {path for path, yes in mask.items() if yes} == {
+        "conv1/kernel",
+        "fc/kernel",
+        *(f"block{i}/pointwise/kernel" for i in range(1, 14)),
+    }
+    kernel = {"block1": {"depthwise": {"kernel": jnp.ones((1, 1))}}}
+    rule = make_optimizer(tiny, optax.constant_schedule(RATE), undecayed=undecayed)
+    updates, _ = rule.update(jax.tree.map(jnp.zeros_like, kernel), rule.init(kernel), kernel)
+    assert float(jax.tree.leaves(updates)[0].item()) == 0
+    tiny.optimizer.decay_except = ("blok*",)
+    with pytest.raises(UserError, match=r"optimizer.decay_except: 'blok\*' names nothing"):
+        undecayed_params(tiny, model, (32, 32, 3))
 
 
 def one_update(config, params, grads):
