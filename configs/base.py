@@ -152,9 +152,8 @@ def optimizer() -> ConfigDict:
     c.b1 = 0.9  # Adam: decay of the gradient's mean
     c.b2 = 0.999  # Adam: decay of its square's
     c.decay = config_dict.placeholder(float)  # of the squares; 0.9, adadelta 0.95
-    c.eps = config_dict.placeholder(
-        float
-    )  # added where it is divided; 1e-8, adadelta 1e-6, rmsprop_tf 1e-10
+    # Added where it is divided; 1e-8, adadelta 1e-6, rmsprop_tf 1e-10.
+    c.eps = config_dict.placeholder(float)
     c.weight_decay = 0.0  # of kernels; see decay_vectors
     c.weight_decay_kind = "l2"  # or "decoupled"
     c.decay_vectors = False  # also biases and norm scales
