@@ -45,12 +45,19 @@ def class_table(report: dict[str, Any]) -> list[str]:
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"{'':{width}}  precision  recall      F1  support"]
-    for name, row in rows:
-        if name == "macro average":
+    for i, (name, row) in enumerate(rows):
+        if i == len(report["classes"]):
             lines.append("")
         lines.append(
             f"{name:>{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  "
             f"{row['f1-score']:6.4f}  {row['support']:7.0f}"
+        )
+    absent = [printable(n) for n, row in report["classes"].items() if not row["support"]]
+    if absent:
+        lines.append(
+            f"{report['split']} has no example of {len(absent)} of {len(report['classes'])} "
+            f"classes ({', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''}): "
+            "the macro average is over the others"
         )
     return lines
 

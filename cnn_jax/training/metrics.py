@@ -112,21 +112,30 @@ def report(task: Task, examples: dict[str, np.ndarray]) -> dict[str, Any]:
     out: dict[str, Any] = {"examples": len(examples["label"]), **summarise(task, examples)}
     if task.kind == "regression":
         return out | {"unit": task.unit}
-    from sklearn.metrics import classification_report, confusion_matrix
+    from sklearn.metrics import confusion_matrix
 
-    labels = list(range(len(task.classes)))
     truth, predicted = examples["label"], examples["prediction"]
-    by_class = classification_report(
-        truth,
-        predicted,
-        labels=labels,
-        target_names=task.classes,
-        output_dict=True,
-        zero_division=0.0,
-    )
+    labels = np.arange(len(task.classes))
+    present = np.unique(truth)  # no recall was measured of the others
+    by_class = zip(task.classes, class_figures(truth, predicted, labels, None), strict=True)
     return out | {
-        "macro_average": by_class["macro avg"],
-        "weighted_average": by_class["weighted avg"],
-        "classes": {name: by_class[name] for name in task.classes},
+        "macro_average": class_figures(truth, predicted, present, "macro")[0],
+        "weighted_average": class_figures(truth, predicted, labels, "weighted")[0],
+        "classes": dict(by_class),
         "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
     }
+
+
+def class_figures(
+    truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray, average: Any
+) -> list[dict[str, float]]:
+    """Precision, recall, F1 and support of each of `labels`, or their average alone."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = precision_recall_fscore_support(
+        truth, predicted, labels=labels, average=average, zero_division=0.0
+    )
+    support = len(truth) if columns[3] is None else columns[3]
+    names = ("precision", "recall", "f1-score", "support")
+    rows = zip(*(np.atleast_1d(c).tolist() for c in (*columns[:3], support)), strict=True)
+    return [dict(zip(names, map(float, row), strict=True)) for row in rows]

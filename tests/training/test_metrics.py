@@ -5,6 +5,7 @@ import numpy as np
 from sklearn.metrics import top_k_accuracy_score
 
 from cnn_jax.data.dataset import Task
+from cnn_jax.runtime.report import as_text
 from cnn_jax.training import metrics
 
 TEN = Task("classification", tuple("0123456789"))
@@ -54,6 +55,31 @@ def test_report_by_class_and_confusion_matrix():
     assert report["loss"] == 2.5
     assert report["accuracy"] == 0.5
     assert "top5_accuracy" not in report
+
+
+def test_classes_may_be_called_as_rows_of_a_report_are():
+    names = ("accuracy", "macro avg", "weighted avg", "macro average", "none")
+    label, predicted = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 2, 3, 4])
+    found = {"label": label, "prediction": predicted, "rank": label != predicted, "loss": label}
+    named, plain = (
+        metrics.report(Task("classification", tuple(classes)), found)
+        for classes in (names, "abcde")
+    )
+    assert tuple(named["classes"]) == names
+    for key in ("macro_average", "weighted_average", "confusion_matrix"):
+        assert named[key] == plain[key]
+    assert list(named["classes"].values()) == list(plain["classes"].values())
+    assert named["macro_average"] == {  # over the four classes that there are
+        "precision": (1 + 0.5 + 1 + 1) / 4,
+        "recall": (0.5 + 1 + 1 + 0.5) / 4,
+        "f1-score": (2 / 3 + 2 / 3 + 1 + 2 / 3) / 4,
+        "support": 6.0,
+    }
+    table = as_text({"split": "test", "protocol": "single_crop", **named}).splitlines()
+    assert table.count("") == 3
+    assert "test has no example of 1 of 5 classes (none): the macro average is over the others" in (
+        table
+    )
 
 
 def test_regression_figures():
