@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from ml_collections import ConfigDict
@@ -57,6 +57,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     with workdir.enter(folder, config):
         keep_data(experiment, Path(folder), is_new_run=False)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
+        checkpoints.tidy()
         newest = checkpoints.latest_valid()
         if newest is None:
             raise UserError(f"workdir={folder!r} holds no whole checkpoint: train first")
@@ -88,6 +89,7 @@ class Training:
             folder, experiment.clock.total_steps, self.progress.step, self.progress.rows_bytes
         )
         self.compiled = False
+        self.interruption = Interruption()
 
     def restore_or_init(self) -> tuple[RunProgress, TrainCarry]:
         compiled, initial_weights = self.experiment.compiled, self.experiment.initial_weights
@@ -106,17 +108,18 @@ class Training:
         progress = self.progress
         evaluator = self.experiment.evaluator(self.experiment.monitor)
         epochs = self.experiment.clock.epochs_seen(progress.step)
-        with Interruption() as interruption, self.writers.progress(epochs):
+        with self.interruption, self.writers.progress(epochs):
             self.log_setup()
+            if progress.evaluation_due:
+                self.evaluate(evaluator)
+                self.save()
             if progress.stopped:
                 return
             for step in self.steps:
                 progress.step = step
                 self.after_step(evaluator)
-                if signum := interruption.requested(step):
-                    self.save()
-                    self.checkpoints.wait()
-                    raise Interrupted(signum, step)
+                if signum := self.interruption.requested(step):
+                    self.stop(signum)
                 yield step
                 if progress.stopped:
                     return
@@ -138,6 +141,20 @@ class Training:
             self.evaluate(evaluator)
         if events.saves(step):
             self.save()
+
+    def stop(self, signum: int) -> NoReturn:
+        """Saves, and ends the run as a signal asks."""
+        self.save()
+        self.checkpoints.wait()
+        raise Interrupted(signum, self.progress.step)
+
+    def stop_evaluation(self) -> None:
+        """Ends an evaluation that a signal cannot wait for; it is made after the resume.
+
+        Not with several processes: they agree on a step.
+        """
+        if self.interruption.signum is not None:
+            self.stop(self.interruption.signum)
 
     def log_setup(self) -> None:
         """The lines above the log: what trains on what, from where, and what is doubtful in it."""
@@ -188,7 +205,10 @@ class Training:
         """Evaluates the watched split; writes the epoch's row; records it for best and stop."""
         progress, monitor = self.progress, self.experiment.monitor
         task = self.experiment.dataset.task
-        result = metrics.summarise(task, evaluator(self.steps.carry.state))
+        progress.evaluation_due = True
+        examples = evaluator(self.steps.carry.state, self.stop_evaluation)
+        progress.evaluation_due = False
+        result = metrics.summarise(task, examples)
         row = {
             "step": progress.step,
             "epoch": self.rounded_epoch(),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.preemption import Interrupted
 from cnn_jax.training.dry_run import dry_run
+from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import make_experiment
 
 
@@ -123,8 +125,6 @@ def test_early_stopping_waits_for_its_patience(tiny, tmp_path, monkeypatch):
 
 
 def test_a_signal_saves_this_very_step(tiny, tmp_path, monkeypatch):
-    import signal
-
     original = train.Training.after_step
 
     def after_step(self, evaluator):
@@ -140,6 +140,44 @@ def test_a_signal_saves_this_very_step(tiny, tmp_path, monkeypatch):
     train.train_and_evaluate(tiny, tmp_path / "stopped")
     train.train_and_evaluate(tiny, tmp_path / "whole")
     assert fingerprint(tiny, tmp_path / "stopped") == fingerprint(tiny, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("evaluation", [1, 2])
+def test_a_signal_ends_an_evaluation_which_the_resume_makes(
+    tiny, tmp_path, monkeypatch, evaluation
+):
+    """The same bits, also where it is the last one, and a second signal comes at once."""
+    tiny.eval_batch_size = 16
+    tiny.schedule.name, tiny.schedule.patience, tiny.schedule.gamma = "plateau", 1, 0.5
+    train.train_and_evaluate(tiny, tmp_path / "whole")
+    steps = [int(p.name) for p in sorted((tmp_path / "whole" / "checkpoints").glob("*"))]
+    original, calls = Evaluator.__call__, []
+
+    def evaluate(self, state, after_batch=lambda: None):
+        calls.append(state)
+        seen = []
+
+        def after():
+            seen.append(1)
+            if len(calls) >= evaluation and len(seen) == 3:
+                signal.raise_signal(signal.SIGTERM)
+            after_batch()
+
+        assert len(self.split) > 4 * 16
+        result = original(self, state, after)
+        assert len(calls) < evaluation, "it went on to its end"
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", evaluate)
+        for _ in range(2):
+            with pytest.raises(Interrupted, match=f"SIGTERM at step {steps[evaluation - 1]}"):
+                train.train_and_evaluate(tiny, tmp_path / "stopped")
+    assert Checkpoints(tmp_path / "stopped").steps() == steps[:evaluation]
+    train.train_and_evaluate(tiny, tmp_path / "stopped")
+    assert fingerprint(tiny, tmp_path / "stopped") == fingerprint(tiny, tmp_path / "whole")
+    kept, whole = (Checkpoints(tmp_path / name) for name in ("stopped", "whole"))
+    assert kept.read_meta(steps[-1]) == whole.read_meta(steps[-1])
 
 
 def test_another_config_in_the_workdir_names_the_keys_that_differ(tiny, tmp_path):

@@ -28,6 +28,7 @@ from jax.experimental import multihost_utils
 from cnn_jax.errors import UserError, not_written
 
 CHECKSUMS = "SHA256SUMS"
+REPLACED = ".replaced"  # a whole save of a step that is saved again
 NOTHING, DAMAGED = -1, -2  # in place of a step: nothing was saved; all that was is damaged
 
 
@@ -128,8 +129,17 @@ class Checkpoints:
         return self.folder / f"{step:08d}"
 
     def tidy(self) -> None:
-        """Removes what a killed run left: saves without hashes, and Orbax's temporary folders."""
+        """Removes what a killed run left: saves without hashes, and Orbax's temporary folders.
+
+        A save that was to be replaced comes back where the new one is not whole.
+        """
         if jax.process_index() == 0 and self.folder.is_dir():
+            for aside in self.folder.glob(f"*{REPLACED}"):
+                place = aside.with_suffix("")
+                if not (place / CHECKSUMS).exists():
+                    shutil.rmtree(place, ignore_errors=True)
+                    aside.rename(place)
+                shutil.rmtree(aside, ignore_errors=True)
             for path in self.folder.iterdir():
                 unfinished = path.name.isdigit() and not (path / CHECKSUMS).exists()
                 if unfinished or "orbax-checkpoint-tmp" in path.name:
@@ -159,6 +169,8 @@ class Checkpoints:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 silence_orphans()
                 self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+            if jax.process_index() == 0 and step in self.steps():
+                self.path(step).rename(self.path(step).with_suffix(REPLACED))
             self._orbax.save(
                 self.path(step),
                 args=ocp.args.Composite(
@@ -182,6 +194,7 @@ class Checkpoints:
             orbax.wait_until_finished()
             if jax.process_index() == 0:
                 write_checksums(self.path(step))
+                shutil.rmtree(self.path(step).with_suffix(REPLACED), ignore_errors=True)
             self.prune(best)
         except Exception as error:
             raise self._failure(step, error) from error

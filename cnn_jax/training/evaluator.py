@@ -33,13 +33,19 @@ class Evaluator:
             size = devices.round_up(max(1, size // protocol.views))
         self.batches = eval_loader(split, devices, size, read_options, protocol)
 
-    def __call__(self, state: TrainState) -> dict[str, np.ndarray]:
-        """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ..."""
+    def __call__(
+        self, state: TrainState, after_batch: Callable[[], None] = lambda: None
+    ) -> dict[str, np.ndarray]:
+        """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ...
+
+        `after_batch` may end it by an exception.
+        """
         results, masks, in_flight = [], [], InFlight(self.max_in_flight)
         for source, mask in self.batches:
             results.append(self.step(state, source))
             masks.append(mask)
             in_flight.add(results[-1])
+            after_batch()
         results, mask = jax.device_get(results), np.concatenate(masks)
         examples = {
             name: np.concatenate([result[name] for result in results])[mask] for name in results[0]

@@ -18,6 +18,7 @@ class RunProgress:
     stopped: bool = False
     epoch_sums: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     rows_bytes: int = 0
+    evaluation_due: bool = False  # of `step`: a signal ended it
 
     def add(self, sums: dict[str, tuple[float, int]]) -> None:
         """Counts the sums of a window into the epoch's."""

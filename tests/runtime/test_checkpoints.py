@@ -307,3 +307,21 @@ def test_parameter_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"is not finite at step .*no checkpoint was made"):
         train_and_evaluate(tiny, tmp_path)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_step_that_is_saved_again_is_never_lost(copy, monkeypatch):
+    """Killed before the new save is whole, the old one is there; afterwards the new one alone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_finish", lambda self, orbax, *_: orbax.wait_until_finished())
+        killed = Checkpoints(copy)
+        killed.save(2, tree_of(2), {"note": 3}, best=2)
+        killed.close()
+    assert Checkpoints(copy).steps() == [1]
+    checkpoints = Checkpoints(copy)
+    checkpoints.tidy()
+    assert_holds(checkpoints, 2)
+    assert checkpoints.latest_valid() == 2
+    checkpoints.save(2, tree_of(2), {"note": 4}, best=2)
+    checkpoints.close()
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["00000001", "00000002"]
+    assert checkpoints.read_meta(2) == {"note": 4}
