@@ -201,6 +201,14 @@ def test_workdir_of_another_config(finished):
     assert contents(finished) == before
 
 
+def test_keys_that_change_no_figure_are_free(tiny, tmp_path):
+    optimizers.complete(tiny)
+    (tmp_path / "config.json").write_text(json.dumps(workdir.flat(tiny)))
+    (tmp_path / "checkpoints/00000001").mkdir(parents=True)
+    tiny.eval_batch_size, tiny.checkpoint.keep = 7, 5
+    workdir.check(tmp_path, tiny)
+
+
 def test_run_without_a_checkpoint_gives_way(tiny, tmp_path):
     """Where nothing was saved nothing is lost: the next try may have another rate."""
     optimizers.complete(tiny)

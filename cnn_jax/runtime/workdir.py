@@ -18,8 +18,9 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
 
-# Keys that say where data is found and how it is read: a run may go on with other values.
-FREE_KEYS = ("protocol",) + tuple(
+# Keys that say where data is found and how it is read, and what else changes no figure: a run may
+# go on with other values.
+FREE_KEYS = ("protocol", "eval_batch_size", "checkpoint.keep") + tuple(
     "data." + key
     for key in (
         *("dir", "download", "mirror", "verify", "streaming", "memory_megabytes"),

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, unknown
 
 METHODS = ("pad", "bilinear", "nearest", "crop")
+LONGEST = 8  # shorter sides that an enlarged image may be long
 CROP_FRACTION = 0.875  # of the resized side that the middle crop keeps: 224 of 256
 
 Image = UInt8[np.ndarray, "h w c"]
@@ -115,10 +116,24 @@ def resize(
 
 
 def resize_shorter(image: Image, side: int) -> UInt8[np.ndarray, "_h _w c"]:
-    """Its shorter side at `side` pixels, its shape kept."""
+    """Its shorter side at `side` pixels, its shape kept.
+
+    One that is enlarged is first cut to the middle that is `LONGEST` times as long as wide: a line
+    of a few pixels would take gigabytes.
+    """
+    if side > (least := min(image.shape[:2])):
+        image = middle(image, least * LONGEST)
     ratio = side / min(image.shape[:2])
     height, width = (max(side, round(length * ratio)) for length in image.shape[:2])
     return resize(image, height, width)
+
+
+def middle(image: Image, most: int) -> UInt8[np.ndarray, "_h _w c"]:
+    """The part in the middle with no side over `most`."""
+    rows, columns = (
+        slice(max(0, n - most) // 2, max(0, n - most) // 2 + most) for n in image.shape[:2]
+    )
+    return np.ascontiguousarray(image[rows, columns])
 
 
 def centre_crop(image: Image, size: int) -> UInt8[np.ndarray, "{size} {size} c"]:
