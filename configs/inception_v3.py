@@ -1,4 +1,4 @@
-"""Inception v3 with its auxiliary head, 27,161,264 parameters (Szegedy et al., CVPR 2016).
+"""Inception v3 with its auxiliary head, 27,143,152 parameters (Szegedy et al., CVPR 2016).
 
     python -m cnn_jax.main --config=configs/inception_v3.py[:DATASET]
 

@@ -6,15 +6,17 @@ widths of the blocks out).
     -> conv_4a 192@71 -> pool 35 -> mixed_5b 256, 5c 288, 5d 288 -> mixed_6a 768@17 -> 6b..6e 768
     -> mixed_7a 1280@8 -> 7b 2048 -> 7c 2048 -> mean -> 1000
 
-27,161,264 parameters with the auxiliary head on mixed_6e, 23,834,568 without (`auxiliary=False`).
+27,143,152 parameters with the auxiliary head on mixed_6e, 23,817,352 without (`auxiliary=False`).
 
 Constants: BatchNorm after every convolution, the head's included (sec. 4 and table 3), and no
-biases before it. Paper silent, authors' released code: epsilon 1e-3, dropout 0.2, truncated He's
-initialisation, and 0.01 and 0.001 for the head's last two layers; its momentum of 0.9997 fits runs
-of half a million steps, here it is 0.9. Pools inside the blocks are means that count the padding,
-as in torchvision; TensorFlow's do not.
+biases before it. Paper silent, authors' released code: BatchNorm without a scale, epsilon 1e-3,
+dropout 0.2, truncated He's initialisation, and 0.01 and 0.001 for the head's last two layers; its
+momentum of 0.9997 fits runs of half a million steps, here it is 0.9. Pools inside the blocks are
+means over the pixels that there are, as TensorFlow's SAME.
 
-The published weights expect inputs of mean 0.5 and deviation 0.5 in each channel.
+torchvision's port differs, and an import sets both options: `norm_scale=True` (27,161,264; without
+the head 23,834,568) and `count_padding=True`. Its weights
+expect inputs of mean 0.5 and deviation 0.5 in each channel.
 
 Options off by default, none of them the paper's net:
 - `auxiliary=False`; `auxiliary_norm=False`: no BatchNorm in the head's fully connected layer (its
@@ -27,6 +29,8 @@ Options off by default, none of them the paper's net:
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -55,6 +59,9 @@ HE_TRUNCATED = nn.initializers.he_normal()
 TRUNCATED = nn.initializers.truncated_normal
 
 
+Mean = Callable[[Maps], Maps]  # 3x3, every pixel
+
+
 def concatenate(*maps: Maps) -> Maps:
     return jnp.concatenate(maps, -1)
 
@@ -64,6 +71,7 @@ class Mixed5(nn.Module):
 
     projection: int
     unit: ConvUnit
+    mean: Mean
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -74,7 +82,7 @@ class Mixed5(nn.Module):
         twice = unit(x, 64, 1, name="double_3x3_reduce")
         twice = unit(twice, 96, 3, name="double_3x3_1")
         twice = unit(twice, 96, 3, name="double_3x3_2")
-        pooled = unit(avg_pool(x, 3, 1, padding=1), self.projection, 1, name="pool_proj")
+        pooled = unit(self.mean(x), self.projection, 1, name="pool_proj")
         return concatenate(one, five, twice, pooled)
 
 
@@ -98,6 +106,7 @@ class Mixed6(nn.Module):
 
     width: int
     unit: ConvUnit
+    mean: Mean
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -111,7 +120,7 @@ class Mixed6(nn.Module):
         twice = unit(twice, width, (1, 7), name="double_7x7_1x7_1")
         twice = unit(twice, width, (7, 1), name="double_7x7_7x1_2")
         twice = unit(twice, 192, (1, 7), name="double_7x7_1x7_2")
-        pooled = unit(avg_pool(x, 3, 1, padding=1), 192, 1, name="pool_proj")
+        pooled = unit(self.mean(x), 192, 1, name="pool_proj")
         return concatenate(one, seven, twice, pooled)
 
 
@@ -136,6 +145,7 @@ class Mixed7(nn.Module):
     """Fig. 7: the widest blocks, on the 8x8 maps; 1x3 and 3x1 side by side."""
 
     unit: ConvUnit
+    mean: Mean
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -152,7 +162,7 @@ class Mixed7(nn.Module):
             unit(twice, 384, (1, 3), name="double_3x3_1x3"),
             unit(twice, 384, (3, 1), name="double_3x3_3x1"),
         )
-        pooled = unit(avg_pool(x, 3, 1, padding=1), 192, 1, name="pool_proj")
+        pooled = unit(self.mean(x), 192, 1, name="pool_proj")
         return concatenate(one, three, twice, pooled)
 
 
@@ -186,6 +196,8 @@ class InceptionV3(nn.Module):
     auxiliary_norm: bool = True
     factorised_stem: bool = True
     norm: Norm = "batch"
+    norm_scale: bool = False
+    count_padding: bool = False
     activation: Activation = "relu"
     dropout: Rate = 0.2
     head: Pooling = "avg"
@@ -199,9 +211,16 @@ class InceptionV3(nn.Module):
             norm=self.norm,
             activation=self.activation,
             epsilon=1e-3,
+            scale=self.norm_scale,
             kernel_init=HE_TRUNCATED,
             dtype=self.dtype,
         )
+        mean = functools.partial(
+            avg_pool, window=3, stride=1, padding=1, count_padding=self.count_padding
+        )
+        mixed5 = functools.partial(Mixed5, unit=unit, mean=mean)
+        mixed6 = functools.partial(Mixed6, unit=unit, mean=mean)
+        mixed7 = functools.partial(Mixed7, unit=unit, mean=mean)
         x = images
         if self.factorised_stem:
             x = unit(x, 32, 3, stride=2, padding="VALID", name="conv_1a")  # 149x149x32
@@ -213,14 +232,14 @@ class InceptionV3(nn.Module):
         x = unit(x, 80, 1, name="conv_3b")  # 73x73x80
         x = unit(x, 192, 3, padding="VALID", name="conv_4a")  # 71x71x192
         x = sow_activation(self, "pool2", max_pool(x, 3, 2))  # 35x35x192
-        x = Mixed5(32, unit=unit, name="mixed_5b")(x)  # 35x35x256
-        x = Mixed5(64, unit=unit, name="mixed_5c")(x)  # 35x35x288
-        x = Mixed5(64, unit=unit, name="mixed_5d")(x)  # 35x35x288
+        x = mixed5(32, name="mixed_5b")(x)  # 35x35x256
+        x = mixed5(64, name="mixed_5c")(x)  # 35x35x288
+        x = mixed5(64, name="mixed_5d")(x)  # 35x35x288
         x = Mixed6a(unit=unit, name="mixed_6a")(x)  # 17x17x768
-        x = Mixed6(128, unit=unit, name="mixed_6b")(x)  # 17x17x768
-        x = Mixed6(160, unit=unit, name="mixed_6c")(x)
-        x = Mixed6(160, unit=unit, name="mixed_6d")(x)
-        x = Mixed6(192, unit=unit, name="mixed_6e")(x)
+        x = mixed6(128, name="mixed_6b")(x)  # 17x17x768
+        x = mixed6(160, name="mixed_6c")(x)
+        x = mixed6(160, name="mixed_6d")(x)
+        x = mixed6(192, name="mixed_6e")(x)
         heads = ()
         if self.auxiliary and compute_auxiliary(self, train):
             kind = self.norm if self.auxiliary_norm else "none"
@@ -233,8 +252,8 @@ class InceptionV3(nn.Module):
             )
             heads = (head(x),)
         x = Mixed7a(unit=unit, name="mixed_7a")(x)  # 8x8x1280
-        x = Mixed7(unit=unit, name="mixed_7b")(x)  # 8x8x2048
-        x = Mixed7(unit=unit, name="mixed_7c")(x)  # 8x8x2048
+        x = mixed7(name="mixed_7b")(x)  # 8x8x2048
+        x = mixed7(name="mixed_7c")(x)  # 8x8x2048
         x = sow_activation(self, "global_pool", global_pool(self.head, x))  # 2048
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         linear = nn.Dense(

@@ -6,14 +6,15 @@ Full pre-activation (fig. 4e): in each branch BatchNorm and ReLU come before the
 nothing follows the addition, so that the shortcut is an identity from one end of a stage to the
 other. Where a block changes shape, the shortcut is a bare 1x1 of the activated input (appendix: the
 first activation is shared by both paths); a last BatchNorm and ReLU precede the mean (appendix).
-Widths and depths of He et al. 2015, table 1; strides in the 3x3 and initialisation N(0, 2 / fan-in)
-as in the authors' release; epsilon 1e-5, momentum 0.9, no dropout.
+Widths and depths of He et al. 2015, table 1; strides in the first 1x1 and initialisation N(0, 2 /
+fan-out) of the convolutions, as in the authors' release; epsilon 1e-5, momentum 0.9, no dropout.
 
-The stem is a bare 7x7 and max-pool; the first block's activation is the one that the appendix puts
-after the stem. With pooling in front of it, as timm's weights have it, order matters only where
-BatchNorm's scale is negative.
+The first activation comes right after the 7x7, before the pool, and the first block begins with its
+convolution (appendix; fig. 5 of the release). timm's port pools first and activates in the block:
+the same parameters, another net wherever the batch's statistics or a negative scale enter.
 
-Options off by default, each a deviation: `stride_in="1x1"`, `attention`, `activation`, `norm`,
+Options off by default, each a deviation: `stem="pool_first"` and `stride_in="3x3"` (both are timm's
+and set by an import), `attention`, `activation`, `norm`,
 `dropout`, `pooling`.
 """
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -51,6 +52,9 @@ from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import STAGES, StrideIn
 
+# As the authors' release: its fan is kW kH nOutputPlane.
+HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
 
 class PreActivationBottleneck(nn.Module):
     """Norm, activation, 1x1; norm, activation, 3x3; norm, activation, 1x1; plus the shortcut."""
@@ -60,12 +64,13 @@ class PreActivationBottleneck(nn.Module):
     conv: Callable[..., nn.Module]  # without padding, with the net's dtype
     pre_activate: Callable[..., Activations]  # norm, then activation
     gate: Callable[[Maps], Maps]
-    stride_in: StrideIn = "3x3"
+    stride_in: StrideIn = "1x1"
+    activated: bool = False  # its input is: the first block after an activated stem
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
-        y = self.pre_activate(x, name="norm1")
+        y = x if self.activated else self.pre_activate(x, name="norm1")
         if self.stride != 1 or x.shape[-1] != self.features:
             x = self.conv(self.features, 1, self.stride, name="shortcut")(y)
         y = self.conv(self.features // 4, 1, first, name="conv1")(y)
@@ -81,7 +86,8 @@ class ResNetV2(nn.Module):
 
     num_classes: int = 1000
     depth: int = 50
-    stride_in: StrideIn = "3x3"
+    stem: Literal["activate_first", "pool_first"] = "activate_first"
+    stride_in: StrideIn = "1x1"
     attention: Attention = "none"
     norm: Norm = "batch"
     activation: Activation = "relu"
@@ -98,7 +104,9 @@ class ResNetV2(nn.Module):
 
         require_size(images, 1, f"ResNet-{self.depth} v2")
         bias = self.norm not in CENTRING_NORMS
-        plain_conv = functools.partial(conv, padding=0, bias=bias, dtype=self.dtype)
+        plain_conv = functools.partial(
+            conv, padding=0, bias=bias, dtype=self.dtype, kernel_init=HE_FAN_OUT
+        )
         block = functools.partial(
             PreActivationBottleneck,
             conv=plain_conv,
@@ -109,11 +117,14 @@ class ResNetV2(nn.Module):
             stride_in=self.stride_in,
         )
         x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
+        activated = self.stem == "activate_first"
+        x = pre_activate(x, name="conv1_norm") if activated else x
         x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         for level, count in enumerate(STAGES[self.depth][0]):
             # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
             first, *others = (f"layer{level + 1}_{i}" for i in range(count))
-            x = block(256 * 2**level, stride=2 if level else 1, name=first)(x)
+            options = {"activated": activated and level == 0, "name": first}
+            x = block(256 * 2**level, stride=2 if level else 1, **options)(x)
             same = functools.partial(block, 256 * 2**level, stride=1)
             x = scan_blocks(self, same, others, x, self.scan)
         x = sow_activation(

@@ -6,12 +6,12 @@ paper's reduction ratio), ReLU, a dense layer back to C, sigmoid; both with bias
 `layers.SqueezeExcitation`, the net is resnet.py's with `attention="se"`. BatchNorm and
 initialisation as there.
 
-Deviation: strides in the 3x3, as the published weight files (timm's) do, 4.09 G multiply-adds;
-`stride_in="1x1"` is the paper's 3.86 G (its table 2: 3.87).
+Strides in the first 1x1 of a stage, as the authors' release does: 3.86 G multiply-adds (table 2:
+3.87). `stride_in="3x3"`, 4.09 G, is a deviation that timm's weights ask for; an import sets it.
 """
 
 from __future__ import annotations
 
 from cnn_jax.models.resnet import resnet
 
-NETS = {"seresnet50": resnet(50, attention="se", stride_in="3x3")}
+NETS = {"seresnet50": resnet(50, attention="se")}

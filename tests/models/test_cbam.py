@@ -10,6 +10,7 @@ import pytest
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.models import create
 from cnn_jax.models.layers import CBAM
+from cnn_jax.models.layers.cbam import SpatialAttention
 
 
 def sigmoid(x):
@@ -58,6 +59,15 @@ def test_value(order):
             expected = expected * spatial_gate(expected, params["spatial"], stats)
     out = module.apply(variables, jnp.asarray(x), train=False)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_every_position_starts_half_open():
+    """BatchNorm's scale at 0: the spatial gate is sigmoid(0) whatever the maps hold."""
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 5, 5, 16), jnp.float32)
+    gate = SpatialAttention()
+    variables = gate.init(jax.random.key(0), x, train=True)
+    out, _ = gate.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(out, np.full((2, 5, 5, 1), 0.5))
 
 
 def test_parameters_of_one_module():

@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
+from cnn_jax.models.inception_v3 import Mixed5
 from cnn_jax.models.layers import BatchNorm, avg_pool, max_pool
 
 KEY = jax.random.key(0)
@@ -192,6 +193,23 @@ def test_googlenet_stages():
         assert shapes["conv1"] == (112, 112, 64)
         assert shapes["conv2_reduce"] == (56, 56, 64)
         assert shapes["conv2"] == (56, 56, 192)
+
+
+@pytest.mark.parametrize(("count_padding", "corner"), [(False, 1), (True, 4 / 9)])
+def test_inception_v3_means_leave_the_padding_out(count_padding, corner):
+    """On a map of ones: TensorFlow's SAME mean is 1, torchvision's is 4/9 in a corner."""
+    found = []
+
+    def record(call, args, kwargs, context):
+        if type(context.module) is Mixed5:
+            found.append(context.module.mean)
+        return call(*args, **kwargs)
+
+    net = models.create("inception_v3", count_padding=count_padding)
+    with nn.intercept_methods(record):
+        jax.eval_shape(net.init, KEYS, image(96))
+    assert len(found) == 3
+    assert all(m(jnp.ones((1, 5, 5, 1)))[0, 0, 0, 0] == pytest.approx(corner) for m in found)
 
 
 def test_inception_v3_stages():

@@ -12,7 +12,8 @@ from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
 from cnn_jax.models import resnet
 from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
-from cnn_jax.models.resnet_v2 import PreActivationBottleneck
+from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
+from cnn_jax.transfer.weight_maps import MAPS
 
 KEY = jax.random.key(0)
 UNIT = ConvUnit(train=False)  # outside a module it makes no parameters, and its call raises
@@ -192,6 +193,32 @@ def test_pre_activation_leaves_the_way_through_free():
     projection = variables["params"]["shortcut"]["kernel"][0, 0]
     expected = np.maximum(x, 0)[:, ::2, ::2] @ projection
     np.testing.assert_allclose(jax.jit(wider.apply)(variables, x), expected, rtol=1e-5)
+
+
+def test_v2_activates_before_the_pool_and_strides_first():
+    """As the authors' release; timm's order and strides are options."""
+    for options, first, second, sees_negative in (
+        ({}, 2, 1, False),
+        ({"stem": "pool_first", "stride_in": "3x3"}, 1, 2, True),
+    ):
+        net = models.create("resnet50_v2", 5, **options)
+        summary = count("resnet50_v2", **options)
+        strides = {layer.path: layer.stride[0] for layer in summary.layers if layer.stride}
+        assert (strides["layer2_0/conv1"], strides["layer2_0/conv2"]) == (first, second)
+        small = jnp.ones((1, 8, 8, 3))
+        names = set(jax.eval_shape(net.init, KEY, small)["params"])
+        assert ("conv1_norm" in names) != sees_negative
+
+
+def test_v2_starts_by_fan_out():
+    kernel = HE_FAN_OUT(KEY, (3, 3, 4, 512))
+    np.testing.assert_allclose(np.std(kernel), np.sqrt(2 / (9 * 512)), rtol=0.03)
+
+
+def test_se_resnet_strides_in_the_first_1x1_and_imports_in_the_3x3():
+    assert models.create("seresnet50").stride_in == "1x1"
+    assert MAPS["seresnet50"]().options == {"stride_in": "3x3"}
+    assert MAPS["resnet50_v2"]().options == {"stem": "pool_first", "stride_in": "3x3"}
 
 
 def test_cifar_depths_are_6n_plus_2():

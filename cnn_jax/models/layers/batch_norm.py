@@ -25,13 +25,16 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
     dtype: Any = None
     scale_init: Callable = nn.initializers.ones
+    use_scale: bool = True
 
     @nn.compact
     def __call__(self, x: Activations) -> Activations:
         channels = x.shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels)
-        scale = self.param("scale", self.scale_init, channels)
+        scale = jnp.ones(channels)
+        if self.use_scale:
+            scale = self.param("scale", self.scale_init, channels)
         bias = self.param("bias", nn.initializers.zeros, channels)
         dtype = self.dtype or jnp.result_type(x, scale)
         if self.use_running_average:

@@ -3,8 +3,9 @@
 A module for the end of a residual branch, before the addition (fig. 3): a gate for each channel,
 then a gate for each position. Reduction ratio 16, both descriptors, 7x7 kernel, channel first: the
 best of each of the paper's ablations (tables 1 to 3). The perceptron has biases and the spatial
-convolution has none but BatchNorm with momentum 0.99, as in the authors' release; the paper's
-eq. 2 and 3 leave all three open. `resnet50_cbam` is in resnet.py.
+convolution has none but BatchNorm with momentum 0.99, whose scale starts at 0, so that every gate
+of a position starts at 1/2, as in the authors' release; the paper leaves this open (eq. 2, 3).
+`resnet50_cbam` is in resnet.py.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class SpatialAttention(nn.Module):
     def __call__(self, x: Maps, train: bool) -> Maps:
         z = jnp.stack([ops.axis_max(x, -1), x.mean(-1)], axis=-1)
         unit = ConvUnit(train, norm=self.norm, momentum=0.99, dtype=self.dtype)
-        return nn.sigmoid(unit(z, 1, self.kernel, name="conv"))
+        zero = self.norm != "none"  # a kernel at 0 without a scale behind it
+        return nn.sigmoid(unit(z, 1, self.kernel, name="conv", zero_init=zero))
 
 
 class CBAM(nn.Module):

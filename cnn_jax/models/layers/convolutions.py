@@ -66,7 +66,7 @@ class ConvUnit:
         x = unit(x, 64, 7, stride=2, name="conv1")
 
     The convolution has a bias where the norm does not subtract each channel's mean, unless `bias`
-    says otherwise. `momentum` and `epsilon` are the norm's.
+    says otherwise. `momentum`, `epsilon` and `scale`, whether it has one, are the norm's.
     """
 
     train: bool
@@ -75,6 +75,7 @@ class ConvUnit:
     bias: bool | None = None
     momentum: float = 0.9
     epsilon: float = 1e-5
+    scale: bool = True
     kernel_init: Initializer = HE_NORMAL
     bias_init: Initializer = ZEROS
     dtype: Any = None
@@ -123,5 +124,6 @@ class ConvUnit:
             momentum=self.momentum,
             epsilon=self.epsilon,
             scale_init=ZEROS if zero_init else nn.initializers.ones,
+            scale=self.scale,
         )(x)
         return activate(self.activation, x)

@@ -27,6 +27,7 @@ def norm(
     momentum: float = 0.9,
     epsilon: float = 1e-5,
     scale_init: Callable = nn.initializers.ones,
+    scale: bool = True,
     groups: int = 32,
 ) -> Callable[[Activations], Activations]:
     """The normalisation `kind` for maps [B, H, W, C] or vectors [B, C], as a linen module.
@@ -34,11 +35,14 @@ def norm(
     `batch` normalises over the batch (its running statistics move by `1 - momentum` a step and are
     what `train=False` uses), `layer` over a whole example, `instance` over each map of an example,
     `group` over groups of channels (at most `groups`, fewer where they do not divide the channels).
-    A vector has no map to normalise over: `instance` leaves it alone.
+    `scale=False` is for `batch` alone: it then has a bias only. A vector has no map to normalise
+    over: `instance` leaves it alone.
     """
     common = {"name": name, "dtype": dtype, "epsilon": epsilon, "scale_init": scale_init}
     if kind == "batch":
-        return BatchNorm(use_running_average=not train, momentum=momentum, **common)
+        return BatchNorm(
+            use_running_average=not train, momentum=momentum, use_scale=scale, **common
+        )
 
     def by_group(x: Activations) -> Activations:
         channels = x.shape[-1]

@@ -77,6 +77,7 @@ def inception_v3() -> NameMap:
     return NameMap(
         "torchvision",
         modules,
+        options={"norm_scale": True, "count_padding": True},
         stages=stages,
         preprocessing=Preprocessing(299, 342),
         transforms_input="0cc3c7bd",

@@ -33,7 +33,8 @@ def resnet_v2(depth: int) -> Callable[[], NameMap]:
             stages[f"stages.{layer - 1}"] = (f"layer{layer}_{count - 1}", same)
             stages["stages"] = stages[f"stages.{layer - 1}"]
         preprocessing = Preprocessing(224, 235, **HALVES, interpolation="bicubic")
-        return NameMap("timm", modules, stages=stages, preprocessing=preprocessing)
+        options = {"stem": "pool_first", "stride_in": "3x3"}
+        return NameMap("timm", modules, options=options, stages=stages, preprocessing=preprocessing)
 
     return build
 
