@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import SplitName
 from cnn_jax.data.images.eval_protocols import SINGLE
-from cnn_jax.data.normalization import FILE
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
@@ -21,6 +20,7 @@ from cnn_jax.runtime.preemption import Interrupted, Interruption
 from cnn_jax.training import metrics, optimizers
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, make_experiment
+from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.training.train_step import TrainCarry
@@ -34,7 +34,7 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     """
     optimizers.complete(config)
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
-    is_new_run = not Checkpoints(folder).steps()
+    is_new_run = Checkpoints(folder).is_empty()
     experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
     with workdir.enter(folder, config):
         keep_data(experiment, Path(folder), is_new_run)
@@ -49,7 +49,7 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
 
 def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Restores the best checkpoint of a trained `folder` and reports on the test split."""
-    if not (Path(folder) / "config.json").exists():
+    if not (Path(folder) / workdir.CONFIG).exists() and Checkpoints(folder).is_empty():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
     optimizers.complete(config)
     workdir.check(folder, config)
@@ -63,6 +63,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
             raise UserError(f"workdir={folder!r} holds no whole checkpoint: train first")
         saved_form = experiment.compiled.abstract.as_saved()
         restored = checkpoints.restore(newest, saved_form)
+        hold_to(experiment, Path(folder), newest, restored.meta)
         best = checkpoints.latest_valid(restored.meta["progress"]["best_step"])
         if best is not None and best != newest:
             restored = checkpoints.restore(best, saved_form)
@@ -81,6 +82,7 @@ class Training:
 
     def __init__(self, experiment: Experiment, folder: Path):
         self.experiment, self.folder = experiment, folder
+        self.identity = describe(experiment)
         self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep)
         self.checkpoints.tidy()
         self.progress, carry = self.restore_or_init()
@@ -99,6 +101,7 @@ class Training:
                 workdir.write_json(self.folder / "init.json", initial_weights.record())
             return RunProgress(), compiled.init()
         restored = self.checkpoints.restore(step, compiled.abstract.as_saved())
+        hold_to(self.experiment, self.folder, step, restored.meta)
         progress = RunProgress(**restored.meta["progress"])
         self.checkpoints.prune(progress.best_step)
         return progress, TrainCarry.from_saved(restored.tree)
@@ -291,11 +294,7 @@ class Training:
         self.check_state_finite()
         progress = self.progress
         progress.rows_bytes = self.writers.sync()
-        meta = {
-            "progress": dataclasses.asdict(progress),
-            "config": workdir.flat(self.experiment.config),
-            "versions": workdir.versions(),
-        }
+        meta = {"progress": dataclasses.asdict(progress), **self.identity}
         tree = self.steps.carry.as_saved()
         self.checkpoints.save(progress.step, tree, meta, progress.best_step)
 
@@ -312,19 +311,6 @@ class Training:
         self.steps.close()
         self.writers.close()
         self.checkpoints.close()
-
-
-def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
-    """Keeps the split and statistics of the training data, or holds the run to those kept."""
-    dataset = experiment.dataset
-    if not (is_new_run or len(dataset.test) or (folder / "split.json").exists()):
-        raise UserError(  # 0.1.0 held images of train out, and took val for test
-            f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, for which the val/ of "
-            f"{dataset.name} was the test split; choose another --workdir"
-        )
-    workdir.keep_split(folder, dataset.parts)
-    if jax.process_index() == 0 and (is_new_run or not (folder / FILE).exists()):
-        experiment.step_spec.statistics.write(folder)
 
 
 def finish(training: Training) -> dict[str, Any]:

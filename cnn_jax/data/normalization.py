@@ -8,6 +8,7 @@ decoded for them again.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import os
 import zipfile
@@ -73,6 +74,14 @@ class InputStatistics:
             raise UserError(
                 f"{path} is damaged ({error}): remove it, and it is computed again"
             ) from error
+
+    def digest(self) -> str:
+        """A hash of the values, whatever file holds them."""
+        found = hashlib.sha256()
+        for name, value in vars(self).items():
+            if value is not None:
+                found.update(f"{name} {value.dtype} {value.shape} ".encode() + value.tobytes())
+        return found.hexdigest()
 
     def write(self, folder: Path) -> None:
         """Atomically."""

@@ -2,6 +2,8 @@
 
     checkpoints/<step>/            one finished save
     checkpoints/<step>/SHA256SUMS  the hash of every file in it: without this it does not count
+    checkpoints/<step>.damaged     a save that is not what was written, set aside
+    checkpoints/.saving-<step>     the save that is under way, or that a kill left unfinished
 
 Orbax renames a save into place when all of it is on disk, but notices neither a flipped bit nor a
 missing file. So every file is hashed after the rename, and a restore checks the hashes first: the
@@ -14,7 +16,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
-import hashlib
+import itertools
 import os
 import shutil
 import sys
@@ -26,8 +28,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from cnn_jax.errors import UserError, not_written
+from cnn_jax.runtime.checksums import CHECKSUMS, damage, is_there, write_checksums
 
-CHECKSUMS = "SHA256SUMS"
+UNDER_WAY = ".saving-"
 REPLACED = ".replaced"  # a whole save of a step that is saved again
 NOTHING, DAMAGED = -1, -2  # in place of a step: nothing was saved; all that was is damaged
 
@@ -39,54 +42,6 @@ class Restored:
     step: int
     tree: Any
     meta: dict[str, Any]
-
-
-def file_hash(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def checksums_of(folder: Path) -> dict[str, str]:
-    """{name relative to `folder`: hash} of all files under it but `SHA256SUMS`, sorted."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.lstrip(".") != CHECKSUMS)
-    return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
-
-
-def checksums_text(sums: dict[str, str]) -> str:
-    """The form of sha256sum, with a comment at its end that is the hash of the lines above."""
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-    return f"{lines}# {hashlib.sha256(lines.encode()).hexdigest()}\n"
-
-
-def write_checksums(folder: Path) -> None:
-    """Writes `SHA256SUMS` of all files under `folder`, atomically."""
-    temporary = folder / f".{CHECKSUMS}"
-    with open(temporary, "w") as stream:
-        stream.write(checksums_text(checksums_of(folder)))
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, folder / CHECKSUMS)
-
-
-def damage(folder: Path) -> str | None:
-    """What is wrong with the files of a save, by name, or None when they are those written."""
-    try:
-        text = (folder / CHECKSUMS).read_bytes().decode(errors="replace")
-        there = checksums_of(folder)
-    except OSError as error:
-        return f"{error.filename or folder} cannot be read ({error.strerror or error})"
-    lines = text.split("\n")[:-2]
-    wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if text != checksums_text(wanted):
-        return f"{folder / CHECKSUMS} has changed: it is not what was written"
-    for name in {**wanted, **there}:
-        if name not in there:
-            return f"{folder / name} is missing"
-        if name not in wanted:
-            return f"{folder / name} is not one of the files that were saved"
-        if there[name] != wanted[name]:
-            return f"{folder / name} has changed: its SHA-256 is not the one saved with it"
-    return None
 
 
 @functools.cache
@@ -117,41 +72,68 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps of all acknowledged saves, oldest first, damaged or not."""
+        return [step for step in self.finished() if is_there(self.path(step) / CHECKSUMS)]
+
+    def finished(self) -> list[int]:
+        """Those, and the saves that have lost their hashes, but none that a kill left unhashed."""
         if not self.folder.is_dir():
             return []
-        return sorted(
-            int(p.name)
-            for p in self.folder.iterdir()
-            if p.name.isdigit() and (p / CHECKSUMS).exists()
-        )
+        names = {path.name for path in self.folder.iterdir()}
+        steps = sorted(int(name) for name in names if name.isdigit())
+        return [
+            step
+            for step in steps
+            if not self.mark(step).exists() or is_there(self.path(step) / CHECKSUMS)
+        ]
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever saved: no save is there, whole or damaged."""
+        replaced = any(self.folder.glob(f"*{REPLACED}"))
+        return not (self.finished() or self.damaged() or replaced)
+
+    def damaged(self) -> list[str]:
+        """The names of what was set aside."""
+        return sorted(path.name for path in self.folder.glob("*.damaged*"))
 
     def path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
 
-    def tidy(self) -> None:
-        """Removes what a killed run left: saves without hashes, and Orbax's temporary folders.
+    def mark(self, step: int) -> Path:
+        """There while a save is under way: one without hashes is else one that lost them."""
+        return self.folder / f"{UNDER_WAY}{step:08d}"
 
-        A save that was to be replaced comes back where the new one is not whole.
+    def tidy(self) -> None:
+        """Removes what a killed run left: saves not acknowledged, half-removed and temporary ones.
+
+        A finished save without hashes that nobody was writing stays. A save that was to be replaced
+        comes back where the new one is not whole.
         """
         if jax.process_index() == 0 and self.folder.is_dir():
-            for aside in self.folder.glob(f"*{REPLACED}"):
+            for path in [*self.folder.iterdir()]:
+                if "orbax-checkpoint-tmp" in path.name or path.name.endswith(".removed"):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name.startswith(UNDER_WAY):
+                    save = self.folder / path.name.removeprefix(UNDER_WAY)
+                    if not is_there(save / CHECKSUMS):
+                        shutil.rmtree(save, ignore_errors=True)
+                    path.unlink(missing_ok=True)
+            for aside in [*self.folder.glob(f"*{REPLACED}")]:
                 place = aside.with_suffix("")
-                if not (place / CHECKSUMS).exists():
-                    shutil.rmtree(place, ignore_errors=True)
+                if not is_there(place / CHECKSUMS):
+                    if place.exists():
+                        self.set_aside(int(place.name))
                     aside.rename(place)
                 shutil.rmtree(aside, ignore_errors=True)
-            for path in self.folder.iterdir():
-                unfinished = path.name.isdigit() and not (path / CHECKSUMS).exists()
-                if unfinished or "orbax-checkpoint-tmp" in path.name:
-                    shutil.rmtree(path, ignore_errors=True)
 
     def prune(self, best: int) -> None:
         """Removes all saves but the newest `keep` and that of step `best`."""
         if jax.process_index() == 0:
             steps = self.steps()
             for step in set(steps) - {*steps[-self.keep :], best}:
-                (self.path(step) / CHECKSUMS).unlink()  # from here on it does not count
-                shutil.rmtree(self.path(step))
+                going = self.path(step).with_suffix(".removed")  # from here on it does not count
+                shutil.rmtree(going, ignore_errors=True)
+                self.path(step).rename(going)
+                shutil.rmtree(going)
 
     def save(self, step: int, tree: Any, meta: dict[str, Any], best: int) -> None:
         """Starts a save and returns when `tree` may change; waits for the one before.
@@ -169,8 +151,10 @@ class Checkpoints:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 silence_orphans()
                 self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
-            if jax.process_index() == 0 and step in self.steps():
-                self.path(step).rename(self.path(step).with_suffix(REPLACED))
+            if jax.process_index() == 0:
+                self.mark(step).touch()
+                if step in self.steps():
+                    self.path(step).rename(self.path(step).with_suffix(REPLACED))
             self._orbax.save(
                 self.path(step),
                 args=ocp.args.Composite(
@@ -194,6 +178,7 @@ class Checkpoints:
             orbax.wait_until_finished()
             if jax.process_index() == 0:
                 write_checksums(self.path(step))
+                self.mark(step).unlink(missing_ok=True)
                 shutil.rmtree(self.path(step).with_suffix(REPLACED), ignore_errors=True)
             self.prune(best)
         except Exception as error:
@@ -219,24 +204,33 @@ class Checkpoints:
             step = int(multihost_utils.broadcast_one_to_all(np.int32(step or 0)))
         if step == DAMAGED:
             raise UserError(
-                f"every checkpoint in {self.folder} is damaged: bring back a copy of one, or "
-                "remove that folder to start from nothing"
+                f"every checkpoint in {self.folder} is damaged ({', '.join(self.damaged())}): "
+                "bring back a copy of one, or remove that folder to start from nothing"
             )
         return None if step == NOTHING else step
 
     def _choose(self, prefer: int | None) -> int:
-        candidates = self.steps()[::-1]
+        candidates = self.finished()[::-1]
         if prefer in candidates:
             candidates.sort(key=lambda step: step != prefer)
         for step in candidates:
-            problem = damage(self.path(step))
+            problem = damage(self.path(step)) or self.wrong_step(step)
             if problem is None:
                 return step
             print(f"warning: checkpoint {step} is damaged: {problem}", file=sys.stderr)
-            aside = self.path(step).with_suffix(".damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            self.path(step).rename(aside)
-        return DAMAGED if any(self.folder.glob("*.damaged")) else NOTHING
+            self.set_aside(step)
+        return DAMAGED if self.damaged() else NOTHING
+
+    def wrong_step(self, step: int) -> str | None:
+        """What is wrong with a whole save of another step, put in the place of this one."""
+        saved = self.read_meta(step).get("progress", {}).get("step", step)
+        return None if saved == step else f"{self.path(step)} holds the save of step {saved}"
+
+    def set_aside(self, step: int) -> None:
+        """Renames a damaged save to a name that is free: nothing is removed."""
+        names = (f".damaged{number or ''}" for number in itertools.count())
+        asides = (self.path(step).with_suffix(name) for name in names)
+        self.path(step).rename(next(path for path in asides if not path.exists()))
 
     def restore(self, step: int, target: Any) -> Restored:
         """The save of `step`, as `target`: a tree of arrays or of `jax.ShapeDtypeStruct`."""
@@ -268,6 +262,15 @@ class Checkpoints:
 
         with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
             return reader.restore(self.path(step) / "meta", args=ocp.args.JsonRestore())
+
+    def newest_meta(self) -> tuple[int, dict[str, Any]] | None:
+        """Step and meta of the newest save whose meta can be read, be its arrays whole or not."""
+        for step in reversed(self.steps()):
+            try:
+                return step, dict(self.read_meta(step))
+            except Exception:  # damaged, which the search for a whole save will say
+                continue
+        return None
 
     def close(self) -> None:
         try:

@@ -17,6 +17,9 @@ import jax
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
+from cnn_jax.runtime.checkpoints import Checkpoints
+
+CONFIG, SPLIT = "config.json", "split.json"
 
 # Keys that say where data is found and how it is read, and what else changes no figure: a run may
 # go on with other values.
@@ -53,13 +56,23 @@ def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir={str(workdir)!r} is a file: name a folder")
-    if (folder / "config.json").exists() and any((folder / "checkpoints").glob("*")):
-        check_same(folder, read_config(folder), flat(config))
+    step, meta = Checkpoints(folder).newest_meta() or (None, {})
+    saved = meta.get("config")
+    if (folder / CONFIG).exists() and any((folder / "checkpoints").glob("*")):
+        there = read_config(folder)
+        if saved and (differ := differences(there, saved)):
+            raise UserError(
+                f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
+                f"differ: {differ}; remove that file: it is written again"
+            )
+        check_same(folder, there, flat(config))
+    elif saved:
+        check_same(folder, saved, flat(config))
 
 
 def keep_split(folder: Path, parts: dict[str, list[str]] | None) -> None:
     """Writes which file is in which split; raises `UserError` where an earlier start had others."""
-    path = folder / "split.json"
+    path = folder / SPLIT
     if parts is None:
         return
     if not path.exists():
@@ -93,32 +106,42 @@ def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
     except OSError as error:
         raise UserError(f"workdir={str(workdir)!r} is in use by another process") from error
     check(folder, config)
-    write_json(folder / "config.json", flat(config))
+    if not (folder / CONFIG).exists() and Checkpoints(folder).steps():
+        warn(f"{folder / CONFIG} is missing: it is written again")
+    write_json(folder / CONFIG, flat(config))
     write_json(folder / "environment.json", environment())
     return lock
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "config.json").read_text())
+        return json.loads((folder / CONFIG).read_text())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder / 'config.json'} cannot be read ({error}): choose another --workdir"
+            f"{folder / CONFIG} cannot be read ({error}): choose another --workdir"
         ) from error
 
 
 def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    if differ := differences(there, here):
+        raise UserError(
+            f"workdir={str(folder)!r} holds a run of another config; keys that differ: "
+            f"{differ}; choose another --workdir"
+        )
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The keys whose values are not the same, with both values, or nothing."""
     missing = "(absent)"
-    differ = [
+    return ", ".join(
         f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
         for key in sorted({*there, *here} - {*FREE_KEYS})
         if there.get(key) != here.get(key)  # None is as good as absent: an option left open
-    ]
-    if differ:
-        raise UserError(
-            f"workdir={str(folder)!r} holds a run of another config; keys that differ: "
-            f"{', '.join(differ)}; choose another --workdir"
-        )
+    )
+
+
+def warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
 
 
 @functools.cache

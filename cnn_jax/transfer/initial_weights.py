@@ -17,7 +17,8 @@ from flax.traverse_util import unflatten_dict
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, flatten
-from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints, damage, file_hash
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 

@@ -25,7 +25,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.checksums import CHECKSUMS
 from tests.support import commands
 
 DEVICES = {"jit": 1, "pmap": 8}

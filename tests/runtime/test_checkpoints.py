@@ -1,6 +1,8 @@
 """Damaged checkpoints, full disks and numbers that are not finite: found, named, nothing lost."""
 
+import builtins
 import contextlib
+import errno
 import os
 import random
 import resource
@@ -13,9 +15,12 @@ import pytest
 
 import tests.support.tiny_config
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.checkpoints import CHECKSUMS, Checkpoints
+from cnn_jax.runtime import checkpoints as checkpoints_module
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.checksums import CHECKSUMS
 from cnn_jax.runtime.metric_writers import append
-from cnn_jax.train import train_and_evaluate
+from cnn_jax.train import evaluate_only, train_and_evaluate
+from cnn_jax.training import run_identity
 from tests.support import commands
 
 CASES = 150
@@ -98,13 +103,11 @@ def test_every_damage_is_found_and_named(saved, tmp_path, capsys, harm):
         before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         harm(path, choose)
         changed = [p for p in before if not p.exists() or p.read_bytes() != before[p]]
-        deleted_sums = not (folder / "checkpoints/00000002" / CHECKSUMS).exists()
         assert Checkpoints(folder).latest_valid() == 1
         said = capsys.readouterr().err
-        if not deleted_sums:  # a save without hashes is one that never ended: no damage
-            assert said.startswith("warning: checkpoint 2 is damaged: ")
-            assert said.count("\n") == 1
-            assert any(f"{p} " in said for p in changed)
+        assert said.startswith("warning: checkpoint 2 is damaged: ")
+        assert said.count("\n") == 1
+        assert any(f"{p} " in said for p in changed)
         shutil.rmtree(folder)
 
 
@@ -140,10 +143,94 @@ def test_cut_list_of_hashes_is_damage(copy, capsys):
 def test_unacknowledged_saves_do_not_count_and_are_removed(copy):
     checkpoints = Checkpoints(copy)
     (copy / "checkpoints/00000002" / CHECKSUMS).unlink()
+    checkpoints.mark(2).touch()  # as `save` does before it writes
     (copy / "checkpoints/00000003.orbax-checkpoint-tmp").mkdir()
     assert checkpoints.latest_valid() == 1
     checkpoints.tidy()
     assert [path.name for path in checkpoints.folder.iterdir()] == ["00000001"]
+
+
+def test_a_save_is_marked_until_its_hashes_are_there(copy, monkeypatch):
+    checkpoints, seen = Checkpoints(copy), []
+
+    def killed(folder):
+        seen.append(checkpoints.mark(3).exists())
+        raise KeyboardInterrupt  # no failure of the save: nothing tidies up
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints_module, "write_checksums", killed)
+        checkpoints.save(3, tree_of(3), {"note": 3}, best=3)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.wait()
+    assert seen == [True]
+    checkpoints.save(4, tree_of(4), {"note": 4}, best=4)
+    checkpoints.close()
+    assert not checkpoints.mark(4).exists()
+    assert checkpoints.path(3).exists()
+    checkpoints.tidy()
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["00000002", "00000004"]
+
+
+def test_lost_hashes_are_damage_and_nothing_is_removed(copy, capsys):
+    """A copy without the manifests holds all the numbers."""
+    checkpoints = Checkpoints(copy)
+    sums = copy / "checkpoints/00000002" / CHECKSUMS
+    kept = sums.read_text()
+    for step in (1, 2):
+        (checkpoints.path(step) / CHECKSUMS).unlink()
+    checkpoints.tidy()
+    assert not checkpoints.is_empty()
+    aside = "00000001.damaged, 00000002.damaged"
+    for _ in range(2):
+        with pytest.raises(UserError, match=rf"every checkpoint .* is damaged \({aside}\): bring"):
+            checkpoints.latest_valid()
+    assert f"checkpoint 2 is damaged: {sums} is missing\n" in capsys.readouterr().err
+    checkpoints.path(2).with_suffix(".damaged").rename(checkpoints.path(2))
+    sums.write_text(kept)
+    assert checkpoints.latest_valid() == 2
+    assert_holds(checkpoints, 2)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EIO])
+@pytest.mark.parametrize("call", ["open", "scandir", "stat"])
+def test_unreadable_is_not_damaged(copy, monkeypatch, capsys, code, call):
+    """Of another user, with too many open files, on a disk that fails for a while."""
+    checkpoints, names = Checkpoints(copy), sorted((copy / "checkpoints").iterdir())
+    name = {"open": "d", "scandir": "00000002/state", "stat": "_METADATA"}[call]
+    module = builtins if call == "open" else os
+    real = getattr(module, call)
+
+    def refused(path, *args, **options):
+        if "00000002" in str(path) and name in str(path):
+            raise OSError(code, os.strerror(code), str(path))
+        return real(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, call, refused)
+        with pytest.raises(UserError, match=rf"00000002/.* cannot be read \({os.strerror(code)}\)"):
+            checkpoints.latest_valid()
+    assert capsys.readouterr().err == ""
+    assert sorted(checkpoints.folder.iterdir()) == names
+    assert checkpoints.latest_valid() == 2
+
+
+def test_what_was_set_aside_before_stays(copy):
+    checkpoints = Checkpoints(copy)
+    for _ in range(2):
+        shutil.copytree(checkpoints.path(1), checkpoints.path(2), dirs_exist_ok=True)
+        checkpoints.set_aside(2)
+    assert checkpoints.damaged() == ["00000002.damaged", "00000002.damaged1"]
+
+
+def test_older_save_in_the_place_of_a_newer_is_refused(tmp_path, capsys):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, tree_of(step), {"progress": {"step": step}}, best=step)
+    checkpoints.close()
+    shutil.copytree(checkpoints.path(1), checkpoints.path(3))
+    assert checkpoints.latest_valid() == 2
+    said = f"warning: checkpoint 3 is damaged: {checkpoints.path(3)} holds the save of step 1\n"
+    assert capsys.readouterr().err == said
 
 
 def test_all_damaged_is_an_error_again_and_again(copy):
@@ -260,6 +347,58 @@ def test_training_falls_back_and_ends_with_the_same_bits(run, capsys):
     assert f"going on from step {older} in" in said.out
     assert (folder / "metrics.jsonl").read_bytes() == rows
     assert (folder / "report.json").read_bytes() == wanted
+
+
+def test_a_run_is_held_to_the_config_of_its_checkpoint(run, capsys):
+    config, folder, rows = run
+    path = folder / "config.json"
+    kept = path.read_text()
+    path.unlink()
+    config.optimizer.learning_rate = 0.5
+    with pytest.raises(UserError, match=r"keys that differ: optimizer.learning_rate \(0.001 there"):
+        train_and_evaluate(config, folder)
+    assert not path.exists()
+    path.write_text(
+        kept.replace('"optimizer.learning_rate": 0.001', '"optimizer.learning_rate": 0.5')
+    )
+    assert path.read_text() != kept
+    message = "config.json is not the config of the checkpoint of step 21; keys that differ: opt"
+    with pytest.raises(UserError, match=message):
+        train_and_evaluate(config, folder)
+    path.unlink()
+    train_and_evaluate(tiny_config(), folder)
+    assert f"warning: {path} is missing: it is written again\n" == capsys.readouterr().err
+    assert path.read_text() == kept
+    assert (folder / "metrics.jsonl").read_bytes() == rows
+
+
+def test_a_run_is_held_to_the_constants_of_its_checkpoint(run, capsys):
+    config, folder, _ = run
+    path = folder / "constants.npz"
+    kept = path.read_bytes()
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, "scale": arrays["scale"] * 2})
+    for work in (train_and_evaluate, evaluate_only):
+        with pytest.raises(UserError, match=r"constants.npz: the values of this run are not those"):
+            work(config, folder)
+    path.unlink()
+    train_and_evaluate(config, folder)
+    assert capsys.readouterr().err == f"warning: {path} is missing: it is written again\n"
+    assert path.read_bytes() == kept
+
+
+def test_a_run_is_held_to_the_split_of_its_checkpoint(run, monkeypatch):
+    """Also where split.json is gone, and so can say nothing."""
+    config, folder, _ = run
+    digests = run_identity.data_digests
+
+    def other_split(experiment):
+        return digests(experiment) | {"split.json": "another"}
+
+    monkeypatch.setattr(run_identity, "data_digests", other_split)
+    with pytest.raises(UserError, match=r"split.json: the values of this run are not those"):
+        train_and_evaluate(config, folder)
+    assert not (folder / "split.json").exists()
 
 
 def test_training_does_not_start_anew_over_a_damaged_run(run):
