@@ -3,7 +3,7 @@
     cnn_jax train --config=lenet5 --workdir=runs/lenet5
     cnn_jax train --config=lenet5:mnist --config.batch_size=32 --config.optimizer.name=sgd
     cnn_jax train --config=resnet18:folder:PHOTOS --config.data.image_size=64 --dry_run
-    cnn_jax evaluate --config=lenet5 --workdir=runs/lenet5
+    cnn_jax evaluate --workdir=runs/lenet5             (the run's own config)
     python -m cnn_jax.main --config=configs/lenet5.py --mode=evaluate        (the same)
 
 Ctrl-C or SIGTERM saves and prints the command that goes on; so does the same command given again.
@@ -17,11 +17,13 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from cnn_jax import cli
+from cnn_jax.runtime.config_files import config_of_run
 from cnn_jax.runtime.distributed import join_processes, leave_processes
 
 CONFIG = cli.define_config()
@@ -34,6 +36,8 @@ DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes 
 def main(argv: Sequence[str]) -> int | None:
     del argv
     config = CONFIG.value
+    if config is None and MODE.value == "evaluate" and WORKDIR.value:
+        config = config_of_run(Path(WORKDIR.value))
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])

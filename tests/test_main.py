@@ -3,6 +3,12 @@
 import json
 import os
 
+import pytest
+
+from cnn_jax.errors import UserError
+from cnn_jax.runtime import workdir
+from cnn_jax.runtime.config_files import config_of_run, load_config
+from cnn_jax.training import optimizers
 from tests.support import commands
 
 TINY = f"--config={commands.CONFIG}"
@@ -44,6 +50,24 @@ def test_train_then_evaluate(tmp_path):
     out = run(*words, "--mode=evaluate", "--config.data.dir=/elsewhere", cwd=tmp_path).out
     assert (folder / "report.json").read_bytes() == written
     assert f"accuracy {accuracy:.4f}" in out
+    run("--mode=evaluate", "--workdir=runs/tiny-digits", cwd=tmp_path)
+    assert (folder / "report.json").read_bytes() == written
+
+
+@pytest.mark.parametrize("name", ["resnet18:cifar10", "artworks:finetune:folder:X", "lenet5_1998"])
+def test_the_config_of_a_run_is_read_back(tmp_path, name):
+    config = load_config(name)
+    optimizers.complete(config)
+    values = workdir.flat(config)
+    del values["checkpoint.keep"]  # a run that is older than the key
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    found = config_of_run(tmp_path)
+    assert workdir.flat(found) == workdir.flat(config)
+    assert found.augment == tuple(config.augment)
+    for text in ("[1]", "{}", "{"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(UserError, match=r"config.json cannot be read .*: name the --config"):
+            config_of_run(tmp_path)
 
 
 def test_dry_run_tells_the_price_and_writes_nothing(tmp_path):

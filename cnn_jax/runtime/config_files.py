@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -66,6 +68,34 @@ def load_config(name: str) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         raise UserError(f"--config={name!r}: get_config returns no ConfigDict but {config!r:.100}")
     return config
+
+
+def config_of_run(folder: Path) -> ConfigDict:
+    """The config that a run was trained with, from its folder; raises `UserError`.
+
+    Keys that are newer than the run are as `configs.base` has them.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
+    try:
+        values = {key: as_tuple(value) for key, value in json.loads(path.read_text()).items()}
+        base = load_module("base", SHIPPED / "base.py").base
+        tree = base(values["name"], values["data.name"], values["data.image_size"]).to_dict()
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            node = tree
+            for section in sections:
+                node = node.setdefault(section, {})
+            node[last] = value
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({error}): name the --config") from error
+    return ConfigDict(tree)
+
+
+def as_tuple(value: Any) -> Any:
+    """JSON has lists for tuples."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
 
 
 def load_module(name: str, path: Path, folders: Sequence[str] | None = None) -> ModuleType:
