@@ -10,6 +10,8 @@ recognition", Proc. IEEE 86(11), 1998, sec. II-B and appendix A.
 - `bn_lenet` is `lenet5` with BatchNorm before each non-linearity and without the biases that it
   cancels (Ioffe & Szegedy 2015, sec. 3.2): 61,706 - 226 + 452 = 61,932, and 452 running statistics.
 
+`activation="sigmoid"` with `f6="tanh"` is the form of lecture notes.
+
 Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters. Larger ones
 give C5 more inputs. The paper prints the class codes as a picture only (fig. 3): the bitmaps here
 are drawn after it by hand, and classes beyond the ten digits get random codes from a fixed seed.
@@ -131,6 +133,7 @@ class LeNet5(nn.Module):
     pooling: Literal["trainable", "avg", "max"] = "avg"
     output: Literal["rbf", "linear"] = "linear"
     activation: Activation = "tanh"
+    f6: Literal["as_the_others", "tanh"] = "as_the_others"
     norm: Norm = "none"
     dropout: Rate = 0.0
     initialiser: Literal["fan_in", "glorot"] = "glorot"
@@ -157,7 +160,8 @@ class LeNet5(nn.Module):
 
         def norm_act(x: Activations, layer: str) -> Activations:
             x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
-            return activate(self.activation, x)
+            own = layer == "f6" and self.f6 == "tanh"
+            return activate("tanh" if own else self.activation, x)
 
         def pool(x: Maps, name: str) -> Maps:
             if self.pooling == "trainable":

@@ -30,6 +30,17 @@ def init(model, images):
     return jax.tree_util.tree_map_with_path(value, shapes)
 
 
+def test_tanh_at_f6_behind_sigmoids():
+    """A bias far below 0: F6 ends at -1 with tanh, at 0 with the sigmoid of the other layers."""
+    x = jnp.zeros((1, 32, 32, 1))
+    for options, expected in (({"f6": "tanh"}, -84.0), ({}, 0.0)):
+        net = models.create("lenet5", activation="sigmoid", **options)
+        variables = jax.tree.map(jnp.zeros_like, init(net, x))
+        variables["params"]["f6"]["bias"] -= 50
+        variables["params"]["output"]["kernel"] += 1
+        np.testing.assert_allclose(net.apply(variables, x).logits, expected, atol=1e-4)
+
+
 def test_c3_follows_table_1():
     """Table I has 6 maps of 3, 9 of 4, 1 of 6: each output map depends on exactly its inputs."""
     assert sorted(map(len, lenet.C3_TABLE)) == [3] * 6 + [4] * 9 + [6]
