@@ -286,6 +286,7 @@ class Training:
             f"{what} is not finite at step {step} (epoch "
             f"{self.experiment.clock.epochs_seen(step):.2f}); {good}; try a lower "
             f"optimizer.learning_rate (now {self.learning_rate():g}) or clip_norm"
+            + (" in another --workdir" if saved else "")  # this one holds a run of this config
         )
 
     def save(self) -> None:

@@ -425,6 +425,7 @@ def test_loss_that_is_not_finite(tmp_path):
     kept = checkpoints.latest_valid()
     assert kept
     assert f"the checkpoint of step {kept} is kept" in str(error.value)
+    assert str(error.value).endswith(" or clip_norm in another --workdir")
     for step in checkpoints.steps():
         numbers = jax.tree.leaves(checkpoints.restore(step, None).tree)
         assert all(np.isfinite(leaf).all() for leaf in numbers)
