@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.regular_files import read_regular
 
 CONFIG, SPLIT = "config.json", "split.json"
 
@@ -115,7 +116,7 @@ def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
 
 def read_config(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / CONFIG).read_text())
+        return json.loads(read_regular(folder / CONFIG))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder / CONFIG} cannot be read ({error}): choose another --workdir"

@@ -18,16 +18,18 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.regular_files import open_regular, read_regular
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "weights.json"
+LARGEST_WEIGHTS = 8 << 30  # bytes: of the largest net, ten times over
 
 Tree = dict[str, Any]
 
 
 def sha256(path: str | os.PathLike) -> str:
     """The hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
+    with open(open_regular(path, LARGEST_WEIGHTS), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -62,7 +64,7 @@ def load_weights(folder: str | os.PathLike) -> tuple[Tree, Tree, dict[str, Any]]
         if not (folder / name).is_file():
             raise UserError(f"{folder} is no folder of weights: it has no {name}")
     try:
-        description = json.loads((folder / DESCRIPTION).read_text())
+        description = json.loads(read_regular(folder / DESCRIPTION))
         expected = description["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / DESCRIPTION} is damaged: import the weights again") from error

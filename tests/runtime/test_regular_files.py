@@ -6,8 +6,11 @@ import stat
 import pytest
 
 from cnn_jax import data
+from cnn_jax.data.sources import official
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import workdir
 from cnn_jax.runtime.regular_files import open_regular, read_regular
+from cnn_jax.transfer import weights
 from configs.base import base
 from tests.support.folders import make
 
@@ -57,3 +60,16 @@ def test_such_an_image_is_named_and_can_be_left_out(tmp_path, special, name):
     config.data.skip_bad = True
     dataset = data.load(config.data)
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
+
+
+def test_other_files_of_a_user_are_opened_so_too(special):
+    for name in ("pipe", "device", "holes"):
+        path = special[name]
+        with pytest.raises(UserError, match="cannot be read"):
+            official.unpack(path, ["train"])
+        if name != "holes":
+            with pytest.raises(OSError, match="not a regular file"):
+                weights.sha256(path)
+        path.rename(path.with_name("config.json"))
+        with pytest.raises(UserError, match=r"config\.json cannot be read"):
+            workdir.read_config(path.parent)

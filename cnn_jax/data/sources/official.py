@@ -25,7 +25,9 @@ from cnn_jax.data.dataset import Task
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.progress import DownloadBar
+from cnn_jax.runtime.regular_files import open_regular
 
+LARGEST_ARCHIVE = 1 << 30  # bytes; the largest set has a fifth of it
 TIMEOUT = 30  # seconds without an answer or a byte
 CIFAR_SITE = "https://www.cs.toronto.edu/~kriz"
 
@@ -267,9 +269,10 @@ def unpack(path: Path, files: list[str]) -> dict[str, bytes]:
     try:
         if path.name.endswith(".tar.gz"):
             return unpack_archive(path, files)
-        opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-        with opener(path, "rb") as stream:
-            return {files[0]: stream.read()}
+        with open(open_regular(path, LARGEST_ARCHIVE), "rb") as file:
+            opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix)
+            with opener(file, "rb") if opener else file as stream:
+                return {files[0]: stream.read()}
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to download it again") from error
     except OSError as error:
@@ -278,7 +281,10 @@ def unpack(path: Path, files: list[str]) -> dict[str, bytes]:
 
 def unpack_archive(path: Path, files: list[str]) -> dict[str, bytes]:
     contents = {}
-    with tarfile.open(path, "r|gz") as archive:  # one pass, nothing is written
+    with (
+        open(open_regular(path, LARGEST_ARCHIVE), "rb") as file,
+        tarfile.open(fileobj=file, mode="r|gz") as archive,  # one pass, nothing is written
+    ):
         for member in archive:
             name = Path(member.name).name
             content = archive.extractfile(member) if name in files and member.isfile() else None
