@@ -214,7 +214,7 @@ def test_a_manifest_holds_files_to_their_bits(tmp_path):
         data.load(config_of(root, verify=str(manifest), skip_bad=True))
     for content, reason in (
         (b"# hashes\n", "line 1 is not 'SHA-256  FILE': # h"),
-        (b"\xff", r"line 1 is not 'SHA-256  FILE': \\udcff"),
+        (b"\xff", "line 1 is not 'SHA-256  FILE': \udcff"),
     ):
         manifest.write_bytes(content)
         with pytest.raises(UserError, match=reason):
