@@ -20,6 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest
+from cnn_jax.runtime.regular_files import read_regular
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # An installation holds the configs within the package, a checkout beside it.
@@ -79,7 +80,7 @@ def config_of_run(folder: Path) -> ConfigDict:
     if not path.exists():
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
     try:
-        values = {key: as_tuple(value) for key, value in json.loads(path.read_text()).items()}
+        values = {key: as_tuple(value) for key, value in json.loads(read_regular(path)).items()}
         base = load_module("base", SHIPPED / "base.py").base
         tree = base(values["name"], values["data.name"], values["data.image_size"]).to_dict()
         for key, value in values.items():

@@ -53,6 +53,16 @@ def hold_to(experiment: Experiment, folder: Path, step: int, meta: dict[str, Any
             )
 
 
+def refuse_other_net(experiment: Experiment, folder: Path) -> None:
+    """Raises `UserError` where a name meant another net of the same weights in 0.1.0."""
+    model = experiment.config.model
+    if model.name == "seresnet50" and model.get("stride_in") is None:
+        raise UserError(
+            f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, whose seresnet50 strides in "
+            "the 3x3; go on with that version, or choose another --workdir"
+        )
+
+
 def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
     """Keeps the split and statistics of the training data, or holds the run to those kept."""
     dataset, path = experiment.dataset, folder / workdir.SPLIT
@@ -62,6 +72,8 @@ def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
             f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, for which the val/ of "
             f"{dataset.name} was the test split; choose another --workdir"
         )
+    if not is_new_run and "data" not in meta:
+        refuse_other_net(experiment, folder)
     hold_to(experiment, folder, step, meta)  # before a file that is missing is written again
     names = [FILE] if dataset.parts is None else [FILE, workdir.SPLIT]
     missing = [name for name in names if not (folder / name).exists()]

@@ -1,0 +1,21 @@
+"""A run is held to what its name meant when it began."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ml_collections import ConfigDict
+
+from cnn_jax.errors import UserError
+from cnn_jax.training.run_identity import refuse_other_net
+
+
+def experiment(**model):
+    return SimpleNamespace(config=ConfigDict({"model": model}))
+
+
+def test_the_seresnet50_of_an_earlier_version_is_refused():
+    with pytest.raises(UserError, match=r"workdir='runs/se' .* strides in the 3x3"):
+        refuse_other_net(experiment(name="seresnet50"), Path("runs/se"))
+    refuse_other_net(experiment(name="seresnet50", stride_in="3x3"), Path("runs/se"))
+    refuse_other_net(experiment(name="resnet50"), Path("runs/se"))
