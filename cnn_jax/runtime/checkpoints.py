@@ -257,10 +257,15 @@ class Checkpoints:
         return Restored(step, tree, self.read_meta(step))
 
     def read_meta(self, step: int) -> dict[str, Any]:
-        """What was saved beside the arrays."""
+        """What was saved beside the arrays, read by this process alone: no other is waited for."""
         import orbax.checkpoint as ocp
 
-        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        here = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"meta{here}"
+        )
+        handler = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as reader:
             return reader.restore(self.path(step) / "meta", args=ocp.args.JsonRestore())
 
     def newest_meta(self) -> tuple[int, dict[str, Any]] | None:
