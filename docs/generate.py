@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import models
+from cnn_jax.analysis import recipes, tables
 from cnn_jax.data import augment
 from cnn_jax.runtime import command_help, config_files
 from docs import api, config_keys
@@ -30,6 +31,7 @@ def write_all() -> None:
         "transforms": transforms_page(),
         "datasets": datasets_page(),
         "configs": configs_page(),
+        "recipes": recipes_page(),
         "commands": commands_page(),
         **claims_pages(),
         **api.pages(ROOT / "cnn_jax"),
@@ -139,6 +141,29 @@ def configs_page() -> str:
     for path in config_files.shipped_configs():
         parts += [f"## {path.stem}", command_help.docstring_of(path)]
     return "\n\n".join(parts) + "\n"
+
+
+def recipes_page() -> str:
+    """Every published recipe beside its config."""
+    parts = [
+        "# Recipes",
+        "How each paper trained its net, beside the config that does so: what "
+        "`cnn_jax summarize NET --recipe` prints. The config's side is read off the config; the "
+        "paper's is `cnn_jax/analysis/recipes.csv`. What differs is **bold**; where the paper is "
+        "silent, the source is whose value it is.",
+    ]
+    for recipe, published in recipes.published_recipes().items():
+        rows = recipes.recipe_rows(config_files.load_config(recipe), published)
+        cells = [recipe_cells(row) for row in recipes.grouped(rows)]
+        parts += [f"## {recipe}", table([*tables.RECIPE_COLUMNS], cells), recipes.count_text(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def recipe_cells(row: list[str]) -> list[str]:
+    """Markdown of one row."""
+    point, key, paper, config, status, source = row
+    mark = f"**{status}**" if status == "DIFFERS" else status
+    return [point, f"`{key}`", paper, config, mark, source]
 
 
 def commands_page() -> str:

@@ -23,7 +23,8 @@ NET_COLUMNS = (
     "top-1", "top-5", "protocol",
 )  # fmt: skip
 OPTION_COLUMNS = ("option", "choices", "default")
-LEFT = ("stage", "layer", "net", "kernels", "protocol", *OPTION_COLUMNS)
+RECIPE_COLUMNS = ("point", "key", "paper", "config", "is", "source")
+LEFT = ("stage", "layer", "net", "kernels", "protocol", *OPTION_COLUMNS, *RECIPE_COLUMNS)
 
 
 def stage_row(stage: Stage) -> list[str]:

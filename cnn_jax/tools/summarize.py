@@ -3,6 +3,7 @@
     python -m cnn_jax.tools.summarize resnet50
     python -m cnn_jax.tools.summarize resnet50 --input_size=64 --num_classes=10 --layers
     python -m cnn_jax.tools.summarize alexnet --option=towers=1 --option=lrn=False --json
+    python -m cnn_jax.tools.summarize googlenet --recipe
     python -m cnn_jax.tools.summarize --all --out=nets.png
     python -m cnn_jax.tools.summarize --list=nets
 
@@ -10,6 +11,9 @@ One row a stage: output, kernels, stride, parameters, multiply-adds, and of its 
 field, the jump (pixels from one position to the next) and the padding (how far the first position
 reaches out of the image). Memory is the activations that convolutions, dense layers and pools put
 out for one image in float32. A position behind a flattening or a global pool sees the whole image.
+
+--recipe: how the paper trained the net, beside the config that does so: a row for each key, with
+the section, table or file that the paper's value is from, and every difference marked.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import models
-from cnn_jax.analysis import chart, choices, tables
+from cnn_jax.analysis import chart, choices, recipes, tables
 from cnn_jax.analysis.published import published_figures
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.cli import run
@@ -32,7 +36,8 @@ from cnn_jax.runtime.progress import ProgressBar
 
 
 def main(argv: Sequence[str]) -> None:
-    one_net = len(argv) > 1 or OPTION.value or INPUT_SIZE.value or NUM_CLASSES.value
+    changed = OPTION.value or INPUT_SIZE.value or NUM_CLASSES.value
+    one_net = len(argv) > 1 or changed or RECIPE.value
     if ALL.value:
         if one_net:
             raise UserError("--all takes no name, options, size or classes: every net as it stands")
@@ -41,6 +46,10 @@ def main(argv: Sequence[str]) -> None:
         if one_net:
             raise UserError(f"--list={LIST.value} takes no name, options, size or classes")
         print_list(LIST.value)
+    elif len(argv) > 1 and RECIPE.value:
+        if changed:
+            raise UserError("--recipe takes no options, size or classes: the recipe as it stands")
+        print_recipe(argv[1])
     elif len(argv) > 1:
         summarize_one(argv[1])
     else:
@@ -100,6 +109,19 @@ def summarize_all(out: Path) -> None:
         print(f"\nchart of {len(points)} nets: {out}")
 
 
+def print_recipe(net: str) -> None:
+    """The recipe of a net's paper beside the config, a row a key."""
+    recipe, config = recipes.recipe_of(net)
+    rows = recipes.recipe_rows(config, recipes.published_recipes()[recipe])
+    if JSON.value:
+        print(json.dumps({"config": recipe, "rows": [row._asdict() for row in rows]}))
+        return
+    of = "" if config.model.name == net else f", whose net is {config.model.name}"
+    print(f"the recipe of --config={recipe}{of}\n")
+    tables.print_table(tables.RECIPE_COLUMNS, recipes.grouped(rows))
+    print("\n" + recipes.count_text(rows))
+
+
 def print_list(kind: str) -> None:
     """All that a config may name of a kind, a line each; as JSON by name."""
     lines = choices.LISTS[kind]()
@@ -134,6 +156,7 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     LIST = flags.DEFINE_enum(
         "list", None, list(choices.LISTS), "what a config may name, a line each"
     )
+    RECIPE = flags.DEFINE_boolean("recipe", False, "how its paper trained it, beside the config")
     ALL = flags.DEFINE_boolean("all", False, "one row a net, and the chart")
     OUT = flags.DEFINE_string(
         "out", "nets.png", "with --all: where the chart goes (.png, .svg, .pdf)"

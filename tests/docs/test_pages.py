@@ -7,6 +7,7 @@ import re
 import pytest
 
 from cnn_jax import models
+from cnn_jax.analysis import recipes
 from cnn_jax.runtime.config_files import keys_of, load_config
 from docs import api, config_keys, generate
 from tests.support.commands import ROOT
@@ -25,6 +26,13 @@ def test_nets_page_names_every_net_with_its_count():
     assert [name for name in models.names() if f"| `{name}` | " not in text] == []
     assert "| `lenet5` | 32x32x1 | 61,706 | 0 | 416,520 |" in text
     assert "| `towers` | `2` `1` | `2` |" in text
+
+
+def test_recipes_page_has_every_recipe_and_marks_differences():
+    text = generate.recipes_page()
+    assert [name for name in recipes.published_recipes() if f"\n## {name}\n" not in text] == []
+    assert "| augmentation | `data.train_crop` |" in text
+    assert "| **DIFFERS** |" in text
 
 
 def test_every_config_key_has_a_meaning():

@@ -46,6 +46,13 @@ def test_lists_are_a_line_each():
     assert lines[3].endswith("at the end of the run")
 
 
+def test_a_recipe_has_its_paper_beside_it():
+    lines = [line.split() for line in run("inception_v3", "--recipe").out.splitlines()]
+    assert lines[0] == "the recipe of --config=inception_v3:imagenet2012".split()
+    assert ["clip_norm", "2", "2", "same", "sec.", "8"] in lines
+    assert lines[-1][3:6] == ["differ", "from", "the"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -54,6 +61,8 @@ def test_lists_are_a_line_each():
         (["alexnet", "--option=lnr=False"], "model.lnr=False is no option of alexnet (did you"),
         (["alexnet", "--option=lrn"], "--option=lrn: write KEY=VALUE"),
         (["resnet18", "--num_classes=0"], "num_classes=0 of resnet18: choose a number >= 1"),
+        (["resnet18", "--recipe", "--num_classes=10"], "--recipe takes no options, size or"),
+        (["mlp", "--recipe"], "mlp: no config has its paper's recipe; those that have one: alexn"),
         ([], "name a net, or give --all"),
         (["vgg16", "--list=nets"], "--list=nets takes no name, options, size or classes"),
     ],
