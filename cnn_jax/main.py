@@ -3,6 +3,7 @@
     cnn_jax train --config=lenet5 --workdir=runs/lenet5
     cnn_jax train --config=lenet5:mnist --config.batch_size=32 --config.optimizer.name=sgd
     cnn_jax train --config=resnet18:folder:PHOTOS --config.data.image_size=64 --dry_run
+    cnn_jax train --config=googlenet:published:folder:PHOTOS          (its paper's recipe)
     cnn_jax evaluate --workdir=runs/lenet5             (the run's own config)
     python -m cnn_jax.main --config=configs/lenet5.py --mode=evaluate        (the same)
 

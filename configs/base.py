@@ -1,5 +1,7 @@
 """Every key of a run with its default, and what each dataset needs. Imported by the configs."""
 
+from types import ModuleType
+
 from ml_collections import ConfigDict, config_dict
 
 # What fits each dataset. `fit` brings the images to `image_size`: small digits are enlarged,
@@ -34,6 +36,31 @@ def variant(argument: str, names: tuple[str, ...], what: str, default: str) -> t
     if name not in FACTS:
         raise ValueError(f"{argument!r} is no {what}; choices: {', '.join(names)}")
     return default, argument
+
+
+def published(module: ModuleType, dataset: str = "") -> ConfigDict:
+    """The recipe of a config's paper, `--config=NAME:published[:DATASET]`.
+
+    It is what the config has for its paper's set, `module.PUBLISHED_ON` (ImageNet where it says
+    nothing); another dataset changes what belongs to the data, and nothing else.
+    """
+    if not hasattr(module, "as_published"):
+        raise ValueError("'published': this config has one recipe for every set, leave it out")
+    own = getattr(module, "PUBLISHED_ON", IMAGENET)
+    config = module.get_config(own)
+    if dataset in ("", own):
+        return config
+    facts = FACTS.get(dataset.partition(":")[0], PHOTOS)
+    if config.data.fit == PHOTOS["fit"] != facts["fit"]:
+        raise ValueError(
+            f"{dataset!r} has no photographs, and the paper's recipe crops them: name "
+            f"{IMAGENET}, folder:PATH or tfds:NAME"
+        )
+    config.name += "_published"
+    config.model.num_classes = facts["classes"]
+    for key in ("name", "fit", "channels", "validation", "test"):
+        config.data[key] = data(dataset, facts, config.data.image_size)[key]
+    return config
 
 
 def base(name: str, dataset: str, image_size: int) -> ConfigDict:

@@ -15,11 +15,13 @@ from ml_collections import ConfigDict
 
 from configs.base import base
 
+PUBLISHED_ON = "cifar10"
+
 
 def get_config(dataset: str = "digits") -> ConfigDict:
     config = base("resnet20_cifar", dataset, image_size=32)
     config.model.name = "resnet20_cifar"
-    if dataset == "cifar10":
+    if dataset == PUBLISHED_ON:
         return as_published(config)
     config.epochs = 15.0
     config.batch_size = 32

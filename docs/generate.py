@@ -132,7 +132,11 @@ def transforms_page() -> str:
 def datasets_page() -> str:
     """The word after a config's colon."""
     rows = [[f"`{name}`", text] for name, text in command_help.DATASETS.items()]
-    return "# Datasets\n\n" + table(["`--config=NAME:DATASET`", "what it is"], rows) + "\n"
+    text = table(["`--config=NAME:DATASET`", "what it is"], rows)
+    return (
+        f"# Datasets\n\n{text}\n\n`--config=NAME:published:DATASET` is the [recipe](recipes.md) of "
+        "the net's paper on that set; only what belongs to the data is the set's own.\n"
+    )
 
 
 def configs_page() -> str:

@@ -9,8 +9,12 @@ import pytest
 
 from cnn_jax import data, models
 from cnn_jax.cli import load_open_config
-from cnn_jax.training.experiment import make_model
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.config_files import keys_of, load_config
+from cnn_jax.training.config_checks import lookup
+from cnn_jax.training.experiment import make_experiment, make_model
 from configs.base import DATASETS, FACTS, base
+from tests.support import folders
 
 NAMES = sorted(
     path.stem
@@ -19,8 +23,12 @@ NAMES = sorted(
 )
 
 
+def load_module(name):
+    return importlib.import_module(f"configs.{name}")
+
+
 def load(name, *argument):
-    return importlib.import_module(f"configs.{name}").get_config(*argument)
+    return load_module(name).get_config(*argument)
 
 
 def test_every_dataset_has_its_facts():
@@ -60,6 +68,54 @@ def test_the_net_takes_the_images_of_datasets(name):
             lambda m=model, s=shape: m.init_with_output(jax.random.key(0), jnp.zeros(s))[0]
         )
         assert out.logits.shape == (1, facts["classes"]), (name, dataset)
+
+
+PUBLISHED = [name for name in NAMES if hasattr(load_module(name), "as_published")]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_papers_recipe_goes_with_any_folder(name):
+    """Nothing but what belongs to the data is another's."""
+    own = load_config(f"{name}:published")
+    assert own.data.name == getattr(load_module(name), "PUBLISHED_ON", "imagenet2012")
+    assert (
+        own
+        == load_config(f"{name}:{own.data.name}")
+        == load_config(f"{name}:published:{own.data.name}")
+    )
+    other = load_config(f"{name}:published:folder:some/where")
+    values, others = (
+        {key: lookup(config, key) for key in keys_of(config)} for config in (own, other)
+    )
+    changed = {key for key in values if values[key] != others[key]}
+    assert changed - {"data.fit"} == {
+        *("name", "data.name", "data.validation", "data.test", "model.num_classes")
+    }
+    assert (other.data.name, other.data.fit) == ("folder:some/where", "crop")
+    assert (other.model.num_classes, other.data.validation, other.data.test) == (0, 0.1, 0.1)
+
+
+def test_recipes_that_cannot_be():
+    with pytest.raises(
+        UserError, match="ValueError: 'cifar10' has no photographs, and the paper's"
+    ):
+        load_config("googlenet:published:cifar10")
+    with pytest.raises(UserError, match="'published': this config has one recipe for every set, l"):
+        load_config("lenet5:published")
+
+
+def test_imagenet_of_two_folders_is_no_imagenet(tmp_path):
+    """1,000 outputs for two classes are refused, and the advice is followed."""
+    folders.make(tmp_path / "imagenet2012", {"cat": 5, "dog": 5}, ("train", "val"))
+    config = load_config("resnet18:imagenet2012")
+    config.devices = 1
+    config.data.dir, config.data.image_size, config.batch_size = str(tmp_path), 32, 8
+    with pytest.raises(UserError, match="=1000, and there are 2 classes in data"):
+        make_experiment(config)
+    config.model.num_classes = 0
+    assert make_experiment(config).step_spec.model.num_classes == 2
+    config.data.name, config.model.num_classes = f"folder:{tmp_path}/imagenet2012", 3
+    assert make_experiment(config).warnings[-1].startswith("model.num_classes=3: folder:")
 
 
 def test_the_rows_of_the_paintings():

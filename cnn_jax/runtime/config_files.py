@@ -1,7 +1,8 @@
 """Config files: found here or in the package, loaded, and held against the keys that are changed.
 
 A config is a Python file whose `get_config`, given the word after the colon where there is one,
-returns a `ConfigDict`. The configs of this project travel with the package.
+returns a `ConfigDict`. The configs of this project travel with the package. `NAME:published` is the
+recipe of a config's paper, and `NAME:published:DATASET` the same on another set.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ def load_config(name: str) -> ConfigDict:
     make_importable(path)
     try:
         module = load_module("config", path)
-        config = module.get_config(*[argument] * bool(colon))
+        word, _, dataset = argument.partition(":")
+        if word == "published":
+            config = load_module("base", SHIPPED / "base.py").published(module, dataset)
+        else:
+            config = module.get_config(*[argument] * bool(colon))
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
     except Exception as error:

@@ -22,6 +22,7 @@ from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.loading import loaders
 from cnn_jax.data.loading.loaders import Loader, ReadOptions
 from cnn_jax.data.normalization import InputStatistics
+from cnn_jax.data.sources import IMAGENET
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
@@ -160,6 +161,7 @@ def make_experiment(
         warnings=[
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
             *optimizers.optimizer_warnings(config),
+            *unused_outputs(config, dataset),
             *transfer_warnings(config, model, initial_weights),
         ],
     )
@@ -187,6 +189,22 @@ def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
         raise UserError(
             f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"
         )
+    if have > need and config.data.name.partition(":")[0] == IMAGENET:
+        raise UserError(
+            f"model.num_classes={have}, and there are {need} classes in data.dir="
+            f"{config.data.dir!r}: --config.model.num_classes=0 trains as many as there are"
+        )
+
+
+def unused_outputs(config: ConfigDict, dataset: Dataset) -> list[str]:
+    """A warning of outputs that no class of the dataset belongs to."""
+    have, need = config.model.num_classes, dataset.task.outputs
+    if have <= need:
+        return []
+    return [
+        f"model.num_classes={have}: {config.data.name} has {need} classes, the other outputs only "
+        "learn to say no; 0 is as many as there are"
+    ]
 
 
 def choose_steps_per_dispatch(config: ConfigDict, dataset: Dataset) -> int:
