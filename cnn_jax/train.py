@@ -10,20 +10,21 @@ from typing import Any, NoReturn
 import jax
 from ml_collections import ConfigDict
 
-from cnn_jax.data.dataset import SplitName
 from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError, printable
-from cnn_jax.runtime import report, workdir
+from cnn_jax.runtime import report, report_pictures, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
 from cnn_jax.runtime.preemption import Interrupted, Interruption
-from cnn_jax.training import metrics, optimizers
+from cnn_jax.training import metrics, optimizers, reporting
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.training.train_step import TrainCarry
+
+FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
 
 
 def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
@@ -68,7 +69,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
         if best is not None and best != newest:
             restored = checkpoints.restore(best, saved_form)
         state = TrainCarry.from_saved(restored.tree).state
-        result = write_report(experiment, state, experiment.dataset.reported, Path(folder))
+        result = reporting.write_report(
+            experiment, state, experiment.dataset.reported, Path(folder)
+        )
         if jax.process_index() == 0:
             if experiment.dataset.layout:
                 print(printable(f"{config.data.name}: {experiment.dataset.layout}"))
@@ -180,6 +183,8 @@ class Training:
         protocol = experiment.protocol or SINGLE
         reported = experiment.dataset.reported
         say(f"{experiment.monitor} figures are by {SINGLE}, the report on {reported} by {protocol}")
+        if smallest := reporting.smallest_loss(experiment):
+            say(report.smoothing_text(smallest))
         for line in experiment.plan_lines():
             say(line)
         for line in experiment.warnings:
@@ -254,10 +259,13 @@ class Training:
 
     def line(self, row: dict[str, Any]) -> str:
         """One evaluation for people: training and watched figures side by side."""
-        parts = [f"epoch {row['epoch']:5.2f}"]
-        for part in ("train", self.experiment.monitor):
+        parts, monitor = [f"epoch {row['epoch']:5.2f}"], self.experiment.monitor
+        for part, name in (("train", "train"), (monitor, monitor.replace("idation", ""))):
             figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            parts.append(f"{part} {report.brief(figures)}")
+            parts.append(f"{name} {report.brief(figures)}")
+        count = len(self.experiment.dataset.split(monitor))
+        if "accuracy" in figures and count < FEW_EXAMPLES:
+            parts[-1] += f" ±{metrics.half_width(figures['accuracy'], count):.3f}"
         if self.writers.console and not self.writers.console.bar:  # the bar shows it
             speed = self.writers.console.steps_per_second() * self.experiment.config.batch_size
             parts.append(f"{speed:,.0f} images/s")
@@ -317,26 +325,14 @@ class Training:
 def finish(training: Training) -> dict[str, Any]:
     """The end of a run: the best state on the test split, the report and the curves."""
     folder, say = training.folder, training.writers.say
-    reported = training.experiment.dataset.reported
-    result = write_report(training.experiment, training.best_state(), reported, folder)
+    experiment, progress = training.experiment, training.progress
+    reported = experiment.dataset.reported
+    result = reporting.write_report(experiment, training.best_state(), reported, folder)
     if jax.process_index() == 0:
-        report.draw_curves(folder / "metrics.jsonl", folder / "curves.png")
+        title = f"{experiment.config.name}, {experiment.config.data.name}, seed "
+        title += str(experiment.config.seed)
+        files = folder / "metrics.jsonl", folder / "curves.png"
+        report_pictures.draw_curves(*files, title, progress.best_step)
     say("\n" + report.as_text(result))
-    say(f"\nreport.json, curves.png and metrics.jsonl are in {folder}")
-    return result
-
-
-def write_report(
-    experiment: Experiment, state: TrainState, split: SplitName, folder: Path
-) -> dict[str, Any]:
-    """The full report of `state` on `split`, also as report.json in `folder`."""
-    examples = experiment.evaluator(split, experiment.protocol)(state)
-    result = {
-        "split": split,
-        "protocol": str(experiment.protocol or SINGLE),
-        "dataset": experiment.config.data.name,
-        **metrics.report(experiment.dataset.task, examples),
-    }
-    if jax.process_index() == 0:
-        workdir.write_json(folder / "report.json", result)
+    say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {folder}")
     return result

@@ -140,3 +140,13 @@ class Dataset:
 
     def split(self, name: SplitName) -> Split:
         return getattr(self, name)
+
+    def example_name(self, name: SplitName, row: int) -> str:
+        """The file of an example where it has one, else its number in its source."""
+        split = self.split(name)
+        if self.parts is not None:
+            return self.parts[name][row]
+        for images in (split.images, split.originals):
+            if hasattr(images, "name"):
+                return images.name(row)
+        return f"example {split.ids[row]}"

@@ -1,15 +1,14 @@
-"""The report of an evaluation as text, and the curves of a run as a picture."""
+"""The report of an evaluation as text."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import textwrap
 from typing import Any
 
 from cnn_jax.errors import printable
 
-LARGEST_MATRIX = 20  # classes; a larger confusion matrix is in report.json only
-
+LARGEST_MATRIX = 20  # classes; a larger confusion matrix is in confusion.png and report.json only
+SHOWN_LOSSES = 5  # examples; the others are in report.json
 
 SHORT = {"loss": "loss", "accuracy": "acc", "mean_absolute_error": "mae"}
 
@@ -22,18 +21,36 @@ def brief(figures: dict[str, float]) -> str:
 def as_text(report: dict[str, Any]) -> str:
     """The report for a terminal: totals, then one line a class, then the confusion matrix."""
     totals = [
-        f"{name.replace('_', ' ')} {value:.4f}"
+        f"{name.replace('_', ' ')} {value:.4f}{interval_text(report, name)}"
         for name, value in report.items()
-        if isinstance(value, float)
+        if isinstance(value, float) and name != "smallest_loss"
     ]
     unit = f" ({report['unit']})" if "unit" in report else ""
     head = f"{report['split']}: {report['examples']} examples, {report['protocol']}, "
-    lines = [head + ", ".join(totals) + unit]
+    lines = textwrap.wrap(head + ", ".join(totals) + unit, 100, break_on_hyphens=False)
+    if report.get("smallest_loss"):
+        lines.append(smoothing_text(report["smallest_loss"]))
     if "classes" in report:
         lines += ["", *class_table(report)]
         if len(report["classes"]) <= LARGEST_MATRIX:
             lines += ["", *matrix_table(report)]
+        elif pairs := confused_pairs(report):
+            lines += ["", *pairs]
+    if report.get("top_losses"):
+        lines += ["", *losses_table(report)]
     return "\n".join(lines)
+
+
+def interval_text(figures: dict[str, Any], name: str) -> str:
+    """ " (0.9258 to 0.9701)", the 95 % interval, where there is one."""
+    if f"{name}_interval" not in figures:
+        return ""
+    low, high = figures[f"{name}_interval"]
+    return f" ({low:.4f} to {high:.4f})"
+
+
+def smoothing_text(smallest: float) -> str:
+    return f"the loss is against smoothed labels, and cannot be less than {smallest:.4f}"
 
 
 def class_table(report: dict[str, Any]) -> list[str]:
@@ -44,14 +61,13 @@ def class_table(report: dict[str, Any]) -> list[str]:
         ("weighted average", report["weighted_average"]),
     ]
     width = max(len(name) for name, _ in rows)
-    lines = [f"{'':{width}}  precision  recall      F1  support"]
+    lines = [f"{'':{width}}  precision  recall      F1  support  recall, 95 % interval"]
     for i, (name, row) in enumerate(rows):
         if i == len(report["classes"]):
             lines.append("")
-        lines.append(
-            f"{name:>{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  "
-            f"{row['f1-score']:6.4f}  {row['support']:7.0f}"
-        )
+        line = f"{name:>{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  "
+        line += f"{row['f1-score']:6.4f}  {row['support']:7.0f}  {interval_text(row, 'recall'):>21}"
+        lines.append(line.rstrip())
     absent = [printable(n) for n, row in report["classes"].items() if not row["support"]]
     if absent:
         lines.append(
@@ -75,29 +91,32 @@ def matrix_table(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def draw_curves(rows_file: Path, out: Path) -> None:
-    """Training and validation curves side by side, one panel a figure, from metrics.jsonl."""
-    rows = [json.loads(line) for line in rows_file.read_text().splitlines()]
-    rows = [row for row in rows if any(key.startswith("train/") for key in row)]
-    if not rows:
-        return
-    import matplotlib
+def confused_pairs(report: dict[str, Any], count: int = 10) -> list[str]:
+    """The commonest mistakes of a matrix that is too large to print."""
+    names = [printable(name) for name in report["classes"]]
+    mistakes = [
+        (-n, i, j)
+        for i, row in enumerate(report["confusion_matrix"])
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    if not mistakes:
+        return []
+    lines = ["most confused (all in confusion.png)"]
+    for n, i, j in sorted(mistakes)[:count]:
+        lines.append(f"{-n:>7,} of {sum(report['confusion_matrix'][i]):,} {names[i]}: {names[j]}")
+    return lines
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
-    parts = list(dict.fromkeys(key.split("/")[0] for key in rows[0] if "/" in key))
-    names = [key.split("/")[1] for key in rows[0] if key.startswith(f"{parts[-1]}/")]
-    names = [name for name in names if f"train/{name}" in rows[0]]
-    figure, panels = plt.subplots(
-        1, len(names), figsize=(4.5 * len(names), 3.2), squeeze=False, layout="constrained"
-    )
-    epochs = [row["epoch"] for row in rows]
-    for panel, name in zip(panels[0], names, strict=True):
-        for part, style in zip(parts, ("-", "o-"), strict=False):
-            panel.plot(epochs, [row[f"{part}/{name}"] for row in rows], style, ms=3, label=part)
-        panel.set(xlabel="epoch", title=name.replace("_", " "))
-        panel.grid(alpha=0.3)
-        panel.legend(frameon=False)
-    figure.savefig(out, dpi=120)
-    plt.close(figure)
+def losses_table(report: dict[str, Any]) -> list[str]:
+    """The examples with the largest losses, with the label and what was predicted."""
+    rows = [["loss", "label", "predicted", "image"]]
+    for row in report["top_losses"][:SHOWN_LOSSES]:
+        rows.append([f"{row['loss']:.4f}", *(str(row[k]) for k in ("label", "predicted", "image"))])
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [f"largest losses ({len(report['top_losses'])} in top_losses.png and report.json)"]
+    for loss, label, predicted, image in rows:
+        cells = f"{loss:>{widths[0]}}  {label:{widths[1]}}  {predicted:{widths[2]}}  {image}"
+        lines.append(cells)
+    return lines

@@ -12,6 +12,7 @@ in --cache.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from cnn_jax import cli
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
+from cnn_jax.runtime.report_pictures import plain_pyplot, save_picture
 
 if TYPE_CHECKING:
     from cnn_jax.analysis.trained_net import TrainedNet
+    from cnn_jax.transfer.probes import ProbeResult
 
 CACHE = "~/.cache/cnn_jax/features"
 
@@ -64,56 +67,61 @@ def probe_stages(
     for point in track(points, "probes"):
         train, validation, test = ((as_vectors(f.read(point)), f.labels) for f in folders)
         row: dict[str, Any] = {"stage": point, "features": train[0].shape[1]}
-        row["linear"] = vars(linear_probe(train, validation, test))
+        row["linear"] = with_interval(linear_probe(train, validation, test), len(test[1]))
         if neighbours:
-            row["neighbours"] = vars(neighbour_probe(train, validation, test))
+            result = neighbour_probe(train, validation, test)
+            row["neighbours"] = with_interval(result, len(test[1]))
         rows.append(row)
     return rows
+
+
+def with_interval(result: ProbeResult, examples: int) -> dict[str, Any]:
+    """A row's figures, with the 95 % interval of the test accuracy."""
+    from cnn_jax.training.metrics import wilson_interval
+
+    return vars(result) | {"interval": wilson_interval(result.accuracy, examples)}
 
 
 def format_probes(rows: list[dict[str, Any]]) -> str:
     """A table, from the image to the head."""
     width = max(5, *(len(row["stage"]) for row in rows))
     lines = [
-        f"{'':{width}} {'':>8} | {'linear probe':^32} | {'nearest neighbours':^26}",
-        f"{'stage':{width}} {'features':>8} | {'val':>6} {'test':>7} {'macro':>7} {'C':>9} | "
-        f"{'val':>6} {'test':>7} {'macro':>7} {'k':>3}",
+        f"{'':{width}} {'':>8} | {'linear probe':^38} | {'nearest neighbours':^32}",
+        f"{'stage':{width}} {'features':>8} | {'val':>6} {'test':>13} {'macro':>7} {'C':>9} | "
+        f"{'val':>6} {'test':>13} {'macro':>7} {'k':>3}",
     ]
     for row in rows:
         line = f"{row['stage']:{width}} {row['features']:>8,} |"
         for kind, size in (("linear", 9), ("neighbours", 3)):
             if result := row.get(kind):
-                figures = (result["validation"], result["accuracy"], result["macro"])
-                line += " ".join(f"{value:7.2%}" for value in figures)
+                low, high = result["interval"]
+                line += f"{result['validation']:7.2%} {result['accuracy']:7.2%} "
+                line += f"±{(high - low) / 2:4.1%} {result['macro']:7.2%}"
                 line += f" {result['chosen']:>{size}g} |"
         lines.append(line.removesuffix(" |"))
     return "\n".join(lines)
 
 
 def plot_probes(rows: list[dict[str, Any]], title: str, out: Path) -> None:
-    """Test accuracy against depth, one line a probe."""
-    import matplotlib
+    """Test accuracy against depth with its 95 % interval, one line a probe."""
+    import numpy as np
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = plain_pyplot()
     size = (max(5, 0.55 * len(rows) + 2), 3.6)
     figure, panel = plt.subplots(figsize=size, layout="constrained")
     for kind, label in (("linear", "linear probe"), ("neighbours", "nearest neighbours")):
         if kind in rows[0]:
             values = [100 * row[kind]["accuracy"] for row in rows]
+            intervals = 100 * np.array([row[kind]["interval"] for row in rows])
             panel.plot(range(len(rows)), values, "o-", ms=4, label=label)
+            panel.fill_between(range(len(rows)), *intervals.T, alpha=0.2, lw=0)
     names = [row["stage"] for row in rows]
     panel.set_xticks(range(len(rows)), names, rotation=40, ha="right", fontsize=8)
     panel.set_ylabel("test accuracy, %")
-    panel.set_title(title, fontsize=9)
+    panel.set_title(textwrap.fill(printable(title), int(14 * size[0])), fontsize=9)
     panel.grid(alpha=0.3)
-    panel.legend(frameon=False)
-    try:
-        figure.savefig(out, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
-    plt.close(figure)
+    panel.legend(frameon=False, title="with 95 % intervals", title_fontsize=8)
+    save_picture(figure, out)
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side

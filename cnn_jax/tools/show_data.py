@@ -6,13 +6,14 @@
     python -m cnn_jax.tools.show_data --config=configs/resnet18.py:folder:PATH --each
 
 Each row is an example of the first training batch: as it is, then in as many steps as there are
-columns. The counts of every class in every split are printed and drawn. With --each, a row shows
-one transform alone: each of `augment`, or each that there is.
+columns; without augmentation every image is another example. The counts of every class in every
+split are printed and drawn. With --each, a row shows one transform alone: each of `augment`, or
+each that there is, with its arguments; saturation and hue are left out where images are grey.
 """
 
 from __future__ import annotations
 
-import warnings
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from absl import flags
 from cnn_jax import cli
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
+from cnn_jax.runtime.report_pictures import plain_pyplot, save_picture, show_image
+
+# Transforms that do nothing where there are no colours.
+OF_COLOURS = ("saturation", "hue")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -102,33 +107,66 @@ def augmented_sheet(
 
 def plot_sheet(config: Any, dataset: Any, out: Path, rows: int, columns: int) -> None:
     """The sheet, and under it the class counts."""
-    import matplotlib
-    import numpy as np
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plain, after, labels = augmented_sheet(config, dataset, rows, columns)
-    rows = len(plain)
-    classified = dataset.task.kind == "classification"
+    plt = plain_pyplot()
+    if config.augment or config.data.train_crop:
+        cells, heads = augmented_cells(config, dataset, rows, columns)
+    else:
+        cells, heads = plain_cells(config, dataset, rows, columns), []
+    rows = len(cells)
     figure = plt.figure(figsize=(1.25 * (columns + 1), 1.35 * rows + 2.6), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=[1.35 * rows, 2.6])
     upper, lower = parts
     panels = upper.subplots(rows, columns + 1, squeeze=False)
-    for column in range(columns + 1):
-        images, targets = (plain, labels) if column == 0 else after[column - 1]
-        for row in range(rows):
-            panel = panels[row, column]
-            show_image(panel, images[row])
-            panel.set_xlabel(caption(dataset.task, targets, row), fontsize=7, labelpad=1)
-    panels[0, 0].set_title("as it is", fontsize=8)
-    for step in range(columns):
-        panels[0, step + 1].set_title(f"step {step}", fontsize=8)
-    transforms = ", ".join(config.augment) or "no augmentation"
+    for panel in panels.flat:
+        panel.set(xticks=[], yticks=[], frame_on=False)
+    for row, cells_of_row in zip(panels, cells, strict=True):
+        for panel, (image, text) in zip(row, cells_of_row, strict=False):
+            show_image(panel, image)
+            panel.set_xlabel(text, fontsize=7, labelpad=1)
+    for panel, head in zip(panels[0], heads, strict=False):
+        panel.set_title(head, fontsize=8)
+    transforms = ", ".join(map(with_arguments, config.augment)) or "no augmentation"
     crop = f"{config.data.train_crop}; " if config.data.train_crop else ""
-    upper.suptitle(f"{dataset.name}: {crop}{transforms}", fontsize=9)
-    panel = lower.subplots()
-    if classified:
+    title = textwrap.fill(printable(f"{dataset.name}: {crop}{transforms}"), 20 * (columns + 1))
+    upper.suptitle(title, fontsize=9)
+    draw_counts(lower.subplots(), dataset)
+    save_picture(figure, out, dpi=110)
+
+
+Cells = list[list[tuple[Any, str]]]  # of each row of the sheet: image and caption
+
+
+def augmented_cells(config: Any, dataset: Any, rows: int, columns: int) -> tuple[Cells, list[str]]:
+    """A row an example, as it is and after each step, and the heads of the columns."""
+    plain, after, labels = augmented_sheet(config, dataset, rows, columns)
+    cells = [
+        [
+            (images[row], caption(dataset.task, targets, row))
+            for images, targets in [(plain, labels), *after]
+        ]
+        for row in range(len(plain))
+    ]
+    return cells, ["as it is", *(f"step {step}" for step in range(columns))]
+
+
+def plain_cells(config: Any, dataset: Any, rows: int, columns: int) -> Cells:
+    """Examples in the order of training, every one another."""
+    from cnn_jax.data.loading.sampler import TrainSampler
+
+    split, width = dataset.train, columns + 1
+    count = min(rows * width, len(split))
+    shown, _ = TrainSampler(len(split), count, 1, config.seed).rows_at(0)
+    cells = [
+        (split.images[int(row)], caption(dataset.task, split.labels, int(row))) for row in shown
+    ]
+    return [cells[i : i + width] for i in range(0, count, width)]
+
+
+def draw_counts(panel: Any, dataset: Any) -> None:
+    """Bars of the class counts by split, or histograms of the numbers."""
+    import numpy as np
+
+    if dataset.task.kind == "classification":
         positions, floor = np.arange(len(dataset.task.classes)), 0
         for part, numbers in class_counts(dataset).items():
             panel.bar(positions, numbers, bottom=floor, label=f"{part} {sum(numbers):,}")
@@ -137,26 +175,21 @@ def plot_sheet(config: Any, dataset: Any, out: Path, rows: int, columns: int) ->
             names = list(map(printable, dataset.task.classes))
             panel.set_xticks(positions, names, rotation=40, ha="right", fontsize=7)
     else:
-        for part in ("train", "validation", "test"):
-            panel.hist(dataset.split(part).labels, 40, label=part)
+        labels = {part: dataset.split(part).labels for part in ("train", "validation", "test")}
+        names = [f"{part} {len(numbers):,}" for part, numbers in labels.items()]
+        panel.hist(list(labels.values()), 40, label=names, stacked=True)
         panel.set_xlabel(dataset.task.unit)
     panel.set_ylabel("examples", fontsize=8)
     panel.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, ncols=3)
-    save_figure(figure, out)
 
 
 def plot_each_transform(config: Any, dataset: Any, out: Path, columns: int) -> None:
-    """One row a transform: an example as it is, and in so many steps."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from cnn_jax.data.augment import TRANSFORMS
-
-    names = list(config.augment) or list(TRANSFORMS)
+    """One row a transform, named with its arguments: an example as it is, and in so many steps."""
+    plt = plain_pyplot()
+    transforms = list(config.augment) or every_transform(dataset.train.image_shape)
+    names = list(map(with_arguments, transforms))
     figure = plt.figure(
-        figsize=(1.1 * (columns + 1) + 1.7, 1.15 * len(names)), layout="constrained"
+        figsize=(1.1 * (columns + 1) + 2.2, 1.15 * len(names) + 0.3), layout="constrained"
     )
     panels = figure.subplots(len(names), columns + 1, squeeze=False)
     for name, row in zip(track(names, "transforms"), panels, strict=True):
@@ -166,26 +199,29 @@ def plot_each_transform(config: Any, dataset: Any, out: Path, columns: int) -> N
         for panel, image in zip(row, [plain[0], *(images[0] for images, _ in after)], strict=True):
             show_image(panel, image)
         row[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    save_figure(figure, out)
+    for panel, head in zip(
+        panels[0], ["as it is", *(f"step {s}" for s in range(columns))], strict=True
+    ):
+        panel.set_title(head, fontsize=8)
+    save_picture(figure, out, dpi=110)
 
 
-def show_image(panel: Any, image: Any) -> None:
-    """One image, uint8 [H, W, C], pixel by pixel."""
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
-    panel.imshow(image.squeeze(), interpolation="nearest", **grey)
-    panel.set(xticks=[], yticks=[])
+def every_transform(image_shape: tuple[int, int, int]) -> list[str]:
+    """All transforms that can change such an image [H, W, C], at a strength that fits its size."""
+    from cnn_jax.data.augment import TRANSFORMS
+
+    side, _, channels = image_shape
+    sizes = {"scale_jitter": f"scale_jitter({round(side * 8 / 7)}, {round(side * 16 / 7)})"}
+    return [sizes.get(name, name) for name in TRANSFORMS if channels == 3 or name not in OF_COLOURS]
 
 
-def save_figure(figure: Any, out: Path) -> None:
-    import matplotlib.pyplot as plt
+def with_arguments(text: str) -> str:
+    """ "rotate" -> "rotate(15)"."""
+    from cnn_jax.data.augment import parse
 
-    try:
-        with warnings.catch_warnings():  # class names in scripts that the font lacks: boxes
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(out, dpi=110)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
-    plt.close(figure)
+    transform = parse(text)
+    numbers = ", ".join(f"{number:g}" for number in transform.numbers)
+    return f"{transform.name}({numbers})" if numbers else transform.name
 
 
 def caption(task: Any, targets: Any, row: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -99,6 +100,21 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | M
         return {"loss": total, **parts}
 
     return loss
+
+
+def smallest_loss(name: str, smoothing: float, outputs: int) -> float:
+    """What the loss of an example cannot fall below: the entropy of its smoothed target.
+
+    0 where it is not known.
+    """
+    if not smoothing or name not in ("softmax_cross_entropy", "binary_cross_entropy"):
+        return 0.0
+    other = smoothing / outputs  # the target of each wrong class
+    right = 1 - smoothing + other
+    if name == "softmax_cross_entropy":
+        return -right * math.log(right) - (outputs - 1) * other * math.log(other)
+    entropies = [-p * math.log(p) - (1 - p) * math.log(1 - p) for p in (right, other) if 0 < p < 1]
+    return (entropies[0] + (outputs - 1) * entropies[-1]) / outputs if entropies else 0.0
 
 
 def make_targets(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import clu.metrics
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Num
 from cnn_jax.data.dataset import Task
 
 NEVER = np.iinfo(np.int32).max
+TOP_LOSSES = 16  # examples that a report names
 
 
 @flax.struct.dataclass
@@ -118,12 +120,59 @@ def report(task: Task, examples: dict[str, np.ndarray]) -> dict[str, Any]:
     labels = np.arange(len(task.classes))
     present = np.unique(truth)  # no recall was measured of the others
     by_class = zip(task.classes, class_figures(truth, predicted, labels, None), strict=True)
+    for name in ("accuracy", "top5_accuracy"):
+        if name in out:
+            out[f"{name}_interval"] = wilson_interval(out[name], len(truth))
     return out | {
         "macro_average": class_figures(truth, predicted, present, "macro")[0],
         "weighted_average": class_figures(truth, predicted, labels, "weighted")[0],
-        "classes": dict(by_class),
+        "classes": {name: row | recall_interval(row) for name, row in by_class},
         "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
     }
+
+
+def wilson_interval(share: float, count: float) -> list[float]:
+    """[low, high], the 95 % interval of a share of `count` examples (Wilson 1927)."""
+    if not count:
+        return [0.0, 1.0]
+    z = 1.959963984540054
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) * z
+    half /= 1 + z * z / count
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def half_width(share: float, count: float) -> float:
+    """Half of `wilson_interval`: what is written after a ±."""
+    low, high = wilson_interval(share, count)
+    return (high - low) / 2
+
+
+def recall_interval(row: dict[str, float]) -> dict[str, list[float]]:
+    return {"recall_interval": wilson_interval(row["recall"], row["support"])}
+
+
+def top_losses(
+    task: Task, examples: dict[str, np.ndarray], name_of: Callable[[int], str]
+) -> list[dict[str, Any]]:
+    """The examples with the largest losses, the largest first; `name_of` names a row."""
+    losses = np.nan_to_num(examples["loss"].astype(np.float64), nan=np.inf)
+    rows = np.argsort(-losses, kind="stable")[:TOP_LOSSES]
+
+    def shown(value: Any) -> str | float:
+        classified = task.kind == "classification"
+        return task.classes[int(value)] if classified else round(float(value), 4)
+
+    return [
+        {
+            "image": name_of(int(row)),
+            "row": int(row),  # of the split
+            "label": shown(examples["label"][row]),
+            "predicted": shown(examples["prediction"][row]),
+            "loss": float(examples["loss"][row]),
+        }
+        for row in rows
+    ]
 
 
 def class_figures(

@@ -6,6 +6,7 @@ from PIL import Image
 
 from cnn_jax import data
 from cnn_jax.analysis.augmentation_search import AugmentationSearch
+from cnn_jax.data.augment import TRANSFORMS
 from cnn_jax.tools import search_augmentation, show_data
 
 
@@ -25,6 +26,24 @@ def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.size[0] > 300
     assert show_data.class_table(dataset).splitlines()[-1].split() == ["all", "1,294", "144", "359"]
+
+
+def test_without_augmentation_every_image_is_another(tiny):
+    tiny.augment = ()
+    dataset = data.load(tiny.data)
+    cells = show_data.plain_cells(tiny, dataset, 3, 4)
+    assert [len(row) for row in cells] == [5, 5, 5]
+    assert len({image.tobytes() for row in cells for image, _ in row}) == 15
+
+
+def test_each_transform_is_named_with_its_strength_and_fits_the_image():
+    grey, colour = (
+        list(map(show_data.with_arguments, show_data.every_transform((28, 28, channels))))
+        for channels in (1, 3)
+    )
+    assert set(colour) - set(grey) == {"saturation(0.2)", "hue(0.05)"}
+    assert {"rotate(15)", "elastic(34, 4)", "rotate_quarter", "scale_jitter(32, 64)"} <= set(grey)
+    assert len(colour) == len(TRANSFORMS)
 
 
 @pytest.mark.parametrize("policy", [[], ["hue"], ["rotate(15)", "mixup(0.2)"]])

@@ -7,7 +7,7 @@ import pytest
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 from cnn_jax.models import Output
-from cnn_jax.training.losses import make_loss
+from cnn_jax.training.losses import LOSSES, make_loss, smallest_loss
 
 CLASSES = Task("classification", tuple("abc"))
 ANGLES = Task("regression", unit="degrees", mean=10.0, std=5.0)
@@ -77,3 +77,15 @@ def test_a_head_without_a_weight_is_an_error(tiny):
 def test_a_loss_for_classes_does_not_take_numbers(tiny):
     with pytest.raises(UserError, match="choices: mean_squared, mean_absolute"):
         make_loss(tiny, ANGLES)
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "binary_cross_entropy"])
+def test_smoothed_labels_leave_a_loss_that_nothing_gets_under(name):
+    """The loss of a net that puts out the smoothed target itself."""
+    targets = np.full((1, 10), 0.01)
+    targets[0, 3] = 0.91
+    odds = {"softmax_cross_entropy": targets, "binary_cross_entropy": targets / (1 - targets)}
+    expected = float(LOSSES[name](jnp.log(odds[name]), jnp.asarray(targets))[0])
+    assert smallest_loss(name, 0.1, 10) == pytest.approx(expected, rel=1e-5)
+    assert smallest_loss(name, 0.0, 10) == 0.0
+    assert smallest_loss("mean_squared", 0.1, 10) == 0.0

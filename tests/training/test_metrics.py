@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import top_k_accuracy_score
 
 from cnn_jax.data.dataset import Task
@@ -55,6 +57,41 @@ def test_report_by_class_and_confusion_matrix():
     assert report["loss"] == 2.5
     assert report["accuracy"] == 0.5
     assert "top5_accuracy" not in report
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 10), (9, 12), (352, 359), (12, 12)])
+def test_intervals_are_wilsons(hits, count):
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    found = metrics.wilson_interval(hits / count, count)
+    np.testing.assert_allclose(found, [expected.low, expected.high], atol=1e-12)
+    assert metrics.half_width(hits / count, count) == (found[1] - found[0]) / 2
+    assert metrics.wilson_interval(0.0, 0) == [0.0, 1.0]
+
+
+def test_every_accuracy_of_a_report_has_its_interval():
+    label = np.array([0] * 9 + [1] * 3)
+    predicted = np.where(np.arange(12) < 8, label, 1)
+    found = {"label": label, "prediction": predicted, "rank": label != predicted}
+    result = metrics.report(Task("classification", ("a", "b")), found | {"loss": np.zeros(12)})
+    assert result["accuracy_interval"] == metrics.wilson_interval(11 / 12, 12)
+    assert result["classes"]["a"]["recall_interval"] == metrics.wilson_interval(8 / 9, 9)
+    lines = as_text({"split": "test", "protocol": "single_crop", **result}).splitlines()
+    assert lines[0].endswith("accuracy 0.9167 (0.6461 to 0.9851)")
+    assert lines[3].endswith("9     (0.5650 to 0.9801)")
+
+
+def test_the_largest_losses_are_named_in_order():
+    task = Task("classification", ("cat", "dog"))
+    found = {
+        "label": np.array([0, 1, 1, 0]),
+        "prediction": np.array([0, 0, 1, 1]),
+        "loss": np.array([0.1, 3.0, np.nan, 3.0]),
+    }
+    rows = metrics.top_losses(task, found, "abcd".__getitem__)
+    assert [row["image"] for row in rows] == ["c", "b", "d", "a"]
+    assert rows[1] == {"image": "b", "row": 1, "label": "dog", "predicted": "cat", "loss": 3.0}
+    number = Task("regression", unit="degrees")
+    assert metrics.top_losses(number, found, str)[1]["predicted"] == 0.0
 
 
 def test_classes_may_be_called_as_rows_of_a_report_are():
