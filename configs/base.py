@@ -90,6 +90,9 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.clip_norm = 0.0  # largest norm of the gradient; 0: any
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
+    # What comes from outside the image, and in `cutout`: "mean", which is 0 once normalised, or
+    # "black", which None means.
+    config.augment_border = config_dict.placeholder(str)
 
     config.init = start()
     # Stages that are not trained: names as in the report of an unknown one, or patterns,
@@ -138,10 +141,12 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.image_size = image_size  # pixels a side, as the net sees them
     c.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
     c.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
-    # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)"; "": as `fit` has it.
+    # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)", "random_crop(256)";
+    # "": as `fit` has it.
     c.train_crop = ""
     c.channels = facts["channels"]  # 0: as in the source
-    # "per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "imagenet", "none".
+    # "per_channel", "per_pixel_mean", "minus_one_to_one", "lecun1998", "imagenet", "none"; minus a
+    # mean in grey levels: "channel_mean", "mean_image".
     c.normalisation = "per_channel"
     c.validation = float(facts["validation"])  # a number of examples, or a fraction
     c.test = float(facts.get("test", 0.0))  # where the set has no test split of its own

@@ -39,7 +39,7 @@ MISTAKES = {
     # keys
     "--config.batchsize=64": "config.batchsize=64: there is no such key (did you mean 'batch_size'",
     "--config.model.dropot=0.1": "(did you mean 'model.dropout'",
-    "--config.optimiser.name=sgd": "config has accumulate, augment, average_decay, batch_size, ",
+    "--config.optimiser.name=sgd": "config has accumulate, augment, augment_border, ",
     "--config.optimizer.nam=sgd": "config.optimizer has b1, b2, decay, ",
     "--config.data=mnist": "config.data is no value, it has the keys channels, dir, ",
     "--config.data.name.of=mnist": "config.data.name is a value, it has no keys",
@@ -54,6 +54,7 @@ MISTAKES = {
     "--config.data.name=digit": "data.name='digit' is unknown (did you mean 'digits'",
     "--config.data.name=x": "choices: digits, digits_angle, mnist, fashion_mnist, cifar10, ",
     "--config.data.fit=stretch": "data.fit='stretch' is unknown; choices: pad, bilinear, nearest",
+    "--config.augment_border=x": "augment_border='x' is unknown; choices: black, mean",
     "--config.data.normalisation=x": "choices: per_channel, per_pixel_mean, minus_one_to_one, ",
     "--config.data.channels=2": "data.channels=2, but the images have 1; choices: 0, 1, 3",
     "--config.model.name=mpl": "model.name='mpl' is unknown (did you mean 'mlp'",

@@ -23,11 +23,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Dataset, Split, Task
+from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_dataset, names, open_source
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.data.sources.image_folder import FolderSource
 from cnn_jax.data.splits import check_labels, describe, divide
+from cnn_jax.errors import UserError
 
 
 def load(config: ConfigDict) -> Dataset:
@@ -40,6 +42,12 @@ def load(config: ConfigDict) -> Dataset:
     source, resize = open_source(config), ResizeSpec.of(config)
     check_labels(source, config.name)
     if isinstance(source, ArraySource):
+        if config.train_crop:
+            TrainCrop.parse(config.train_crop, config.image_size)
+            raise UserError(
+                f"data.train_crop={config.train_crop!r} cuts from photographs, and {config.name} "
+                f"has images of one size; choose augment=({config.train_crop!r},)"
+            )
         ids = np.arange(len(source), dtype=np.int32)
         splits = divide(Split(source.images, source.labels, ids), source, config)
         splits = {name: resized(split, resize) for name, split in splits.items()}

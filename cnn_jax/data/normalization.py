@@ -20,6 +20,8 @@ from jaxtyping import Array, Float, Float32, Float64
 from ml_collections import ConfigDict
 
 from cnn_jax.data import augment
+from cnn_jax.data.augment.compose import Augment
+from cnn_jax.data.dataset import Task
 from cnn_jax.data.images.lazy_images import LazyImages, image_chunks
 from cnn_jax.errors import UserError, not_written, unknown
 
@@ -31,6 +33,8 @@ NORMALISATIONS = (
     "lecun1998",
     "imagenet",
     "none",
+    "channel_mean",
+    "mean_image",
 )
 # Of ImageNet's training images in [0, 1], as torchvision's and most published weights expect.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,13 +57,26 @@ class InputStatistics:
     def of(cls, config: ConfigDict, train_images: Images) -> InputStatistics:
         """Those of the config's normalisation and augmentation."""
         shift, scale = shift_and_scale(config.data.normalisation, train_images)
-        lights = augment.uses(config.augment, "pca_lighting")
-        return cls(shift, scale, principal_colours(train_images) if lights else None)
+        colours = augment.uses_colours(config.augment)
+        return cls(shift, scale, principal_colours(train_images) if colours else None)
 
     def normalise(self, images: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
-        """Images in grey levels -> as the net sees them."""
-        shift, scale = (jax.lax.broadcast_to_rank(v, images.ndim) for v in (self.shift, self.scale))
+        """Images in grey levels -> as the net sees them.
+
+        Of images of another size than the mean image, each channel's mean of it is subtracted.
+        """
+        shift = self.shift
+        if shift.ndim == 3 and shift.shape[:2] != images.shape[-3:-1]:
+            shift = shift.mean((0, 1))
+        shift, scale = (jax.lax.broadcast_to_rank(v, images.ndim) for v in (shift, self.scale))
         return (images - shift) * scale
+
+    def make_augment(
+        self, config: ConfigDict, image_shape: tuple[int, int, int], task: Task
+    ) -> Augment:
+        """The transforms of `config.augment`, about the border of `config.augment_border`."""
+        border = np.asarray(self.shift) if config.get("augment_border") == "mean" else None
+        return augment.compose(config.augment, image_shape, task, self.colours, border)
 
     @classmethod
     def read(cls, folder: Path) -> InputStatistics | None:
@@ -102,8 +119,11 @@ def shift_and_scale(kind: str, train_images: Images) -> tuple[Shift, Scale]:
     """Of `(grey level - shift) * scale`, by exact sums over the images.
 
     - `per_channel`: each channel has mean 0 and standard deviation 1 over the training split.
-    - `per_pixel_mean`: the mean image is subtracted, then one standard deviation for all
-      (Krizhevsky et al. 2012 and He et al. 2015 subtract only; their scale is grey levels).
+    - `per_pixel_mean`: the mean image is subtracted, then one standard deviation for all.
+    - `mean_image`: the mean image is subtracted, and grey levels they stay (Krizhevsky et al. 2012,
+      sec. 2; He et al. 2015, sec. 3.4). LRN and weights from N(0, 0.01) are made for this scale.
+    - `channel_mean`: the mean of each channel is subtracted, and grey levels they stay (Simonyan &
+      Zisserman 2014, sec. 2.1).
     - `minus_one_to_one`: 0 to 255 becomes -1 to 1.
     - `lecun1998`: background -0.1, ink 1.175 (LeCun et al. 1998, sec. II-B).
     - `imagenet`: by the channel means and deviations that most published weights expect.
@@ -125,6 +145,10 @@ def shift_and_scale(kind: str, train_images: Images) -> tuple[Shift, Scale]:
         mean, square, _ = moments(train_images)
         std = np.sqrt(np.maximum(square - mean**2, 0))
         shift, scale = mean, 1 / np.where(std > 0, std, 1)
+    elif kind == "channel_mean":
+        shift, scale = moments(train_images)[0], 1.0
+    elif kind == "mean_image":
+        shift, scale = moments(train_images)[2], 1.0
     else:
         _, square, shift = moments(train_images)
         scale = 1 / np.sqrt(max(square.mean() - (shift**2).mean(), 1e-12))

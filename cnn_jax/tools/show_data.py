@@ -82,15 +82,17 @@ def augmented_sheet(
     from cnn_jax.data.images.random_crops import TrainCrop
     from cnn_jax.data.loading.sampler import TrainSampler
     from cnn_jax.data.loading.stream import BatchReader
-    from cnn_jax.data.normalization import principal_colours
+    from cnn_jax.data.normalization import InputStatistics
     from cnn_jax.runtime.rng_streams import rng_stream
 
     split, crop = dataset.train, None
     if config.data.train_crop:
         crop = TrainCrop.parse(config.data.train_crop, config.data.image_size)
-    lights = augment.uses(config.augment, "pca_lighting")
-    colours = principal_colours(split.images) if lights else None
-    apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task, colours))
+    if augment.uses_colours(config.augment) or config.get("augment_border") == "mean":
+        made = InputStatistics.of(config, split.images).make_augment
+        apply = jax.jit(made(config, split.image_shape, dataset.task))
+    else:
+        apply = jax.jit(augment.compose(config.augment, split.image_shape, dataset.task))
     sampler = TrainSampler(len(split), min(rows, len(split)), columns, config.seed)
     rows_shown, mask = sampler.rows_at(0)
     reader = BatchReader(split, sampler, crop=crop, crop_seed=config.seed)

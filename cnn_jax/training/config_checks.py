@@ -57,13 +57,19 @@ RANGES = {
     "checkpoint.every_steps": COUNT,
     "checkpoint.keep": ">= 1",
 }
-CHOICES = {"dtype": ("float32", "bfloat16"), "init.head": ("auto", "keep", "drop")}
+CHOICES = {
+    "dtype": ("float32", "bfloat16"),
+    "init.head": ("auto", "keep", "drop"),
+    "augment_border": ("black", "mean"),
+}
+OPEN = ("augment_border",)  # may be None
 
 
 def check(config: ConfigDict) -> None:
     """Raises `UserError` for the first word that is no choice, or number out of its range."""
     for key, choices in CHOICES.items():
-        if (value := lookup(config, key)) not in choices:
+        value = lookup(config, key)
+        if value not in choices and not (value is None and key in OPEN):
             raise unknown(key, value, choices)
     for key, limits in RANGES.items():
         value = lookup(config, key)

@@ -254,8 +254,6 @@ def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Eva
         raise UserError(f"{key}: averages class probabilities, and {dataset.name} has no classes")
     if not protocol.slides:
         return protocol
-    if config.data.normalisation == "per_pixel_mean":
-        raise UserError(f"{key}: data.normalisation='per_pixel_mean' has a mean for one size only")
     own, side = dataset.train.image_shape, protocol.min_side
     large = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     variables = jax.eval_shape(lambda: init_variables(model, 0, own))

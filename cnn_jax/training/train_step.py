@@ -14,7 +14,6 @@ import optax
 from ml_collections import ConfigDict
 
 from cnn_jax import ops
-from cnn_jax.data import augment
 from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.loading.device_dataset import Batch
@@ -94,14 +93,13 @@ def make_step_spec(
     by_path = plan is not TRAIN_ALL or bool(undecayed)
     # A pass over the images: after the config's mistakes.
     statistics = statistics or InputStatistics.of(config, dataset.train.images)
-    shape, colours = dataset.train.image_shape, statistics.colours
     return TrainStepSpec(
         model=model,
         task=dataset.task,
         loss=loss,
         update=ParameterUpdate(optimizer, flat=getattr(model, "scan", False) and not by_path),
         statistics=statistics,
-        augment=augment.compose(config.augment, shape, dataset.task, colours),
+        augment=statistics.make_augment(config, dataset.train.image_shape, dataset.task),
         seed=config.seed,
         microbatches=config.accumulate,
         average_decay=config.average_decay,

@@ -1,5 +1,7 @@
 """Splits, orders, fitting, and normalisation, against NumPy."""
 
+import ast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cnn_jax import data
-from cnn_jax.data import normalization, splits
+from cnn_jax.data import augment, normalization, splits
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images import resize
 from cnn_jax.data.loading import sampler
@@ -15,6 +17,7 @@ from cnn_jax.data.loading.loaders import DeviceLoader
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.sharding import Devices
+from configs.base import base
 
 
 def labelled(counts):
@@ -135,13 +138,32 @@ def test_normalisations_against_numpy():
         "lecun1998": pixels / 255 * 1.275 - 0.1,
         "imagenet": (pixels / 255 - normalization.IMAGENET_MEAN) / normalization.IMAGENET_STD,
         "none": pixels / 255,
+        "channel_mean": pixels - mean,
+        "mean_image": centred,
     }
     assert set(expected) == set(normalization.NORMALISATIONS)
     for kind, wanted in expected.items():
         found = InputStatistics(*normalization.shift_and_scale(kind, IMAGES)).normalise(
             np.float32(IMAGES)
         )
-        np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=kind)
+        atol = 2e-5 if "mean" in kind else 2e-6  # grey levels
+        np.testing.assert_allclose(found, wanted, atol=atol, err_msg=kind)
+
+
+def test_a_view_of_another_size_has_the_channels_means_subtracted():
+    statistics = InputStatistics(*normalization.shift_and_scale("mean_image", IMAGES))
+    views = np.float32(np.random.default_rng(1).integers(0, 256, (2, 7, 9, 3)))
+    wanted = views - IMAGES.mean((0, 1, 2))
+    np.testing.assert_allclose(statistics.normalise(views), wanted, atol=2e-5)
+
+
+def test_a_crop_of_photographs_is_refused_of_arrays_and_its_advice_taken():
+    config = base("test", "digits", image_size=16)
+    config.data.train_crop = "random_crop(20)"
+    with pytest.raises(UserError, match=r"choose augment=\('random_crop\(20\)',\)") as error:
+        data.load(config.data)
+    advised = str(error.value).split("choose augment=")[1]
+    assert augment.compose(ast.literal_eval(advised), (16, 16, 1))
 
 
 def test_fitting_to_size_and_channels():

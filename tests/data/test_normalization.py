@@ -2,9 +2,12 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.data.dataset import Task
 from cnn_jax.data.images import lazy_images
 from cnn_jax.data.normalization import FILE, InputStatistics, principal_colours
 from cnn_jax.errors import UserError
@@ -84,6 +87,16 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
         (tmp_path / FILE).write_bytes(damaged)
         with pytest.raises(UserError, match=r"constants.npz is damaged \(.*remove it, and it is "):
             InputStatistics.read(tmp_path)
+
+
+def test_the_border_of_a_config_is_the_mean(config):
+    statistics, shape = InputStatistics(np.float32([90, 120, 30]), np.float32(1)), (4, 4, 3)
+    config.augment = ("cutout(99)",)
+    arrays = jax.random.key(0), jnp.arange(2), jnp.full((2, *shape), 200.0), jnp.arange(2)
+    for border, wanted in ((None, [0, 0, 0]), ("black", [0, 0, 0]), ("mean", [90, 120, 30])):
+        config.augment_border = border
+        found, _ = statistics.make_augment(config, shape, Task("classification", "ab"))(*arrays)
+        assert np.unique(found.reshape(-1, 3), axis=0).tolist() == [wanted]
 
 
 def test_principal_colours_are_the_eigenvectors_of_the_covariance():

@@ -9,8 +9,9 @@ the devices. A transform is named in `config.augment` with its arguments, plain 
 |---|---|
 | `horizontal_flip(0.5)`, `vertical_flip(0.5)` | mirrors with this probability |
 | `pad_and_crop(4)` | zeros around, then a random window of the old size (He 2015) |
-| `random_resized_crop(0.08)` | a part of 8 to 100 % of the area, sides 3:4 to 4:3 (Szegedy 2014) |
+| `random_resized_crop(0.08, 1)` | 8 to 100 % of the area, sides 3:4 to 4:3 (Szegedy 2014) |
 | `scale_jitter(256, 512)` | shorter side S in this range, then a random crop (VGG) |
+| `random_crop(256)` | shorter side always this, then a random crop (AlexNet) |
 | `rotate(15)`, `shear(15, 0)` | up to so many degrees; shear horizontally, vertically |
 | `rotate_quarter` | by 0, 90, 180 or 270 degrees |
 | `translate(0.1)` | by up to this fraction of the side |
@@ -20,7 +21,10 @@ the devices. A transform is named in `config.augment` with its arguments, plain 
 | `contrast(0.2)`, `saturation(0.2)` | times 0.8 to 1.2 |
 | `hue(0.05)` | by up to this fraction of the colour circle |
 | `colour_cast(0.1)` | each channel times its own factor |
-| `pca_lighting(0.1)` | along the principal colours of the training split (AlexNet) |
+| `pca_lighting(0.1)` | along the principal colours of the training split (AlexNet's text) |
+| `pca_colour(0.1)` | the same by their standard deviations (AlexNet's code) |
+| `inception_colour` | brightness, saturation, hue, contrast in one of four orders (Inception v3) |
+| `colour_jitter(0.5, 0.5, 0.5)` | brightness, contrast, colour in any order (Howard 2013) |
 | `gaussian_noise(5)` | independent noise, deviation in grey levels |
 | `random_erasing(0.5)`, `cutout(16)` | noise over a rectangle (Zhong 2017); a black square |
 | `autocontrast(0.5)`, `equalize(0.5)`, `invert(0.5)` | Pillow's, with this probability |
@@ -31,10 +35,12 @@ the devices. A transform is named in `config.augment` with its arguments, plain 
 | `mixup(0.2)`, `cutmix(1.0)` | blends, or pastes into, the example before it in the batch; last |
 
 A warp fills what lies outside the image with black (policies: with mid-grey, as published) and is
-bilinear without antialiasing. Warps that follow each other become one.
+bilinear without antialiasing. Warps that follow each other become one. With
+`config.augment_border="mean"` pixels move, and squares are cut out, as if the image had been
+normalised before: what comes from outside is the mean of the training split.
 """
 
-from cnn_jax.data.augment.compose import compose, uses
+from cnn_jax.data.augment.compose import compose, uses_colours
 from cnn_jax.data.augment.label_safety import warnings_for
 from cnn_jax.data.augment.mixing import MixedTargets
 from cnn_jax.data.augment.parsing import Transform, parse
@@ -46,6 +52,6 @@ __all__ = [
     "Transform",
     "compose",
     "parse",
-    "uses",
+    "uses_colours",
     "warnings_for",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,9 @@ from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 
 Targets = Labels | MixedTargets
+PCA = ("pca_lighting", "pca_colour")
+# What moves or hides pixels, beside the warps.
+MOVING = ("horizontal_flip", "vertical_flip", "pad_and_crop", "rotate_quarter", "elastic", "cutout")
 # (key of the step, ids, images, labels) -> (images, targets)
 Augment = Callable[[RandomKey, Ids, Images, Labels], tuple[Images, Targets]]
 
@@ -27,11 +31,14 @@ def compose(
     image_shape: tuple[int, int, int] | None = None,
     task: Task | None = None,
     colours: Float[np.ndarray, "c c"] | None = None,
+    border: Float[np.ndarray, "*n"] | None = None,
 ) -> Augment:
     """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
 
     `image_shape` [H, W, C] is checked here, before any step, and not where it is None. `colours`,
-    the `principal_colours` of the training images, are what `pca_lighting` needs.
+    the `principal_colours` of the training images, are what `pca_lighting` and `pca_colour` need.
+    `border`, in grey levels, of a channel or a pixel, is subtracted before pixels move and added
+    again: what comes from outside the image is the border then, in place of black.
     Targets are the labels, unless the last transform mixes: each example then has its neighbour in
     the batch as partner (with several replicas, in its own part of the batch). Which one that is
     depends on the batch; the draws do not.
@@ -39,21 +46,20 @@ def compose(
     transforms = [parse(spec) for spec in specs]
     check_mixing(transforms, task)
     mixing = transforms.pop() if transforms and transforms[-1].name in MIXING else None
-    constants: dict[str, dict] = {}
-    if uses(specs, "pca_lighting"):
-        if colours is None:
-            raise ValueError("pca_lighting needs the principal colours of the training images")
-        constants["pca_lighting"] = {"directions": colours}
+    if uses_colours(specs) and colours is None:
+        raise ValueError(f"{PCA} need the principal colours of the training images")
+    constants = {name: {"directions": colours} for name in PCA}
 
     def transform_one(key: RandomKey, image: Image) -> Image:
         keyed = [(jax.random.fold_in(key, i), t) for i, t in enumerate(transforms)]
         for is_warp, group in itertools.groupby(keyed, lambda pair: pair[1].is_warp):
             if is_warp:
                 matrices = [t.sample_matrix(own_key, image.shape) for own_key, t in group]
-                image = warp.warp(image, warp.product(matrices))
+                image = about(border, image, lambda x, m=matrices: warp.warp(x, warp.product(m)))
             else:
                 for own_key, t in group:
-                    image = t(own_key, image, **constants.get(t.name, {}))
+                    change = functools.partial(t, own_key, **constants.get(t.name, {}))
+                    image = about(border if t.name in MOVING else None, image, change)
         return image
 
     if image_shape is not None:
@@ -75,9 +81,19 @@ def compose(
     return augment
 
 
-def uses(specs: Sequence[str], name: str) -> bool:
-    """Whether a transform of this name is among them."""
-    return any(parse(spec).name == name for spec in specs)
+def about(
+    border: Float[np.ndarray, "*n"] | None, image: Image, change: Callable[[Image], Image]
+) -> Image:
+    """The change of the image minus the border, plus the border: zeros of the change become it."""
+    if border is None:
+        return change(image)
+    mean = jax.lax.broadcast_to_rank(jnp.asarray(border), image.ndim)
+    return change(image - mean) + mean
+
+
+def uses_colours(specs: Sequence[str]) -> bool:
+    """Whether one of the transforms needs the principal colours."""
+    return any(parse(spec).name in PCA for spec in specs)
 
 
 def check_mixing(transforms: Sequence[Transform], task: Task | None) -> None:

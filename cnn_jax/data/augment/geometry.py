@@ -54,13 +54,15 @@ def rotate_quarter(key: RandomKey, image: Image) -> Image:
 
 
 @affine
-def random_resized_crop(key: RandomKey, shape: Shape, smallest_area: float = 0.08) -> Matrix:
+def random_resized_crop(
+    key: RandomKey, shape: Shape, smallest_area: float = 0.08, largest_area: float = 1.0
+) -> Matrix:
     """A rectangle of 8 to 100 % of the area, 3:4 to 4:3, fills the image (Szegedy 2014, sec. 6).
 
     Of ten draws the first that fits counts; if none does, the whole image. The image is already at
     the net's size, so that a crop is enlarged: bilinear, and antialiasing has nothing to do.
     """
-    box = boxes.sample_box(key, shape, (smallest_area, 1.0), (3 / 4, 4 / 3))
+    box = boxes.sample_box(key, shape, (smallest_area, largest_area), (3 / 4, 4 / 3))
     whole = jnp.array([0, 0, shape[1], shape[0]])
     left, top, width, height = jnp.where(box.fits, jnp.stack(box[:4]), whole)
     return warp.window(left, top, width, height, shape)
@@ -79,11 +81,26 @@ def scale_jitter(key: RandomKey, shape: Shape, smallest: int = 256, largest: int
             f"<= largest"
         )
     size_key, place_key = jax.random.split(key)
-    factor = jax.random.randint(size_key, (), smallest, largest + 1) / side
+    return part(place_key, shape, jax.random.randint(size_key, (), smallest, largest + 1) / side)
+
+
+@affine
+def random_crop(key: RandomKey, shape: Shape, side: int = 256) -> Matrix:
+    """Rescales the shorter side to `side` and crops the old size (AlexNet, sec. 4.1).
+
+    The image is already at the net's size, so that it is enlarged from there.
+    """
+    if side < min(shape[:2]):
+        raise UserError(
+            f"augment='random_crop({side})': choose {min(shape[:2])} (the image) <= side"
+        )
+    return part(key, shape, jnp.float32(side / min(shape[:2])))
+
+
+def part(key: RandomKey, shape: Shape, factor: Float[Array, ""]) -> Matrix:
+    """A random window, of the image's sides divided by `factor`, fills the image."""
     height, width = shape[0] / factor, shape[1] / factor
-    left, top = jax.random.uniform(place_key, (2,)) * jnp.stack(
-        [shape[1] - width, shape[0] - height]
-    )
+    left, top = jax.random.uniform(key, (2,)) * jnp.stack([shape[1] - width, shape[0] - height])
     return warp.window(left, top, width, height, shape)
 
 

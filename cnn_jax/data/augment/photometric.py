@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -45,6 +46,34 @@ def sharpness(key: RandomKey, image: Image, strength: float = 0.5) -> Image:
     return pillow_ops.sharpness(
         pillow_ops.round_levels(image), 1 + symmetric_uniform(key, strength)
     )
+
+
+def colour_jitter(
+    key: RandomKey,
+    image: Image,
+    brightness: float = 0.5,
+    contrast: float = 0.5,
+    colour: float = 0.5,
+) -> Image:
+    """Pillow's brightness, contrast and colour, in random order, each times 1 - x to 1 + x.
+
+    Howard, "Some improvements on deep convolutional neural network based image classification",
+    2013, sec. 2.2: between 0.5 and 1.5. GoogLeNet's "photometric distortions" are these.
+    """
+    keys = jax.random.split(key, 4)
+    changes = [
+        functools.partial(change, factor=1 + symmetric_uniform(own_key, strength))
+        for change, own_key, strength in zip(
+            (pillow_ops.brightness, pillow_ops.contrast, pillow_ops.color),
+            keys,
+            (brightness, contrast, colour),
+            strict=False,
+        )
+    ]
+    image = pillow_ops.round_levels(image)
+    for chosen in jax.random.permutation(keys[3], 3):
+        image = jax.lax.select_n(chosen, *(change(image) for change in changes))
+    return image
 
 
 def apply_randomly(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import UInt8
 
-from cnn_jax.data.images.resize import Image, resize, resize_shorter
+from cnn_jax.data.images.resize import Image, centre_crop, resize, resize_shorter
 from cnn_jax.data.transform_spec import TransformSpec, parse_spec
 from cnn_jax.errors import UserError
 
@@ -48,12 +48,13 @@ def random_resized_crop(
     random: np.random.RandomState,
     image: Image,
     size: int,
-    least: float = 0.08,
-    most: float = 1.0,
+    smallest_area: float = 0.08,
+    largest_area: float = 1.0,
 ) -> UInt8[np.ndarray, "{size} {size} c"]:
     """A part of 8 to 100 % of the area, resized to the square (Szegedy et al. 2014, sec. 6)."""
-    image_height, image_width = image.shape[:2]
-    top, left, height, width = inception_box(random, image_height, image_width, least, most)
+    full_height, full_width = image.shape[:2]
+    box = inception_box(random, full_height, full_width, smallest_area, largest_area)
+    top, left, height, width = box
     return resize(np.ascontiguousarray(image[top : top + height, left : left + width]), size, size)
 
 
@@ -66,16 +67,35 @@ def scale_jitter(
 ) -> UInt8[np.ndarray, "{size} {size} c"]:
     """The shorter side to a random length, then a random square of `size`.
 
-    Simonyan & Zisserman 2014, sec. 3.1: 256 to 512; He et al. 2015, sec. 3.4: 256 to 480;
-    Krizhevsky et al. 2012, sec. 4.1: always 256.
+    Simonyan & Zisserman 2014, sec. 3.1: 256 to 512, or always 256; He et al. 2015, sec. 3.4: 256
+    to 480.
     """
-    image = resize_shorter(image, random.randint(smallest, largest + 1))
-    top = random.randint(image.shape[0] - size + 1)
-    left = random.randint(image.shape[1] - size + 1)
+    return window(random, resize_shorter(image, random.randint(smallest, largest + 1)), size)
+
+
+def random_crop(
+    random: np.random.RandomState, image: Image, size: int, side: int = 256
+) -> UInt8[np.ndarray, "{size} {size} c"]:
+    """The middle square of `side`, and in it a random one of `size` (Krizhevsky 2012, sec. 4.1).
+
+    Of photographs that are not square less is seen than by `scale_jitter(256, 256)`.
+    """
+    return window(random, centre_crop(resize_shorter(image, side), side), size)
+
+
+def window(
+    random: np.random.RandomState, image: Image, size: int
+) -> UInt8[np.ndarray, "{size} {size} c"]:
+    """A random square of `size` out of an image that is no smaller."""
+    top, left = (random.randint(length - size + 1) for length in image.shape[:2])
     return image[top : top + size, left : left + size]
 
 
-CROPS: dict[str, Crop] = {"random_resized_crop": random_resized_crop, "scale_jitter": scale_jitter}
+CROPS: dict[str, Crop] = {
+    "random_crop": random_crop,
+    "random_resized_crop": random_resized_crop,
+    "scale_jitter": scale_jitter,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +106,21 @@ class TrainCrop(TransformSpec):
     def parse(cls, text: str, size: int) -> TrainCrop:
         """`"scale_jitter(256, 480)"`; raises `UserError`."""
         spec = parse_spec("data.train_crop", text, CROPS, leading=3)
-        name, (first, second) = spec.name, spec.numbers
-        if not (size <= first <= second if name == "scale_jitter" else 0 < first <= second <= 1):
+        is_area, numbers = spec.name == "random_resized_crop", spec.numbers
+        rises = list(numbers) == sorted(numbers)
+        if not (rises and (0 < numbers[0] <= numbers[-1] <= 1 if is_area else size <= numbers[0])):
             raise UserError(
                 f"data.train_crop={text!r}: wants "
-                + (f"{size} <= " if name == "scale_jitter" else "0 < ")
-                + "the first argument <= the second"
-                + (" <= 1" if name == "random_resized_crop" else " (data.image_size first)")
+                + ("0 < " if is_area else f"data.image_size={size} <= ")
+                + " <= ".join(spec.arguments)
+                + (" <= 1" if is_area else "")
             )
-        return cls(name, spec.arguments)
+        return cls(spec.name, spec.arguments)
 
     @property
     def min_side(self) -> int:
         """The side under which an image should not be decoded; 0: as it is."""
-        return int(self.numbers[0]) if self.name == "scale_jitter" else 0
+        return 0 if self.name == "random_resized_crop" else int(self.numbers[0])
 
     def __call__(
         self, random: np.random.RandomState, image: Image, size: int

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.data.augment import colour, erasing
-from tests.support.augment_cases import photograph, quick_jit
+from cnn_jax.data.augment import colour, erasing, photometric
+from tests.support.augment_cases import photograph, pillow, pixels_of, quick_jit
 
 SIZE = 12
 PHOTO = photograph(3, SIZE).astype(np.float64)
@@ -102,6 +102,70 @@ def test_pca_lighting_adds_one_colour_to_every_pixel():
     np.testing.assert_allclose(multiples.std(1), 0.1, rtol=0.15)
     np.testing.assert_allclose(multiples.mean(1), 0, atol=0.02)
     assert abs(np.corrcoef(multiples)[0, 1]) < 0.2
+
+
+def test_pca_colour_is_in_grey_levels():
+    """Two eigenvectors with variances 0.09 and 0.01 of pixels in 0 to 1: deviations 76.5, 25.5."""
+    vectors = np.array([[0.6, -0.8], [0.8, 0.6]])
+    directions = np.float32(255 * vectors * [0.09, 0.01])
+    image = jnp.full((2, 2, 2), 100.0)
+    shifts = each(colour.pca_colour, 0.1, image=image, directions=directions)[:, 0, 0] - 100
+    multiples = np.linalg.solve(vectors * [76.5, 25.5], shifts.T)
+    as_text = each(colour.pca_lighting, 0.1, image=image, directions=directions)[:, 0, 0] - 100
+    np.testing.assert_allclose(
+        multiples, np.linalg.solve(directions.astype(float), as_text.T), atol=1e-5
+    )
+    np.testing.assert_allclose(multiples.std(1), 0.1, rtol=0.15)
+
+
+def test_inception_colour_has_four_orders():
+    """Each result is one of four by hand; all four occur."""
+    change = {"b": (colour.brightness, 0, 32 / 255), "s": (colour.saturation, 1, 0.5)}
+    change |= {"h": (colour.hue, 2, 0.2), "c": (colour.contrast, 3, 0.5)}
+
+    def by_hand(key, order):
+        keys, image = jax.random.split(key, 5), IMAGE
+        for letter in order:
+            function, number, strength = change[letter]
+            image = function(keys[number], image, strength)
+        return image
+
+    @quick_jit
+    @jax.vmap
+    def all_orders(key):
+        return jnp.stack([by_hand(key, order) for order in ("bshc", "sbch", "chbs", "hscb")], 0)
+
+    found, wanted = each(colour.inception_colour)[:40], np.asarray(all_orders(KEYS[:40]))
+    chosen = np.abs(found[:, None] - wanted).max((2, 3, 4)).argmin(1)
+    np.testing.assert_allclose(found, wanted[np.arange(40), chosen], atol=1e-2)
+    assert set(chosen) == {0, 1, 2, 3}
+    assert found.min() >= 0
+    assert found.max() <= 255
+
+
+def test_colour_jitter_is_pillows_in_every_order():
+    from itertools import permutations
+
+    from PIL import ImageEnhance
+
+    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    bounds, orders = (0.5, 0.3, 0.4), set()
+    found = each(photometric.colour_jitter, *bounds)
+    for key, image in zip(KEYS[:40], found, strict=False):
+        keys = jax.random.split(key, 4)
+        factors = [
+            1 + bound * float(jax.random.uniform(k, (), minval=-1.0, maxval=1.0))
+            for k, bound in zip(keys, bounds, strict=False)
+        ]
+        distances = {}
+        for order in permutations(range(3)):
+            by_pillow = pillow(np.uint8(PHOTO))
+            for which in order:
+                by_pillow = kinds[which](by_pillow).enhance(factors[which])
+            distances[order] = np.abs(pixels_of(by_pillow) - image).max()
+        assert min(distances.values()) <= 2  # a level of rounding in each of two
+        orders.add(min(distances, key=distances.get))
+    assert len(orders) == 6
 
 
 def test_noise_is_independent_and_normal():

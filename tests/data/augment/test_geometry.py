@@ -180,6 +180,25 @@ def test_random_resized_crop_is_pillows_resize_of_the_box():
         np.testing.assert_allclose(found, pixels_of(wanted), atol=1)
 
 
+def test_the_area_of_a_crop_is_within_both_bounds():
+    matrices = drawn(geometry.random_resized_crop, 0.3, 0.5)
+    shares = matrices[:, 0, 0] * matrices[:, 1, 1]
+    shares = shares[shares < 0.99]  # the whole image where no draw fitted
+    assert 0.25 < shares.min() < 0.35
+    assert 0.45 < shares.max() < 0.56
+
+
+def test_random_crop_has_one_scale_and_every_place():
+    matrices = drawn(geometry.random_crop, 20)
+    np.testing.assert_allclose(matrices[:, [0, 1], [0, 1]], SIZE / 20, rtol=1e-6)
+    places = matrices[:, :2, 2]  # of 16 pixels 12.8 are seen
+    assert places.min() >= 0
+    assert places.min() < 0.1
+    assert 3.1 < places.max() <= 3.2
+    with pytest.raises(UserError, match=r"'random_crop\(12\)': choose 16 \(the image\) <= side"):
+        geometry.random_crop(KEYS[0], IMAGE, 12)
+
+
 def test_scale_jitter_is_pillows_resize_then_a_crop():
     matrices = drawn(geometry.scale_jitter, 18, 32)
     shorter = SIZE / matrices[:, 0, 0]

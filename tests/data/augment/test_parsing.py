@@ -88,6 +88,27 @@ def test_a_probability_of_one_needs_no_point():
     np.testing.assert_array_equal(flip(KEY, IDS, PIXELS, LABELS)[0], IMAGES[:, :, ::-1])
 
 
+BORDER = np.float32(np.arange(SIZE * SIZE * 3).reshape(SHAPE) % 97)
+
+
+@pytest.mark.parametrize("spec", ["pad_and_crop(3)", "cutout(4)", "translate(0.5)"])
+def test_a_border_is_what_comes_from_outside(spec):
+    """As if the mean had been subtracted before: zeros are then the mean."""
+    compose = lambda **options: quick_jit(augment.compose((spec,), SHAPE, **options))  # noqa: E731
+    found = np.asarray(compose(border=BORDER)(KEY, IDS, PIXELS, LABELS)[0]) - BORDER
+    wanted = np.asarray(compose()(KEY, IDS, PIXELS - BORDER[None], LABELS)[0])
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    outside = np.asarray(compose()(KEY, IDS, PIXELS * 0 + 1, LABELS)[0]) == 0
+    assert 0.05 < outside.mean() < 0.6
+    np.testing.assert_allclose(found[outside], 0, atol=1e-4)
+
+
+def test_colours_are_changed_as_they_are_whatever_the_border():
+    calls = ("contrast(0.5)", "brightness(0.5)")
+    found = augment.compose(calls, SHAPE, border=BORDER)(KEY, IDS, PIXELS, LABELS)[0]
+    np.testing.assert_array_equal(found, augment.compose(calls, SHAPE)(KEY, IDS, PIXELS, LABELS)[0])
+
+
 def test_no_transforms_change_nothing():
     images, targets = augment.compose(())(KEY, IDS, PIXELS, LABELS)
     assert images is PIXELS
@@ -99,7 +120,7 @@ def test_every_transform_takes_grey_images(name):
     """Of colour images each has a test of its own."""
     images = jnp.zeros((4, SIZE, SIZE, 1))
     call = augment.parse(f"{name}(8, 16)" if name == "scale_jitter" else name)
-    constants = {"directions": np.ones((1, 1))} if name == "pca_lighting" else {}
+    constants = {"directions": np.ones((1, 1))} if name.startswith("pca_") else {}
     given = images[:2] if name in mixing.MIXING else images[0]
     found = jax.eval_shape(lambda key: call(key, given, **constants), KEY)
     found = found[0] if name in mixing.MIXING else found
@@ -121,6 +142,9 @@ MISTAKES = {
     "horizontal_flip(2)": "probability=2 is out of range: choose 0 to 1",
     "mixup(0)": "alpha=0 is out of range: choose 0.01 to 1000",
     "hue(0.6)": "turn=0.6 is out of range: choose 0 to 0.5",
+    "random_resized_crop(0.5, 0.4)": "smallest_area=0.5 is more than largest_area=0.4",
+    "colour_jitter(0.5, 2)": "contrast=2 is out of range: choose 0 to 1",
+    "random_crop(4)": r"choose 8 \(the image\) <= side",
     "random_erasing(0.5, 0.4, 0.2)": "smallest_area=0.4 is more than largest_area=0.2",
     "scale_jitter(40, 20)": "smallest=40 is more than largest=20",
     "scale_jitter(4, 20)": r"choose 8 \(the image\) <= smallest <= largest",

@@ -121,12 +121,32 @@ def test_scale_jitter_against_pillow():
     np.testing.assert_array_equal(found, np.asarray(resized)[top : top + 16, left : left + 16])
 
 
+def test_random_crop_is_a_part_of_the_middle_square():
+    from PIL import Image
+
+    image = picture(1, 40, 60)
+    crop = TrainCrop.parse("random_crop(20)", 16)
+    assert crop.min_side == 20
+    square = np.asarray(Image.fromarray(image).resize((30, 20), Image.Resampling.BILINEAR))
+    square, starts = square[:, 5:25], set()
+    for i in range(60):
+        random = example_rng(0, 0, i)
+        top, left = random.randint(5), random.randint(5)
+        starts.add((top, left))
+        found = crop(example_rng(0, 0, i), image, 16)
+        np.testing.assert_array_equal(found, square[top : top + 16, left : left + 16])
+    assert len(starts) > 15  # of 25
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("random_crop", r"data.train_crop='random_crop' is unknown"),
-        ("scale_jitter(8, 30)", r"wants 16 <= the first argument <= the second"),
-        ("random_resized_crop(0.5, 0.1)", r"wants 0 < the first argument <= the second <= 1"),
+        ("crop", r"data.train_crop='crop' is unknown"),
+        ("scale_jitter(8, 30)", r"wants data.image_size=16 <= smallest <= largest$"),
+        ("scale_jitter(30, 20)", r"wants data.image_size=16 <= smallest <= largest$"),
+        ("random_crop(15)", r"wants data.image_size=16 <= side$"),
+        ("random_resized_crop(0.5, 0.1)", r"wants 0 < smallest_area <= largest_area <= 1$"),
+        ("random_resized_crop(0.5, 2)", r"wants 0 < smallest_area <= largest_area <= 1$"),
         ("random_resized_crop(x)", "arguments must be plain numbers"),
     ],
 )
