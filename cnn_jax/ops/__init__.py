@@ -6,7 +6,12 @@ The nets call these and never ask where they run: `dispatch` chooses when a step
 
 from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
-from cnn_jax.ops.dispatch import reference_ops, space_to_depth
+from cnn_jax.ops.dispatch import (
+    guided_rectifiers,
+    reference_ops,
+    space_to_depth,
+    use_guided_rectifiers,
+)
 from cnn_jax.ops.lrn import local_response_norm
 from cnn_jax.ops.materialize import materialize
 from cnn_jax.ops.pooling import axis_max, max_pool
@@ -15,9 +20,11 @@ __all__ = [
     "axis_max",
     "batch_norm",
     "convolution",
+    "guided_rectifiers",
     "local_response_norm",
     "materialize",
     "max_pool",
     "reference_ops",
     "space_to_depth",
+    "use_guided_rectifiers",
 ]

@@ -13,6 +13,7 @@ from cnn_jax.ops import cpu_kernels
 
 _reference = contextvars.ContextVar("reference_ops", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
+_guided = contextvars.ContextVar("guided_rectifiers", default=False)
 
 
 def reference_ops() -> contextlib.AbstractContextManager[None]:
@@ -23,6 +24,11 @@ def reference_ops() -> contextlib.AbstractContextManager[None]:
 def space_to_depth(enabled: bool) -> contextlib.AbstractContextManager[None]:
     """Whether what is traced within reads images of few channels in blocks of the stride."""
     return setting(_space_to_depth, enabled)
+
+
+def guided_rectifiers() -> contextlib.AbstractContextManager[None]:
+    """What is traced within has rectifiers that let no negative gradient back."""
+    return setting(_guided, True)
 
 
 @contextlib.contextmanager
@@ -58,3 +64,7 @@ def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
 
 def use_space_to_depth() -> bool:
     return _space_to_depth.get() and not _reference.get()
+
+
+def use_guided_rectifiers() -> bool:
+    return _guided.get()

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
+from cnn_jax import ops
 from cnn_jax.models.layers.shapes import Activations
 
 Activation = Literal[
@@ -32,8 +34,28 @@ ACTIVATIONS: dict[str, Callable[[Activations], Activations]] = {
     "hard_swish": nn.hard_swish,
     "none": lambda x: x,
 }
+RECTIFIERS = ("relu", "relu6")
 
 
 def activate(name: Activation, x: Activations) -> Activations:
     """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
+    if name in RECTIFIERS and ops.use_guided_rectifiers():
+        return guided(name, x)
     return ACTIVATIONS[name](x)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def guided(name: Activation, x: Activations) -> Activations:
+    """A rectifier that lets no negative gradient back (Springenberg et al. 2015)."""
+    return ACTIVATIONS[name](x)
+
+
+def guided_forward(name: Activation, x: Activations) -> tuple[Activations, Activations]:
+    return ACTIVATIONS[name](x), x
+
+
+def guided_backward(name: Activation, x: Activations, gradient: Activations) -> tuple[Activations]:
+    return jax.vjp(ACTIVATIONS[name], x)[1](nn.relu(gradient))
+
+
+guided.defvjp(guided_forward, guided_backward)

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cnn_jax import ops
+from cnn_jax.models.layers.activations import activate
 from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit
 from cnn_jax.models.layers.norms import Norm
 from cnn_jax.models.layers.pooling import global_pool
@@ -34,7 +35,7 @@ class ChannelAttention(nn.Module):
         z = jnp.stack([global_pool("avg", x), global_pool("max", x)], axis=1)  # one MLP for both
         for name, units in (("fc1", max(1, channels // self.reduction)), ("fc2", channels)):
             z = nn.Dense(units, kernel_init=HE_NORMAL, dtype=self.dtype, name=name)(z)
-            z = nn.relu(z) if name == "fc1" else z
+            z = activate("relu", z) if name == "fc1" else z
         return nn.sigmoid(z.sum(1))[:, None, None, :]
 
 
