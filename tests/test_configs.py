@@ -135,3 +135,11 @@ def test_the_rows_of_the_paintings():
     assert changes == ("gelu", True, "cbam")
     with pytest.raises(ValueError, match="'finetun' is no row; choices: scratch, finetune, "):
         artworks.get_config("finetun")
+
+
+@pytest.mark.parametrize(("name", "rate", "side"), [("bn_lenet", 0.5, 28), ("resnet18", 0.01, 96)])
+def test_the_textbooks_runs_on_fashion_mnist(name, rate, side):
+    config = load(f"{name}_d2l", "fashion_mnist")
+    assert (config.optimizer.name, config.optimizer.learning_rate) == ("sgd", rate)
+    assert (config.schedule.name, config.batch_size, config.epochs) == ("constant", 128, 10.0)
+    assert (config.data.image_size, config.data.normalisation) == (side, "none")

@@ -10,11 +10,16 @@ recognition", Proc. IEEE 86(11), 1998, sec. II-B and appendix A.
 - `bn_lenet` is `lenet5` with BatchNorm before each non-linearity and without the biases that it
   cancels (Ioffe & Szegedy 2015, sec. 3.2): 61,706 - 226 + 452 = 61,932, and 452 running statistics.
 
+- `bn_lenet_d2l` is the net of a textbook (Zhang, Lipton, Li, Smola, "Dive into deep learning",
+  "Batch normalization"), 44,878: sigmoids, averages, the biases that BatchNorm cancels, and 28
+  pixels without a border, 24 -> 12 -> 8 -> 4 a side.
+
 `activation="sigmoid"` with `f6="tanh"` is the form of lecture notes.
 
-Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters. Larger ones
-give C5 more inputs. The paper prints the class codes as a picture only (fig. 3): the bitmaps here
-are drawn after it by hand, and classes beyond the ten digits get random codes from a fixed seed.
+Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters, unless
+`border="none"`. Larger ones give C5 more inputs. The paper prints the class codes as a picture
+only (fig. 3): the bitmaps here are drawn after it by hand, and classes beyond the ten digits get
+random codes from a fixed seed.
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ from cnn_jax.models.layers import (
     activate,
     conv,
     norm,
+    require_size,
     window_pool,
 )
 from cnn_jax.models.options import Rate
@@ -135,6 +141,8 @@ class LeNet5(nn.Module):
     activation: Activation = "tanh"
     f6: Literal["as_the_others", "tanh"] = "as_the_others"
     norm: Norm = "none"
+    biases: Literal["effective", "all"] = "effective"  # or those that a norm cancels, too
+    border: Literal["to_32", "none"] = "to_32"
     dropout: Rate = 0.0
     initialiser: Literal["fan_in", "glorot"] = "glorot"
     dtype: Any = None
@@ -146,17 +154,16 @@ class LeNet5(nn.Module):
             return uniform_by_fan_in(fan_in) if self.initialiser == "fan_in" else glorot
 
         def convolve(x: Maps, maps: int, name: str) -> Maps:
-            bias = self.norm not in CENTRING_NORMS
+            bias = self.biases == "all" or self.norm not in CENTRING_NORMS
             init = kernel_init(25 * x.shape[-1])
             return conv(
                 maps, 5, padding="VALID", bias=bias, name=name, kernel_init=init, dtype=self.dtype
             )(x)
 
         def dense(x: Vectors, units: int, name: str) -> Vectors:
+            bias = self.biases == "all" or self.norm != "batch"
             init = kernel_init(x.shape[-1])
-            return nn.Dense(
-                units, use_bias=self.norm != "batch", name=name, kernel_init=init, dtype=self.dtype
-            )(x)
+            return nn.Dense(units, use_bias=bias, name=name, kernel_init=init, dtype=self.dtype)(x)
 
         def norm_act(x: Activations, layer: str) -> Activations:
             x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
@@ -168,7 +175,10 @@ class LeNet5(nn.Module):
                 return activate(self.activation, Subsampling(self.dtype, name=name)(x))
             return window_pool(self.pooling, x, 2, 2)
 
-        short = [max(0, 32 - side) for side in images.shape[1:3]]
+        if self.border == "none":
+            require_size(images, 16, "lenet5 without a border")
+        least = 32 if self.border == "to_32" else 0
+        short = [max(0, least - side) for side in images.shape[1:3]]
         x = jnp.pad(images, [(0, 0), *((s // 2, s - s // 2) for s in short), (0, 0)])
         x = norm_act(convolve(x, 6, "c1"), "c1")  # 28x28x6
         x = pool(x, "s2")  # 14x14x6
@@ -198,8 +208,10 @@ PUBLISHED = {
     "activation": "scaled_tanh",
     "initialiser": "fan_in",
 }
+D2L = {"norm": "batch", "activation": "sigmoid", "biases": "all", "border": "none"}
 NETS = {
     "lenet5_1998": Net(LeNet5, PUBLISHED, (32, 32, 1), 10),
     "lenet5": Net(LeNet5, {}, (32, 32, 1), 10),
     "bn_lenet": Net(LeNet5, {"norm": "batch"}, (32, 32, 1), 10),
+    "bn_lenet_d2l": Net(LeNet5, D2L, (28, 28, 1), 10),
 }

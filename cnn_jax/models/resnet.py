@@ -23,8 +23,12 @@ Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` 
 scale starts at zero, so that every block starts as the identity: Goyal et al. 2017, sec. 5.1),
 `groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (layers/attention.py),
 `depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"` (stride 1, no pooling, for
-images of 32 pixels), `pooling`. `scan=True` is no deviation: a stage's blocks but the first are one
-compiled loop (layers/scan_blocks.py). Four names are options of resnet50, stride and all:
+images of 32 pixels), `pooling`, `biases="all"` (those that BatchNorm cancels, too),
+`shortcut_norm=False` (a projection is a convolution with a bias), `initialiser="glorot"`. These
+last three make `resnet18_d2l`, 11,178,378, a textbook's net for 96 pixels, one channel, 10 classes
+(Zhang, Lipton, Li, Smola, "Dive into deep learning", "Residual networks"). `scan=True` is no
+deviation: a stage's blocks but the first are one compiled loop (layers/scan_blocks.py). Four names
+are options of resnet50, stride and all:
 
     resnet50_gelu  25,557,032      resnet50_depthwise  14,273,768
     resnet50_cbam  28,089,624      resnet50_modified (all three)  16,806,360
@@ -35,6 +39,7 @@ as `resnet50_cbam` does; their released weights stride in the 3x3, 4.096 G.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Literal
@@ -77,13 +82,16 @@ STAGES = {
 }
 
 
-def shortcut(kind: Shortcut, x: Maps, features: int, stride: int, unit: ConvUnit) -> Maps | None:
+def shortcut(
+    kind: Shortcut, x: Maps, features: int, stride: int, unit: ConvUnit, normed: bool = True
+) -> Maps | None:
     """What is added to a block's branch: x, or x brought to the branch's shape; or nothing."""
     if kind == "none":
         return None
     same = stride == 1 and x.shape[-1] == features
     if kind == "C" or (kind == "B" and not same):
-        return unit(x, features, 1, stride, name="shortcut")
+        project = unit if normed else unit.replace(norm="none")
+        return project(x, features, 1, stride, name="shortcut")
     if kind == "A" and not same:
         x = x[:, ::stride, ::stride, :]
         return jnp.pad(x, [(0, 0)] * 3 + [(0, features - x.shape[-1])])
@@ -98,6 +106,7 @@ class BasicBlock(nn.Module):
     unit: ConvUnit  # without activation
     gate: Callable[[Maps], Maps]
     shortcut: Shortcut = "B"
+    shortcut_norm: bool = True
     activation: Activation = "relu"
     zero_init: bool = False
 
@@ -107,7 +116,7 @@ class BasicBlock(nn.Module):
         y = unit(x, self.features, 3, self.stride, name="conv1")
         y = self.unit(y, self.features, 3, name="conv2", zero_init=self.zero_init)
         y = self.gate(y)
-        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit, self.shortcut_norm)
         return residual_add(ends, y, self.activation)
 
 
@@ -122,6 +131,7 @@ class Bottleneck(nn.Module):
     groups: int = 1
     stride_in: StrideIn = "1x1"
     shortcut: Shortcut = "B"
+    shortcut_norm: bool = True
     activation: Activation = "relu"
     zero_init: bool = False
 
@@ -133,7 +143,7 @@ class Bottleneck(nn.Module):
         y = unit(y, self.width, 3, second, name="conv2", groups=self.groups)
         y = self.unit(y, self.features, 1, name="conv3", zero_init=self.zero_init)
         y = self.gate(y)
-        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
+        ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit, self.shortcut_norm)
         return residual_add(ends, y, self.activation)
 
 
@@ -143,6 +153,9 @@ class ResNet(nn.Module):
     num_classes: int = 1000
     depth: int = 50
     shortcut: Shortcut = "B"
+    shortcut_norm: bool = True
+    biases: Literal["effective", "all"] = "effective"  # or those that a norm cancels, too
+    initialiser: Literal["he", "glorot"] = "he"
     stride_in: StrideIn = "1x1"
     bottleneck_width: Count = 64  # channels of the 3x3 in layer1; twice as many in each next stage
     groups: Count = 1
@@ -165,7 +178,9 @@ class ResNet(nn.Module):
                 f"model.groups={self.groups} does not divide model.bottleneck_width="
                 f"{self.bottleneck_width}"
             )
-        unit = ConvUnit(train, norm=self.norm, dtype=self.dtype)
+        init = HE_NORMAL if self.initialiser == "he" else nn.initializers.glorot_uniform()
+        bias = True if self.biases == "all" else None
+        unit = ConvUnit(train, norm=self.norm, bias=bias, kernel_init=init, dtype=self.dtype)
         stem = unit.replace(activation=self.activation)
         shared = {
             "unit": unit,
@@ -173,6 +188,7 @@ class ResNet(nn.Module):
                 attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
             ),
             "shortcut": self.shortcut,
+            "shortcut_norm": self.shortcut_norm,
             "activation": self.activation,
             "zero_init": self.zero_init,
         }
@@ -200,7 +216,7 @@ class ResNet(nn.Module):
             x = scan_blocks(self, functools.partial(block, stride=1), others, x, self.scan)
         x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
+        fc = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="fc")
         return Output(fc(x))
 
 
@@ -211,11 +227,13 @@ def resnet(depth: int, **preset: Any) -> Net:
     return Net(ResNet, {"depth": depth, **preset}, not_options=not_options)
 
 
+D2L = {"biases": "all", "shortcut_norm": False, "initialiser": "glorot"}
 MODIFIED = {"activation": "gelu", "depthwise": True, "attention": "cbam"}
 NETS = {
     "plain18": resnet(18, shortcut="none"),
     "plain34": resnet(34, shortcut="none"),
     "resnet18": resnet(18),
+    "resnet18_d2l": dataclasses.replace(resnet(18, **D2L), input_shape=(96, 96, 1), num_classes=10),
     "resnet34": resnet(34),
     "resnet50": resnet(50),
     "resnet101": resnet(101),

@@ -41,6 +41,25 @@ def test_tanh_at_f6_behind_sigmoids():
         np.testing.assert_allclose(net.apply(variables, x).logits, expected, atol=1e-4)
 
 
+def test_the_textbooks_bn_lenet_has_no_border_and_all_biases():
+    """28 pixels: 24 -> 12 -> 8 -> 4, so that C5 has 256 inputs; BatchNorm cancels every bias."""
+    model, x = models.create("bn_lenet_d2l"), jax.random.normal(KEY, (8, 28, 28, 1))
+    variables = init(model, x)
+    params = variables["params"]
+    assert params["c5"]["kernel"].shape == (256, 120)
+    moved = {**params, **{n: {**params[n], "bias": params[n]["bias"] + 3} for n in ("c1", "f6")}}
+
+    def logits(params):
+        out, _ = model.apply(
+            {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
+        )
+        return out.logits
+
+    np.testing.assert_allclose(logits(params), logits(moved), atol=1e-4)
+    with pytest.raises(UserError, match="lenet5 without a border needs images of at least 16x16"):
+        models.create("lenet5", border="none").init(KEY, x[:, :15, :15])
+
+
 def test_c3_follows_table_1():
     """Table I has 6 maps of 3, 9 of 4, 1 of 6: each output map depends on exactly its inputs."""
     assert sorted(map(len, lenet.C3_TABLE)) == [3] * 6 + [4] * 9 + [6]

@@ -82,6 +82,30 @@ def test_a_plain_net_is_the_residual_net_without_its_shortcuts():
     assert count("plain34").parameters == count("resnet34", shortcut="A").parameters
 
 
+def test_a_shortcut_without_norm_is_a_convolution_with_a_bias():
+    """The branch's last scale and bias are 0, so that the shortcut alone is left."""
+    x = draw((2, 6, 6, 3))
+    made = block(resnet.BasicBlock, 4, 2, activation="none", shortcut_norm=False)
+    variables = make(made, x)
+    variables["params"]["conv2_norm"] = {"scale": np.zeros(4), "bias": np.zeros(4)}
+    kernel, bias = (variables["params"]["shortcut"][k] for k in ("kernel", "bias"))
+    expected = np.asarray(x)[:, ::2, ::2] @ kernel[0, 0] + bias
+    np.testing.assert_allclose(made.apply(variables, x), expected, rtol=1e-5)
+
+
+def test_the_textbooks_resnet_has_glorots_weights_and_every_bias():
+    net = models.create("resnet18_d2l")
+    params = jax.eval_shape(net.init, KEY, jnp.zeros((1, 32, 32, 1)))["params"]
+    convolutions = {**params, **params["layer2_0"]}
+    names = ("conv1", "conv2", "shortcut")
+    assert all("bias" in convolutions[n] for n in names)
+    assert "shortcut_norm" not in params["layer2_0"]
+    small = models.create("resnet18_d2l", num_classes=512)
+    dense = small.init(KEY, jnp.zeros((1, 2, 2, 1)))["params"]["fc"]["kernel"]  # [512, 512]
+    limit = np.sqrt(6 / 1024)
+    assert 0.99 * limit < np.abs(dense).max() <= limit
+
+
 @pytest.mark.parametrize("norm", ["batch", "none"])
 @pytest.mark.parametrize("kind", [resnet.BasicBlock, resnet.Bottleneck])
 def test_zero_init_makes_a_block_the_identity(kind, norm):
