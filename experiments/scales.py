@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.claim import Scale
+
 
 def last_epoch(epochs: float, **changes: Any) -> dict[str, Any]:
     """One evaluation, after the last epoch; "data__name" stands for "data.name"."""
@@ -28,3 +30,32 @@ CIFAR_16 = last_epoch(
     batch_size=64,
 )
 CIFAR_NOTE = "CIFAR-10 at 16 pixels, 5,000 training images, 8 epochs; 55,000 held out."
+
+# AlexNet at 67 pixels, the smallest that pass its pools, with a mean for its dense layers.
+ALEXNET_67 = {
+    "laptop": Scale(
+        last_epoch(
+            10.0,
+            data__image_size=67,
+            data__fit="bilinear",
+            model__head="avg",
+            optimizer__name="adam",
+            optimizer__learning_rate=3e-4,
+            optimizer__weight_decay=0.0,
+            augment=(),
+            batch_size=32,
+        ),
+        config="alexnet:digits",
+        note="Digits enlarged to 67 pixels, a global mean for the dense layers.",
+    ),
+    "gpu": Scale(
+        last_epoch(
+            8.0,
+            data__image_size=67,
+            data__fit="bilinear",
+            data__validation=40_000.0,
+            model__head="avg",
+        ),
+        config="alexnet:cifar10",
+    ),
+}

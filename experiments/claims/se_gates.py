@@ -3,26 +3,14 @@
 python -m experiments.run se_gates
 """
 
-from experiments.claim import Claim, Scale
-from experiments.measures import ACCURACY
-from experiments.scales import CIFAR_16, CIFAR_NOTE
-from experiments.statistics import Rule
+import dataclasses
 
-CLAIM = Claim(
+from experiments.claims.cbam_gates import CLAIM as CBAM
+
+CLAIM = dataclasses.replace(
+    CBAM,
     statement="Squeeze-and-excitation gates add accuracy.",
-    chapter="Modern blocks",
-    source="Woo et al. 2018, table 4 (ResNet-50)",
     published="24.56 to 23.14 % top-1 error",
-    contrary=(
-        "a re-run by luuuyi gained 1.2 points where the paper has 1.9; users report losses on "
-        "fine-grained sets"
-    ),
-    cannot_show="one net, one set and one size of training set and a short schedule",
-    config="resnet20_cifar:cifar10",
     variants={"none": {"model.attention": "none"}, "se": {"model.attention": "se"}},
     contrast={"se": 1, "none": -1},
-    measure=ACCURACY,
-    rule=Rule("greater", margin=0.75),
-    seeds=8,
-    scales={"laptop": Scale(CIFAR_16, note=CIFAR_NOTE), "gpu": Scale({})},
 )

@@ -3,9 +3,9 @@
 python -m experiments.run two_towers
 """
 
-from experiments.claim import Claim, Scale
+from experiments.claim import Claim
 from experiments.measures import ACCURACY
-from experiments.scales import last_epoch
+from experiments.scales import ALEXNET_67
 from experiments.statistics import Rule
 
 CLAIM = Claim(
@@ -24,31 +24,5 @@ CLAIM = Claim(
     measure=ACCURACY,
     rule=Rule("less", margin=0.75),
     seeds=8,
-    scales={
-        "laptop": Scale(
-            last_epoch(
-                10.0,
-                data__image_size=67,
-                data__fit="bilinear",
-                model__head="avg",
-                optimizer__name="adam",
-                optimizer__learning_rate=3e-4,
-                optimizer__weight_decay=0.0,
-                augment=(),
-                batch_size=32,
-            ),
-            config="alexnet:digits",
-            note="Digits enlarged to 67 pixels, a global mean for the dense layers.",
-        ),
-        "gpu": Scale(
-            last_epoch(
-                8.0,
-                data__image_size=67,
-                data__fit="bilinear",
-                data__validation=40_000.0,
-                model__head="avg",
-            ),
-            config="alexnet:cifar10",
-        ),
-    },
+    scales=ALEXNET_67,
 )
