@@ -151,6 +151,8 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.validation = float(facts["validation"])  # a number of examples, or a fraction
     c.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
     c.split_seed = 0  # of what is held out; not of the run
+    # This part of the training labels is drawn anew, from all classes alike (Zhang et al. 2017).
+    c.random_labels = config_dict.placeholder(float)
     c.skip_bad = False  # leave unusable files out instead of stopping
     c.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
     c.verify = ""  # a file of SHA-256 hashes that the photographs are held to
@@ -183,6 +185,7 @@ def optimizer() -> ConfigDict:
     c.rate_inside = config_dict.placeholder(bool)  # of the momentum; rmsprop_tf: True
     c.b1 = 0.9  # Adam: decay of the gradient's mean
     c.b2 = 0.999  # Adam: decay of its square's
+    c.bias_correction = config_dict.placeholder(bool)  # Adam: of both for their zero start; True
     c.decay = config_dict.placeholder(float)  # of the squares; 0.9, adadelta 0.95
     # Added where it is divided; 1e-8, adadelta 1e-6, rmsprop_tf 1e-10.
     c.eps = config_dict.placeholder(float)

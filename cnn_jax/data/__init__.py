@@ -28,7 +28,7 @@ from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_dataset, names, open_source
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.data.sources.image_folder import FolderSource
-from cnn_jax.data.splits import check_labels, describe, divide
+from cnn_jax.data.splits import check_labels, describe, divide, with_random_labels
 from cnn_jax.errors import UserError
 
 
@@ -54,6 +54,9 @@ def load(config: ConfigDict) -> Dataset:
     else:
         splits = divide(image_dataset.read_examples(config, source, resize), source, config)
     task, parts = source.task, None
+    if share := config.get("random_labels"):
+        seed, classes = config.split_seed, len(task.classes)
+        splits["train"] = with_random_labels(splits["train"], share, classes, seed)
     if task.kind == "regression":
         labels = splits["train"].labels
         task = dataclasses.replace(task, mean=float(labels.mean()), std=float(labels.std()))

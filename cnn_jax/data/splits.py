@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import SPLIT_NAMES, ImageSource, Split, SplitName
 from cnn_jax.errors import UserError
+
+RANDOM_LABELS = 1  # beside data.split_seed: the draw of labels is another than that of splits
 
 
 def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[SplitName, Split]:
@@ -57,6 +60,23 @@ def check_labels(source: ImageSource, name: str) -> None:
             f"among 0 to {classes - 1}, and {len(wrong)} of {len(labels)} are not; the set is "
             "damaged, or has examples without a label: mend or prepare it again"
         )
+
+
+def with_random_labels(split: Split, share: float, classes: int, seed: int) -> Split:
+    """`split` with round(share * N) labels drawn anew, uniformly over all classes.
+
+    A label may fall on its own class again, as in Zhang et al. 2017, sec. 2. The labels are of the
+    examples and not of the epochs: the same in every pass.
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"data.random_labels={share}: a part of the training labels, 0 to 1")
+    if not classes:
+        raise UserError(f"data.random_labels={share}: there are no classes to draw from")
+    rng = np.random.default_rng([seed, RANDOM_LABELS])
+    rows = rng.permutation(len(split))[: round(share * len(split))]
+    labels = split.labels.copy()
+    labels[rows] = rng.integers(classes, size=len(rows), dtype=labels.dtype)
+    return dataclasses.replace(split, labels=labels)
 
 
 def describe(splits: Mapping[Any, Split], folders: Mapping[SplitName, str], classes: int) -> str:

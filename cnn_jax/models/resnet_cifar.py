@@ -8,13 +8,14 @@ recognition", 2015, sec. 4.2.
 Every shortcut is of option A, so that a residual net has exactly the parameters of its plain
 counterpart. Blocks, BatchNorm (epsilon 1e-5, momentum 0.9) and initialisation (N(0, 2 / fan-in),
 sec. 3.4) are those of resnet.py; "no dropout". Options off by default: shortcut B (20 layers:
-272,474) or C, `zero_init`, `norm`, `activation`, `attention`, `pooling`, `dropout`.
+272,474) or C, `zero_init`, `norm`, `activation`, `attention`, `pooling`, `dropout`,
+`initialiser="glorot"` of the convolutions.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -37,6 +38,8 @@ from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
 from cnn_jax.models.resnet import BasicBlock, Shortcut
 
+INITIALISERS = {"he": HE_NORMAL, "glorot": nn.initializers.glorot_normal()}
+
 
 class CifarResNet(nn.Module):
     """Images [B, H, W, C], 32 pixels in the paper -> logits; three stages of basic blocks."""
@@ -48,6 +51,7 @@ class CifarResNet(nn.Module):
     norm: Norm = "batch"
     activation: Activation = "relu"
     zero_init: bool = False
+    initialiser: Literal["he", "glorot"] = "he"
     pooling: Pooling = "avg"
     dropout: Rate = 0.0
     scan: bool = False
@@ -56,7 +60,8 @@ class CifarResNet(nn.Module):
     @nn.compact
     def __call__(self, images: Images, train: bool = False) -> Output:
         require_size(images, 1, f"ResNet-{self.depth} for CIFAR")
-        unit = ConvUnit(train, norm=self.norm, dtype=self.dtype)
+        init = INITIALISERS[self.initialiser]
+        unit = ConvUnit(train, norm=self.norm, kernel_init=init, dtype=self.dtype)
         stem = unit.replace(activation=self.activation)
         block = functools.partial(
             BasicBlock,

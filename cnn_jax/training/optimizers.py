@@ -19,6 +19,24 @@ def chained(*parts: optax.GradientTransformation) -> optax.GradientTransformatio
     return parts[0] if len(parts) == 1 else optax.chain(*parts)
 
 
+def adam(c: ConfigDict) -> optax.GradientTransformation:
+    """Kingma & Ba 2015; without `bias_correction` the moments stay as small as their zero start."""
+    corrected = optax.scale_by_adam(c.b1, c.b2, c.eps)
+    if c.bias_correction:
+        return corrected
+
+    def update(
+        updates: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        del params
+        mu = optax.tree.update_moment(updates, state.mu, c.b1, 1)
+        nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, c.b2, 2)
+        scaled = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + c.eps), mu, nu)
+        return scaled, optax.ScaleByAdamState(state.count + 1, mu, nu)
+
+    return optax.GradientTransformation(corrected.init, update)
+
+
 def momentum_of(c: ConfigDict) -> optax.GradientTransformation:
     return optax.trace(c.momentum) if c.momentum else optax.identity()
 
@@ -37,8 +55,8 @@ SCALINGS: dict[str, Callable[..., optax.GradientTransformation]] = {
     ),
     "adagrad": lambda c: optax.scale_by_rss(initial_accumulator_value=0.0, eps=c.eps),
     "adadelta": lambda c: optax.scale_by_adadelta(c.decay, c.eps),
-    "adam": lambda c: optax.scale_by_adam(c.b1, c.b2, c.eps),
-    "adamw": lambda c: optax.scale_by_adam(c.b1, c.b2, c.eps),
+    "adam": lambda c: adam(c),
+    "adamw": lambda c: adam(c),
 }
 WITH_MOMENTUM = ("momentum", "nesterov", "rmsprop", "rmsprop_tf")
 COMMON = {"learning_rate": 1e-3, "momentum": 0.9, "decay": 0.9, "eps": 1e-8}
@@ -72,7 +90,8 @@ def make_optimizer(
     - `rmsprop_tf`: TensorFlow's: the mean square starts at 1, the rate is inside the momentum
     - `adagrad`: divided by the root of the sum of all squares
     - `adadelta`: by the ratio of the root mean squares of updates and gradients (`decay`)
-    - `adam`: mean over root mean square (`b1`, `b2`), both corrected for their zero start
+    - `adam`: mean over root mean square (`b1`, `b2`), both corrected for their zero start unless
+      `bias_correction` is False
     - `adamw`: the same, with the weight decay always decoupled
 
     With `optimizer.rate_inside` the momentum sums gradients times the rate of their own step: a
@@ -136,6 +155,11 @@ def check_optimizer(config: ConfigDict) -> None:
             f"optimizer.rate_inside=True: optimizer.name={c.name!r} has no momentum; choose one of "
             f"{', '.join(WITH_MOMENTUM)}"
         )
+    if c.get("bias_correction") is not None and not c.name.startswith("adam"):
+        raise UserError(
+            f"optimizer.bias_correction={c.bias_correction}: optimizer.name={c.name!r} has none to "
+            "correct; choose adam or adamw"
+        )
     if inside and c.weight_decay and c.weight_decay_kind == "decoupled":
         raise UserError(
             "optimizer.weight_decay_kind='decoupled' is taken times the rate after the momentum, "
@@ -152,6 +176,8 @@ def completed(optimizer: ConfigDict) -> ConfigDict:
     with c.unlocked():
         if c.get("rate_inside") is None:
             c.rate_inside = c.name == "rmsprop_tf"
+        if c.get("bias_correction") is None:
+            c.bias_correction = True
     return c
 
 

@@ -182,3 +182,27 @@ def test_unknown_dataset_names_the_nearest():
     config = ConfigDict({"name": "minst"})
     with pytest.raises(UserError, match=r"data.name='minst' is unknown \(did you mean 'mnist'"):
         data.load(config)
+
+
+def test_random_labels_are_so_many_and_of_all_classes():
+    split = labelled([400, 300, 300])
+    wrong = splits.with_random_labels(split, 0.5, 3, seed=0)
+    changed = int((wrong.labels != split.labels).sum())
+    assert abs(changed - 500 * 2 / 3) < 4 * np.sqrt(500 * 2 / 9)  # a third falls on its own class
+    assert (splits.with_random_labels(split, 0.5, 3, seed=0).labels == wrong.labels).all()
+    assert (splits.with_random_labels(split, 0.5, 3, seed=1).labels != wrong.labels).any()
+    assert split.labels.tolist() == labelled([400, 300, 300]).labels.tolist()
+    counts = np.bincount(splits.with_random_labels(split, 1.0, 3, seed=0).labels)
+    assert abs(counts - 1000 / 3).max() < 4 * np.sqrt(1000 * 2 / 9)
+
+
+def test_random_labels_leave_what_is_measured_alone(tiny):
+    plain = data.load(tiny.data)
+    tiny.data.random_labels = 1.0
+    wrong = data.load(tiny.data)
+    assert (wrong.train.labels != plain.train.labels).mean() > 0.8
+    for name in ("validation", "test"):
+        assert wrong.split(name).labels.tolist() == plain.split(name).labels.tolist()
+    tiny.data.random_labels = 1.5
+    with pytest.raises(UserError, match=r"data.random_labels=1.5"):
+        data.load(tiny.data)

@@ -12,6 +12,7 @@ from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
 from cnn_jax.models import resnet
 from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
+from cnn_jax.models.layers.batch_norm import NoisyBatchNorm
 from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
 from cnn_jax.transfer.weight_maps import MAPS
 
@@ -264,3 +265,35 @@ def test_squeeze_and_excitation_against_numpy():
     hard = np.clip((z @ two["kernel"] + two["bias"] + 3) / 6, 0, 1)
     out = made.clone(gate="hard_sigmoid").apply(variables, x)
     np.testing.assert_allclose(out, x * hard[:, None, None], rtol=1e-5)
+
+
+def test_glorots_start_is_an_option_of_the_cifar_nets():
+    """The spread of a 3x3 kernel of 64 to 64 maps: sqrt(2 / (9 * 128)), He's sqrt(2 / (9 * 64))."""
+    for initialiser, fans in (("glorot", 128), ("he", 64)):
+        net = models.create("plain20_cifar", initialiser=initialiser)
+        start = jax.jit(lambda net=net: net.init(KEY, jnp.zeros((1, 32, 32, 3))))()["params"]
+        kernel = start["layer3_1"]["conv1"]["kernel"]
+        assert kernel.shape == (3, 3, 64, 64)
+        assert float(kernel.std()) == pytest.approx(np.sqrt(2 / (9 * fans)), rel=0.02)
+
+
+def test_noise_after_batch_norm_is_one_shift_and_one_scale_a_channel():
+    x = np.asarray(3 + 2 * draw((64, 4, 4, 5)))
+    noisy = NoisyBatchNorm(train=True)
+    images = jnp.asarray(x)
+    variables = noisy.init({"params": KEY, "dropout": KEY}, images)
+    outputs = []
+    for seed in (1, 2):
+        rngs = {"dropout": jax.random.key(seed)}
+        outputs.append(
+            np.asarray(noisy.apply(variables, images, rngs=rngs, mutable="batch_stats")[0])
+        )
+    moments = [(y.mean((0, 1, 2)), y.std((0, 1, 2))) for y in outputs]
+    shift, scale = moments[0]
+    assert np.abs(shift).max() > 0.1
+    assert np.abs(shift - moments[1][0]).max() > 0.1
+    plain = (x - x.mean((0, 1, 2), keepdims=True)) / np.sqrt(np.var(x, (0, 1, 2), keepdims=True))
+    sign = np.sign(np.einsum("bhwc,bhwc->c", outputs[0], plain))
+    np.testing.assert_allclose(outputs[0], plain * (sign * scale) + shift, atol=1e-3)
+    still = NoisyBatchNorm(train=False).apply(variables, images)
+    np.testing.assert_allclose(still, x / np.sqrt(1 + 1e-5), atol=1e-5)

@@ -281,3 +281,20 @@ def test_clip_norm_shortens_the_whole_gradient(tiny):
 def test_warmup_may_not_swallow_the_run(tiny):
     with pytest.raises(UserError, match=r"schedule.warmup_epochs=10.0 leaves nothing of epochs=10"):
         schedule(tiny, warmup_epochs=10.0)
+
+
+def test_adam_without_bias_correction_keeps_its_moments_small(tiny):
+    """Two updates by hand: m / (sqrt(v) + eps) with m and v as they are."""
+    tiny.optimizer.update(bias_correction=False, learning_rate=1.0, b1=0.8, b2=0.99)
+    rule = make_optimizer(tiny, optax.constant_schedule(1.0))
+    state, m, v = rule.init({"w": jnp.zeros(2)}), 0.0, 0.0
+    for grad in (np.array([3.0, -0.5]), np.array([1.0, 2.0])):
+        update, state = rule.update({"w": jnp.asarray(grad)}, state, {"w": jnp.zeros(2)})
+        m, v = 0.8 * m + 0.2 * grad, 0.99 * v + 0.01 * grad**2
+        np.testing.assert_allclose(update["w"], -m / (np.sqrt(v) + 1e-8), rtol=1e-6)
+
+
+def test_bias_correction_is_adams_alone(tiny):
+    tiny.optimizer.update(name="sgd", bias_correction=True)
+    with pytest.raises(UserError, match=r"bias_correction=True.*'sgd'.*adam or adamw"):
+        optimizers.check_optimizer(tiny)

@@ -48,3 +48,33 @@ class BatchNorm(nn.Module):
             running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
             running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
         return y
+
+
+class NoisyBatchNorm(nn.Module):
+    """BatchNorm whose outputs are shifted and scaled in training, by other numbers each step.
+
+    Santurkar et al. 2018, sec. 2.2: more internal covariate shift than without any norm. The shift
+    of a channel is of N(0, `noise`), its scale of N(1, `noise`); there is none without `train`.
+    """
+
+    train: bool
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    noise: float = 0.5
+    dtype: Any = None
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: Activations) -> Activations:
+        x = BatchNorm(
+            use_running_average=not self.train,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            dtype=self.dtype,
+            scale_init=self.scale_init,
+        )(x)
+        if not self.train:
+            return x
+        draws = self.noise * jax.random.normal(self.make_rng("dropout"), (2, x.shape[-1]), x.dtype)
+        shift, scale = (jax.lax.broadcast_to_rank(draw, x.ndim) for draw in draws)
+        return x * (1 + scale) + shift

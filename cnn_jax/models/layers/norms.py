@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from cnn_jax.models.layers.batch_norm import BatchNorm
+from cnn_jax.models.layers.batch_norm import BatchNorm, NoisyBatchNorm
 from cnn_jax.models.layers.shapes import Activations
 
-Norm = Literal["none", "batch", "layer", "instance", "group"]
+Norm = Literal["none", "batch", "batch_noise", "layer", "instance", "group"]
 
 # Norms that subtract each channel's mean, so that a bias before them has no effect
 # (Ioffe & Szegedy 2015, sec. 3.2).
-CENTRING_NORMS = ("batch", "instance")
+CENTRING_NORMS = ("batch", "batch_noise", "instance")
 
 
 def norm(
@@ -34,11 +34,14 @@ def norm(
 
     `batch` normalises over the batch (its running statistics move by `1 - momentum` a step and are
     what `train=False` uses), `layer` over a whole example, `instance` over each map of an example,
+    `batch_noise` is `batch` with a shift and a scale drawn anew in every step and channel after it,
     `group` over groups of channels (at most `groups`, fewer where they do not divide the channels).
     `scale=False` is for `batch` alone: it then has a bias only. A vector has no map to normalise
     over: `instance` leaves it alone.
     """
     common = {"name": name, "dtype": dtype, "epsilon": epsilon, "scale_init": scale_init}
+    if kind == "batch_noise":
+        return NoisyBatchNorm(train=train, momentum=momentum, **common)
     if kind == "batch":
         return BatchNorm(
             use_running_average=not train, momentum=momentum, use_scale=scale, **common
