@@ -40,7 +40,8 @@ def test_train_then_evaluate(tmp_path):
     folder = tmp_path / "runs/tiny-digits"
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "checkpoints", "config.json", "confusion.png", "constants.npz", "curves.png",
-        "environment.json", "metrics.jsonl", "report.json", "tensorboard", "top_losses.png",
+        "data.json", "environment.json", "metrics.jsonl", "report.json", "tensorboard",
+        "top_losses.png",
     }  # fmt: skip
     written = (folder / "report.json").read_bytes()
     accuracy = json.loads(written)["accuracy"]

@@ -23,6 +23,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Dataset, Split, Task
+from cnn_jax.data.identity import example_names
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_dataset, names, open_source
@@ -62,7 +63,7 @@ def load(config: ConfigDict) -> Dataset:
         task = dataclasses.replace(task, mean=float(labels.mean()), std=float(labels.std()))
     is_folder = config.name.startswith("folder:") and isinstance(source, FolderSource)
     if is_folder or (source.splits is None and not isinstance(source, ArraySource)):
-        parts = {n: [source.name(int(i)) for i in split.ids] for n, split in splits.items()}
+        parts = {name: example_names(split) for name, split in splits.items()}
     layout = ""
     if isinstance(source, FolderSource):
         layout = describe(splits, source.folders, len(task.classes))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
+
+from cnn_jax.data.identity import identify
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -137,6 +140,11 @@ class Dataset:
     def reported(self) -> SplitName:
         """The split that the report is on: test where there is one."""
         return "test" if len(self.test) else "validation"
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """Class names, and the count and hash of each split: see `data.identity`."""
+        return identify(self.task, {name: self.split(name) for name in SPLIT_NAMES})
 
     def split(self, name: SplitName) -> Split:
         return getattr(self, name)

@@ -20,17 +20,17 @@ from cnn_jax.errors import UserError, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.regular_files import read_regular
 
-CONFIG, SPLIT = "config.json", "split.json"
+CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 
 # Keys that say where data is found and how it is read, and what else changes no figure: a run may
 # go on with other values.
-FREE_KEYS = ("protocol", "eval_batch_size", "checkpoint.keep") + tuple(
-    "data." + key
-    for key in (
-        *("dir", "download", "mirror", "verify", "streaming", "memory_megabytes"),
-        *("workers", "threads"),
-    )
+FREE_KEYS = (
+    *("name", "protocol", "eval_batch_size", "log_every_steps"),
+    *("checkpoint.keep", "checkpoint.every_steps"),
+    *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
+    *("data.memory_megabytes", "data.workers", "data.threads"),
 )
+FOLDER = "folder:"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -69,24 +69,6 @@ def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
         check_same(folder, there, flat(config))
     elif saved:
         check_same(folder, saved, flat(config))
-
-
-def keep_split(folder: Path, parts: dict[str, list[str]] | None) -> None:
-    """Writes which file is in which split; raises `UserError` where an earlier start had others."""
-    path = folder / SPLIT
-    if parts is None:
-        return
-    if not path.exists():
-        if jax.process_index() == 0:
-            write_json(path, parts)
-        return
-    before = json.loads(path.read_text())
-    for split, names in parts.items():
-        if changed := sorted(set(names) ^ set(before.get(split, []))):
-            raise UserError(
-                f"the files are not those that {path} was made from: {len(changed)} differ in "
-                f"{split}, first {changed[0]}; restore them, or choose another --workdir"
-            )
 
 
 def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
@@ -132,13 +114,23 @@ def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> Non
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The keys whose values are not the same, with both values, or nothing."""
+    """The keys whose values are not the same, with both values, or nothing.
+
+    A folder of images is told by what it holds, not by its path: see `training.run_identity`.
+    """
     missing = "(absent)"
     return ", ".join(
         f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
         for key in sorted({*there, *here} - {*FREE_KEYS})
-        if there.get(key) != here.get(key)  # None is as good as absent: an option left open
+        if without_path(key, there) != without_path(key, here)
     )
+
+
+def without_path(key: str, values: dict[str, Any]) -> Any:
+    """A value as it is compared; None is as good as absent: an option left open."""
+    value = values.get(key)
+    is_folder = key == "data.name" and str(value).startswith(FOLDER)
+    return FOLDER if is_folder else value
 
 
 def warn(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What makes a run this run: config, split and statistics, to which its checkpoints hold it.
+"""What makes a run this run: config, data and statistics, to which its checkpoints hold it.
 
 The files of a workdir can be lost or changed, and no hash guards them: so every checkpoint says
 with which values it was trained, and a run that goes on must have the same.
@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from cnn_jax.data.identity import composed
 from cnn_jax.data.normalization import FILE
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.regular_files import read_regular
 from cnn_jax.training.experiment import Experiment
+
+Parts = dict[str, list[str]]
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
@@ -25,25 +30,29 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return {
         "config": workdir.flat(experiment.config),
         "versions": workdir.versions(),
-        "data": data_digests(experiment),
+        "data": {**data_digests(experiment), **experiment.dataset.identity},
     }
 
 
 def data_digests(experiment: Experiment) -> dict[str, str | None]:
     """{file of the workdir: hash of the values in it}; None where the run has no such file."""
     parts = experiment.dataset.parts
-    text = json.dumps(parts, sort_keys=True).encode()
     return {
         FILE: experiment.step_spec.statistics.digest(),
-        workdir.SPLIT: None if parts is None else hashlib.sha256(text).hexdigest(),
+        workdir.SPLIT: None if parts is None else parts_digest(parts),
     }
 
 
+def parts_digest(parts: Parts) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def hold_to(experiment: Experiment, folder: Path, step: int, meta: dict[str, Any]) -> None:
-    """Raises `UserError` naming the key or file that is not as the checkpoint of `step` has it."""
+    """Raises `UserError` naming the key, data or file that is not as the checkpoint has it."""
     config = workdir.flat(experiment.config)
     workdir.check_same(folder, meta.get("config", config), config)
     saved = meta.get("data", {})  # checkpoints before 0.2.0 have none
+    hold_to_data(experiment, folder, saved)
     for name, digest in data_digests(experiment).items():
         if saved.get(name, digest) != digest:
             raise UserError(
@@ -51,6 +60,86 @@ def hold_to(experiment: Experiment, folder: Path, step: int, meta: dict[str, Any
                 f"step {step} was trained with; bring back that file and the data, or choose "
                 "another --workdir"
             )
+
+
+def hold_to_data(experiment: Experiment, folder: Path, saved: dict[str, Any]) -> None:
+    """Raises `UserError` where classes or examples are not those `saved` with a checkpoint.
+
+    A run of 0.1.0 saved nothing of them: it is held to the files in its split.json.
+    """
+    dataset, parts = experiment.dataset, experiment.dataset.parts
+    before = read_split(folder)
+    if saved.get(workdir.SPLIT) and before and parts_digest(before) != saved[workdir.SPLIT]:
+        before = None  # not the file that the checkpoint knew
+    is_other = {key: saved.get(key, here) != here for key, here in dataset.identity.items()}
+    if any(is_other.values()) or (before and parts and split_changes(before, parts)):
+        changes = data_changes(saved, dataset.identity, before, parts)
+        raise UserError(
+            f"data.name={dataset.name!r} is not the data that workdir={str(folder)!r} was trained "
+            f"on: {changes}; restore it, or choose another --workdir"
+        )
+
+
+def data_changes(
+    saved: dict[str, Any], here: dict[str, Any], before: Parts | None, now: Parts | None
+) -> str:
+    """What came and what went, in words: classes, files by name where they are known, or counts."""
+    there, own = saved.get("classes", here["classes"]), here["classes"]
+    changes = came_and_went("class", there, own)
+    if not changes and there != own:
+        changes.append("its classes are in another order")
+    if before and now:
+        changes += split_changes(before, now)
+    if not changes:
+        for name, split in here["splits"].items():
+            old = saved["splits"].get(name, {"examples": 0, "sha256": ""})
+            if old["examples"] != split["examples"]:
+                changes.append(
+                    f"{name} had {old['examples']:,} examples, now {split['examples']:,}"
+                )
+            elif old["sha256"] != split["sha256"]:
+                changes.append(f"the {split['examples']:,} examples of {name} are others")
+    return "; ".join(changes)
+
+
+def split_changes(before: Parts, now: Parts) -> list[str]:
+    """Files that came or went; of the same files, how many are in another split."""
+    old, new = (
+        {composed(name): split for split, names in parts.items() for name in names}
+        for parts in (before, now)
+    )
+    changes = came_and_went("file", old, new)
+    if not changes and (moved := [name for name in old if old[name] != new[name]]):
+        first = min(moved)
+        changes.append(
+            f"{len(moved)} file(s) are in another split, {first} the first "
+            f"({old[first]} there, {new[first]} here)"
+        )
+    return changes
+
+
+def came_and_went(what: str, before: Iterable[str], now: Iterable[str]) -> list[str]:
+    """ "2 file(s) came, a.jpg the first", and the same of those that went."""
+    sides = {"came": {*now} - {*before}, "went": {*before} - {*now}}
+    return [
+        f"{len(names)} {what}{'(es)' if what == 'class' else '(s)'} {verb}, {min(names)} the first"
+        for verb, names in sides.items()
+        if names
+    ]
+
+
+def read_split(folder: Path) -> Parts | None:
+    """The files of each split as a workdir has them; None where it has no such file."""
+    path = folder / workdir.SPLIT
+    if not path.exists():
+        return None
+    try:
+        parts = json.loads(read_regular(path))
+        return {split: [*map(str, names)] for split, names in parts.items()}
+    except (AttributeError, OSError, TypeError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): remove it, and it is written again"
+        ) from error
 
 
 def refuse_other_net(experiment: Experiment, folder: Path) -> None:
@@ -63,23 +152,63 @@ def refuse_other_net(experiment: Experiment, folder: Path) -> None:
         )
 
 
+def refuse_other_path(experiment: Experiment, folder: Path, meta: dict[str, Any]) -> None:
+    """Raises `UserError` for a folder at another path, of which 0.1.0 kept no list of files."""
+    name = experiment.dataset.name
+    there = meta.get("config", {}).get("data.name", name)
+    if not read_split(folder) and real_path(there) != real_path(name):
+        raise UserError(
+            f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, which kept no list of its "
+            f"files: data.name={name!r} may be other data than {there!r}; give that path, or "
+            "choose another --workdir"
+        )
+
+
+def real_path(name: str) -> str:
+    """ "folder:PATH" without links, `..` and a slash at its end."""
+    if not name.startswith(workdir.FOLDER):
+        return name
+    return str(Path(name.removeprefix(workdir.FOLDER)).expanduser().resolve())
+
+
 def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
-    """Keeps the split and statistics of the training data, or holds the run to those kept."""
-    dataset, path = experiment.dataset, folder / workdir.SPLIT
-    step, meta = Checkpoints(folder).newest_meta() or (0, {})
-    if not (is_new_run or len(dataset.test) or path.exists() or "data" in meta):
+    """Keeps what the training data is, or holds the run to what was kept.
+
+    Each process looks for itself; process 0 writes.
+    """
+    if not is_new_run:
+        step, meta = Checkpoints(folder).newest_meta() or (0, {})
+        if "data" not in meta:
+            refuse_earlier_run(experiment, folder, meta)
+        hold_to(experiment, folder, step, meta)  # before a file that is missing is written again
+    if jax.process_index() == 0:
+        write_data(experiment, folder, is_new_run)
+
+
+def write_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
+    """Writes classes, split and statistics: of a run that goes on those that are missing."""
+    dataset = experiment.dataset
+    if is_new_run or not (folder / workdir.DATA).exists():
+        workdir.write_json(folder / workdir.DATA, {"name": dataset.name, **dataset.identity})
+    for name in [FILE] if dataset.parts is None else [FILE, workdir.SPLIT]:
+        path = folder / name
+        if not is_new_run:
+            if path.exists():
+                continue
+            workdir.warn(f"{path} is missing: it is written again")
+        if name == FILE:
+            experiment.step_spec.statistics.write(folder)
+        else:
+            workdir.write_json(path, dataset.parts)
+
+
+def refuse_earlier_run(experiment: Experiment, folder: Path, meta: dict[str, Any]) -> None:
+    """Raises `UserError` for a run of 0.1.0 that cannot go on as it was."""
+    dataset = experiment.dataset
+    if not (len(dataset.test) or (folder / workdir.SPLIT).exists()):
         raise UserError(  # 0.1.0 held images of train out, and took val for test
             f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, for which the val/ of "
             f"{dataset.name} was the test split; choose another --workdir"
         )
-    if not is_new_run and "data" not in meta:
-        refuse_other_net(experiment, folder)
-    hold_to(experiment, folder, step, meta)  # before a file that is missing is written again
-    names = [FILE] if dataset.parts is None else [FILE, workdir.SPLIT]
-    missing = [name for name in names if not (folder / name).exists()]
-    if jax.process_index() == 0 and not is_new_run:
-        for name in missing:
-            workdir.warn(f"{folder / name} is missing: it is written again")
-    workdir.keep_split(folder, dataset.parts)
-    if jax.process_index() == 0 and (is_new_run or FILE in missing):
-        experiment.step_spec.statistics.write(folder)
+    refuse_other_net(experiment, folder)
+    refuse_other_path(experiment, folder, meta)

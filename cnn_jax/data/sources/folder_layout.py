@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cnn_jax.data.dataset import SplitName
+from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 
 SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
@@ -100,10 +100,6 @@ def listed(folders: Iterable[str]) -> str:
 def is_seen(name: str) -> bool:
     """Whether a name is neither hidden nor one that a system makes."""
     return not name.startswith(".") and name.lower() not in SYSTEM_FOLDERS
-
-
-def composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def subfolders(root: Path) -> list[str]:

@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Int32
 
 from cnn_jax.data.dataset import SplitName, Task
+from cnn_jax.data.identity import composed
 from cnn_jax.data.images.decode import SUFFIXES
 from cnn_jax.data.sources.folder_layout import (
-    composed,
     entries,
     find_layout,
     is_seen,

@@ -31,6 +31,7 @@ class TfdsSource:
     image_key: str
     task: Task
     labels: Int32[np.ndarray, " n"]
+    set_name: str = ""  # "set/config/version"
 
     def __len__(self) -> int:
         return sum(count for _, count in self.counts)
@@ -88,7 +89,8 @@ def open_prepared(name: str, data_dir: str) -> TfdsSource:
         raise UserError(f"{key}: has no split 'train', only {', '.join(info.splits)}")
     counts = tuple((split, info.splits[split].num_examples) for split in splits)
     task = Task("classification", tuple(info.features[label_key].names))
-    source = TfdsSource(str(builder.data_dir), counts, image_key, task, np.zeros(0, np.int32))
+    none = np.zeros(0, np.int32)
+    source = TfdsSource(str(builder.data_dir), counts, image_key, task, none, info.full_name)
     return dataclasses.replace(source, labels=read_labels(source, label_key))
 
 
