@@ -20,7 +20,7 @@ from ml_collections import ConfigDict, config_dict, config_flags
 from cnn_jax.errors import UserError, nearest, printable
 from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
-from cnn_jax.runtime.config_files import load_config, read_config_flags
+from cnn_jax.runtime.config_files import load_config, read_config_flags, value_of
 from cnn_jax.runtime.malloc import retain_freed_memory
 
 INTERRUPTED = 130
@@ -115,7 +115,8 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         print(help_of_program(flags.FLAGS))
         raise SystemExit(0)
     try:
-        words, config = read_config_flags(argv, load_open_config)
+        workdir = value_of("workdir", argv) if "config" in flags.FLAGS else ""
+        words, config = read_config_flags(argv, load_open_config, workdir)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
         return flags.FLAGS(sys.argv)
     except UserError as error:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int | None:
     del argv
     config = CONFIG.value
     if config is None and MODE.value == "evaluate" and WORKDIR.value:
-        config = config_of_run(Path(WORKDIR.value))
+        config = config_of_run(Path(WORKDIR.value))  # none is there: it says so
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])

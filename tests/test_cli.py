@@ -1,5 +1,6 @@
 """The command `cnn_jax`: what it lists, how it is answered, and where it finds configs."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,9 @@ import pytest
 from absl import flags
 
 from cnn_jax import __main__ as command
-from cnn_jax import data
+from cnn_jax import cli, data
 from cnn_jax.errors import UserError
-from cnn_jax.runtime import command_help, config_files
+from cnn_jax.runtime import command_help, config_files, workdir
 from tests.support.commands import ROOT
 
 TOOLS = {path.stem for path in (ROOT / "cnn_jax/tools").glob("*.py")} - {"__init__"}
@@ -120,3 +121,32 @@ def test_config_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"is no Python file"):
         config_files.find_config(name)
+
+
+@pytest.mark.parametrize("form", [["--workdir=RUN"], ["--workdir", "RUN"], ["-workdir=RUN"]])
+def test_the_run_of_a_workdir_is_its_config(tmp_path, form):
+    """Its keys can be changed, and those that were left open keep their types."""
+    config = config_files.load_config("lenet5:mnist")
+    config.batch_size = 7
+    (tmp_path / "config.json").write_text(json.dumps(workdir.flat(config)))
+    argv = ["main", "--config.epochs=3", *(w.replace("RUN", str(tmp_path)) for w in form)]
+    named = config_files.value_of("workdir", argv)
+    assert named == str(tmp_path)
+    words, found = config_files.read_config_flags(argv, cli.load_open_config, named)
+    assert words == ["main", f"--config={tmp_path / 'config.json'}", *argv[1:]]
+    assert (found.batch_size, found.data.name) == (7, "mnist")
+    assert found.optimizer.get_type("momentum") is float
+    assert found.model.get_type("f6") is str
+    assert workdir.flat(found) == workdir.flat(cli.load_open_config("lenet5:mnist")) | {
+        "batch_size": 7
+    }
+    with pytest.raises(
+        UserError, match=r"config.epoch=3: there is no such key \(did you mean 'epo"
+    ):
+        config_files.read_config_flags(["main", "--config.epoch=3"], workdir=named)
+    with pytest.raises(
+        UserError, match=r"needs --config=FILE before it, or the --workdir of a run"
+    ):
+        config_files.read_config_flags(["main", "--config.epochs=3"], workdir=str(tmp_path / "no"))
+    argv = ["main", "--config=lenet5", *form]  # a config that is named comes first
+    assert config_files.read_config_flags(argv, workdir=named)[1].batch_size == 32

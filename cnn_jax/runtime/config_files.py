@@ -2,7 +2,8 @@
 
 A config is a Python file whose `get_config`, given the word after the colon where there is one,
 returns a `ConfigDict`. The configs of this project travel with the package. `NAME:published` is the
-recipe of a config's paper, and `NAME:published:DATASET` the same on another set.
+recipe of a config's paper, and `NAME:published:DATASET` the same on another set. The `config.json`
+of a run is a config too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.runtime.regular_files import read_regular
 
+OF_RUN = "config.json"
 PACKAGE = Path(__file__).resolve().parents[1]
 # An installation holds the configs within the package, a checkout beside it.
 SHIPPED = next(p for p in (PACKAGE / "configs", PACKAGE.parent / "configs") if p.is_dir())
@@ -35,7 +37,7 @@ def find_config(file: str) -> Path:
     such a file. Raises `UserError`, with the nearest names, where there is neither.
     """
     path = Path(file)
-    if path.is_file() and path.suffix == ".py":
+    if path.is_file() and (path.suffix == ".py" or path.name == OF_RUN):
         return path
     shipped = SHIPPED / f"{path.name.removesuffix('.py')}.py"
     if path.parent in (Path(), Path("configs")) and shipped.is_file() and not path.is_file():
@@ -53,7 +55,9 @@ def shipped_configs() -> list[Path]:
 
 
 def load_config(name: str) -> ConfigDict:
-    """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns."""
+    """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns, or a run's config.json."""
+    if Path(name).name == OF_RUN:
+        return config_of_run(Path(name).parent)
     file, colon, argument = name.partition(":")
     path = find_config(file)
     make_importable(path)
@@ -81,22 +85,30 @@ def config_of_run(folder: Path) -> ConfigDict:
 
     Keys that are newer than the run are as `configs.base` has them.
     """
-    path = folder / "config.json"
+    path = folder / OF_RUN
     if not path.exists():
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
     try:
         values = {key: as_tuple(value) for key, value in json.loads(read_regular(path)).items()}
         base = load_module("base", SHIPPED / "base.py").base
-        tree = base(values["name"], values["data.name"], values["data.image_size"]).to_dict()
-        for key, value in values.items():
-            *sections, last = key.split(".")
-            node = tree
-            for section in sections:
-                node = node.setdefault(section, {})
-            node[last] = value
+        config = base(values["name"], values["data.name"], values["data.image_size"])
+        with config.ignore_type():
+            for key, value in values.items():
+                if value is not None:  # an option left open, which keeps its type
+                    set_value(config, key.split("."), value)
     except (AttributeError, KeyError, OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): name the --config") from error
-    return ConfigDict(tree)
+    return config
+
+
+def set_value(config: ConfigDict, parts: Sequence[str], value: Any) -> None:
+    """Sets the value of a key, given by its sections, which are made where they are missing."""
+    *sections, last = parts
+    for section in sections:
+        if section not in config:
+            config[section] = ConfigDict()
+        config = config[section]
+    config[last] = value
 
 
 def as_tuple(value: Any) -> Any:
@@ -139,6 +151,24 @@ def make_importable(path: Path) -> None:
     configs.__path__ = [str(SHIPPED), *folders] if own else [*folders, str(SHIPPED)]
 
 
+def find_name(name: str) -> str:
+    """FILE[:ARGUMENT] with the path of the file that is found."""
+    if Path(name).name == OF_RUN and Path(name).is_file():
+        return name
+    file, colon, argument = name.partition(":")
+    return f"{find_config(file)}{colon}{argument}"
+
+
+def value_of(flag: str, argv: Sequence[str]) -> str:
+    """The value of a flag on a command line, "" where there is none."""
+    value = ""
+    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
+        name, equals, text = word.partition("=")
+        if name in (f"--{flag}", f"-{flag}"):
+            value = text if equals else after
+    return value
+
+
 def check_key(config: ConfigDict, key: str, change: str) -> None:
     """Raises `UserError`, with the keys that there are, unless `key` names one value."""
     node, parts = config, key.split(".")
@@ -166,29 +196,33 @@ def keys_of(config: ConfigDict, prefix: str = "") -> list[str]:
 
 
 def read_config_flags(
-    argv: Sequence[str], load: Callable[[str], ConfigDict] = load_config
+    argv: Sequence[str], load: Callable[[str], ConfigDict] = load_config, workdir: str = ""
 ) -> tuple[list[str], ConfigDict | None]:
     """The words of a command line with --config's file found, and the config without changes.
 
-    `load` makes a config of the word after --config; None where there is no such
-    word. Raises `UserError` unless it has all the keys that are changed.
+    `load` makes a config of the word after --config; where there is none it is that of the run in
+    `workdir`, and None without one. Raises `UserError` unless it has all the keys that are changed.
     """
     words, names, changes = [*argv], [], []
     for i, word in enumerate(argv[1:], 1):
         if match := re.fullmatch(r"--?config(?:=(.*))?", word, re.DOTALL):
             apart = match[1] is None  # --config FILE, as two words
             names.append("".join(argv[i + 1 : i + 2]) if apart else match[1])
-            file, colon, argument = names[-1].partition(":")
-            resolved = f"{find_config(file)}{colon}{argument}"
+            resolved = find_name(names[-1])
             if apart:
                 words[i + 1] = resolved
             else:
                 words[i] = f"--config={resolved}"
         elif match := re.match(r"--?(?:no)?(config\.([^=]+).*)", word, re.DOTALL):
             changes.append((match[1], match[2]))
+    if not names and workdir and (Path(workdir) / OF_RUN).exists():
+        names = [str(Path(workdir) / OF_RUN)]
+        words.insert(1, f"--config={names[0]}")
     if not names:
         if changes:
-            raise UserError(f"--{changes[0][0]} needs --config=FILE before it")
+            raise UserError(
+                f"--{changes[0][0]} needs --config=FILE before it, or the --workdir of a run"
+            )
         return words, None
     if len(names) > 1:
         raise UserError(f"--config is given twice: {' and '.join(names)}")
