@@ -75,7 +75,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.eval_batch_size = 500  # 0: the batch size
     config.eval_every_epochs = 1.0  # on the validation split; the best is kept
     # How the report reads the test images: "single_crop", "ten_crop(256)", "dense(384)",
-    # "multi_scale(256, 384, 512)", "crops_144(256, 32)".
+    # "multi_scale(256, 384, 512)" of any number, "crops_144(256, 32)"; a name without sizes has
+    # these in proportion to the net's input, 224 pixels.
     config.protocol = "single_crop"
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
@@ -140,7 +141,8 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.mirror = ""  # a site that holds the same files
     c.image_size = image_size  # pixels a side, as the net sees them
     c.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
-    c.resize = 0  # "crop": the shorter side before it; 0: image_size / 0.875
+    c.resize = 0  # "crop": the shorter side before it; 0: image_size and resize_margin
+    c.resize_margin = config_dict.placeholder(int)  # in pixels; None: to image_size / 0.875
     # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)", "random_crop(256)";
     # "": as `fit` has it.
     c.train_crop = ""

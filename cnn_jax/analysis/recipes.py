@@ -30,7 +30,7 @@ from cnn_jax.training.optimizers import completed
 TABLE = Path(__file__).with_name("recipes.csv")
 POINTS: dict[str, tuple[str, ...]] = {
     "preprocessing": ("data.image_size", "data.fit", "data.normalisation"),
-    "augmentation": ("data.train_crop", "augment"),
+    "augmentation": ("data.train_crop", "augment", "augment_border"),
     "loss": ("loss.name", "loss.label_smoothing", "loss.auxiliary_weights"),
     "optimiser": (
         *("optimizer.name", "optimizer.momentum", "optimizer.rate_inside", "optimizer.decay"),
@@ -73,6 +73,7 @@ USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
 OFF = (
     *("loss.name", "loss.label_smoothing", "loss.auxiliary_weights", "clip_norm"),
     *("schedule.warmup_epochs", "average_decay", "optimizer.decay_except", "data.fit"),
+    "augment_border",
 )
 UNMENTIONED = {"loss.name": "softmax_cross_entropy", "data.fit": "crop"}
 

@@ -31,6 +31,7 @@ RANGES = {
     "data.test": ">= 0",
     "data.split_seed": SEED,
     "data.resize": COUNT,
+    "data.resize_margin": COUNT,
     "data.max_pixels": ">= 1",
     "data.memory_megabytes": COUNT,
     "data.workers": COUNT,

@@ -163,6 +163,7 @@ def make_experiment(
             *optimizers.optimizer_warnings(config),
             *unused_outputs(config, dataset),
             *transfer_warnings(config, model, initial_weights),
+            *(protocol.warnings() if protocol else []),
         ],
     )
 

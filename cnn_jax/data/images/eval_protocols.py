@@ -7,6 +7,7 @@ and their mirror images. Sizes are in pixels; `size` is the net's input.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -41,11 +42,13 @@ def dense(image: Image, size: int, side: int = 384) -> Views:
     return [centre_crop(resize_shorter(image, side), side)[None]]
 
 
-def multi_scale(
-    image: Image, size: int, smallest: int = 256, middle: int = 384, largest: int = 512
-) -> Views:
-    """`dense` at three scales (Simonyan & Zisserman 2014, sec. 4.2: 256, 384, 512)."""
-    return [view for side in (smallest, middle, largest) for view in dense(image, size, side)]
+def multi_scale(image: Image, size: int, *sides: int) -> Views:
+    """`dense` at several scales.
+
+    Simonyan & Zisserman 2014, sec. 4.2: 256, 384, 512; He et al. 2015, sec. 3.4: 224, 256, 384,
+    480, 640.
+    """
+    return [view for side in sides for view in dense(image, size, side)]
 
 
 def crops_144(image: Image, size: int, smallest: int = 256, step: int = 32) -> Views:
@@ -73,6 +76,13 @@ PROTOCOLS: dict[str, Callable[..., Views]] = {
     "crops_144": crops_144,
 }
 SINGLE = "single_crop"
+# Of a net of 224 pixels; of another they grow or shrink with its input, where none are given.
+SIDES = {
+    "ten_crop": (256,),
+    "dense": (384,),
+    "multi_scale": (256, 384, 512),
+    "crops_144": (256, 32),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +94,16 @@ class EvalProtocol(TransformSpec):
 
     @classmethod
     def parse(cls, text: str, size: int, channels: int) -> EvalProtocol | None:
-        """None for the single crop, which is how the data is resized anyway."""
+        """None for the single crop, which is how the data is resized anyway.
+
+        A name without sizes has those of `SIDES`, in proportion to `size`.
+        """
         spec = parse_spec("protocol", text, {SINGLE: lambda: None, **PROTOCOLS}, leading=2)
         if spec.name == SINGLE:
             return None
+        if re.fullmatch(r"\s*\w+\s*(\(\s*\))?\s*", text):
+            sides = ", ".join(str(max(1, round(side * size / 224))) for side in SIDES[spec.name])
+            return cls.parse(f"{spec.name}({sides})", size, channels)
         numbers, rises = spec.numbers, sorted(spec.numbers) == [*spec.numbers]
         if numbers[0] < size or (spec.name == "multi_scale" and not rises):
             raise UserError(
@@ -98,6 +114,17 @@ class EvalProtocol(TransformSpec):
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.numbers))})"
+
+    def warnings(self) -> list[str]:
+        """Of crops that see next to nothing of the image."""
+        side, size = int(self.numbers[0]), self.size
+        if self.slides or side < 2 * size:
+            return []
+        share = size**2 / side**2
+        return [
+            f"protocol={str(self)!r}: each crop of {size} pixels sees {share:.0%} of the square of "
+            f"{side}; {self.name!r} alone fits its sizes to the net"
+        ]
 
     @property
     def min_side(self) -> int:

@@ -47,7 +47,8 @@ class ResizeSpec:
     @classmethod
     def of(cls, config: ConfigDict) -> ResizeSpec:
         """That of `config.data`."""
-        resize = config.resize or round(config.image_size / CROP_FRACTION)
+        size, margin = config.image_size, config.get("resize_margin")
+        resize = config.resize or (size + margin if margin else round(size / CROP_FRACTION))
         return cls(config.image_size, config.fit, config.channels, resize)
 
     @property

@@ -56,6 +56,41 @@ def test_scales_are_middle_squares():
     np.testing.assert_array_equal(found[1][0], resized(image, 30, 20)[:, 5:25])
 
 
+def test_there_are_as_many_scales_as_are_given():
+    protocol = EvalProtocol.parse("multi_scale(16, 18, 20, 24, 30)", 16, 3)
+    found = protocol(picture(2, 40, 60))
+    assert [view.shape[1] for view in found] == [16, 18, 20, 24, 30]
+    assert (protocol.views, protocol.min_side) == (10, 30)
+    assert str(protocol) == "multi_scale(16, 18, 20, 24, 30)"
+    assert EvalProtocol.parse("multi_scale(20)", 16, 3).views == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "shown"),
+    [
+        (224, "ten_crop", "ten_crop(256)"),
+        (224, "dense()", "dense(384)"),
+        (224, "multi_scale", "multi_scale(256, 384, 512)"),
+        (224, "crops_144", "crops_144(256, 32)"),
+        (299, "ten_crop", "ten_crop(342)"),
+        (32, "ten_crop", "ten_crop(37)"),
+        (32, "crops_144", "crops_144(37, 5)"),
+        (32, "multi_scale", "multi_scale(37, 55, 73)"),
+    ],
+)
+def test_without_sizes_a_protocol_fits_the_net(size, name, shown):
+    protocol = EvalProtocol.parse(name, size, 3)
+    assert str(protocol) == shown
+    assert protocol.warnings() == []
+
+
+def test_crops_that_see_little_are_warned_of_and_the_advice_fits():
+    (line,) = EvalProtocol.parse("ten_crop(256)", 32, 3).warnings()
+    assert "each crop of 32 pixels sees 2% of the square of 256; 'ten_crop' alone" in line
+    assert EvalProtocol.parse("ten_crop", 32, 3).warnings() == []
+    assert EvalProtocol.parse("dense(256)", 32, 3).warnings() == []  # it sees all
+
+
 class Small(nn.Module):
     """conv, pool, and two dense layers, as VGG's end."""
 
@@ -137,6 +172,7 @@ def test_arrays_take_protocols_too():
         ("tencrop", r"protocol='tencrop' is unknown \(did you mean 'ten_crop'"),
         ("ten_crop(8)", "start no lower than data.image_size=16"),
         ("multi_scale(20, 18, 30)", "must rise"),
+        ("multi_scale(20, 1.5)", r"none negative: multi_scale\(\*sides: int\)"),
         ("dense(32)", "perceptron takes images of 16 pixels only; choose ten_crop"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data.images import random_crops, resize
+from configs.base import base
 
 
 @pytest.mark.parametrize("shape", [(2_000, 1, 3), (2, 4_000, 3)])
@@ -28,3 +29,13 @@ def test_an_image_of_usual_shape_and_one_that_shrinks_stay_whole():
     for height, width, side, wanted in ((10, 80, 20, 160), (64, 6400, 32, 3200)):
         image = np.zeros((height, width, 3), np.uint8)
         assert resize.resize_shorter(image, side).shape == (side, wanted, 3)
+
+
+def test_the_side_before_the_crop():
+    """A multiple of the input, so many pixels more (EfficientNet's code: 32), or as it is said."""
+    config = base("x", "folder:f", image_size=380).data
+    assert resize.ResizeSpec.of(config).resize == 434
+    config.resize_margin = 32
+    assert resize.ResizeSpec.of(config).resize == 412
+    config.resize = 400
+    assert resize.ResizeSpec.of(config).resize == 400
