@@ -17,7 +17,7 @@ What differs from the paper:
 - Each epoch has its own crops; the paper's set is 2,048 times as large by shifts and flips alike.
 - The plateau's factor is taken of the whole update, what the momentum gathered included; by hand in
   the paper, three times in all.
-- ILSVRC-2012's classes and images, where tables 1 and the ablations of sec. 3 are of ILSVRC-2010.
+- ILSVRC-2012's images; table 1 and the ablations of sec. 3 are of ILSVRC-2010.
 On small sets: 67 px (the least it takes), unit deviation, Adam, half the dropout. At that scale LRN
 is a constant: `--config.data.normalisation=mean_image` is the paper's.
 """
