@@ -159,11 +159,11 @@ def make_experiment(
         initial_weights=initial_weights,
         protocol=protocol,
         warnings=[
+            *small_view_warnings(config, protocol),
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
             *optimizers.optimizer_warnings(config),
             *unused_outputs(config, dataset),
             *transfer_warnings(config, model, initial_weights),
-            *(protocol.warnings() if protocol else []),
         ],
     )
 
@@ -242,6 +242,27 @@ def transfer_warnings(
             + (f": {wanted!r} gives them" if wanted else "")
         )
     return warnings
+
+
+def small_view_warnings(config: ConfigDict, protocol: EvalProtocol | None) -> list[str]:
+    """Of crops that see a sixteenth of the image at most: sizes that are another input's."""
+    data, lines = config.data, []
+    size, sides = data.image_size, {}
+    if data.fit == "crop":
+        sides[f"data.resize={data.resize}"] = data.resize
+    if data.train_crop:
+        sides[f"data.train_crop={data.train_crop!r}"] = TrainCrop.parse(
+            data.train_crop, size
+        ).min_side
+    if protocol and not protocol.slides:
+        sides[f"protocol={config.protocol!r}"] = int(protocol.numbers[0])
+    for key, side in sides.items():
+        if side >= 4 * size:
+            lines.append(
+                f"{key}: a view of data.image_size={size} is {size**2 / side**2:.1%} of the square "
+                f"of {side} pixels"
+            )
+    return lines
 
 
 def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> EvalProtocol | None:

@@ -115,17 +115,6 @@ class EvalProtocol(TransformSpec):
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.numbers))})"
 
-    def warnings(self) -> list[str]:
-        """Of crops that see next to nothing of the image."""
-        side, size = int(self.numbers[0]), self.size
-        if self.slides or side < 2 * size:
-            return []
-        share = size**2 / side**2
-        return [
-            f"protocol={str(self)!r}: each crop of {size} pixels sees {share:.0%} of the square of "
-            f"{side}; {self.name!r} alone fits its sizes to the net"
-        ]
-
     @property
     def min_side(self) -> int:
         """The side under which a photograph should not be decoded."""

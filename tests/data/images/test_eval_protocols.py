@@ -11,7 +11,7 @@ from cnn_jax import models
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import ConvolutionalDense, mean_positions
-from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.experiment import make_experiment, small_view_warnings
 from configs.base import base
 from tests.support.folders import make, picture
 
@@ -79,16 +79,26 @@ def test_there_are_as_many_scales_as_are_given():
     ],
 )
 def test_without_sizes_a_protocol_fits_the_net(size, name, shown):
-    protocol = EvalProtocol.parse(name, size, 3)
-    assert str(protocol) == shown
-    assert protocol.warnings() == []
+    assert str(EvalProtocol.parse(name, size, 3)) == shown
 
 
-def test_crops_that_see_little_are_warned_of_and_the_advice_fits():
-    (line,) = EvalProtocol.parse("ten_crop(256)", 32, 3).warnings()
-    assert "each crop of 32 pixels sees 2% of the square of 256; 'ten_crop' alone" in line
-    assert EvalProtocol.parse("ten_crop", 32, 3).warnings() == []
-    assert EvalProtocol.parse("dense(256)", 32, 3).warnings() == []  # it sees all
+def test_crops_that_see_little_are_warned_of():
+    """A recipe for 224 pixels with an input of 32; and what sees enough, or all."""
+    config = base("test", "folder:x", image_size=32)
+    warnings = lambda: small_view_warnings(  # noqa: E731
+        config, EvalProtocol.parse(config.protocol, 32, 3)
+    )
+    assert warnings() == []
+    config.protocol, config.data.resize = "ten_crop(256)", 128
+    config.data.train_crop = "scale_jitter(256, 480)"
+    share = "a view of data.image_size=32 is"
+    assert warnings() == [
+        f"data.resize=128: {share} 6.2% of the square of 128 pixels",
+        f"data.train_crop='scale_jitter(256, 480)': {share} 1.6% of the square of 256 pixels",
+        f"protocol='ten_crop(256)': {share} 1.6% of the square of 256 pixels",
+    ]
+    config.protocol, config.data.resize, config.data.train_crop = "dense(256)", 127, ""
+    assert warnings() == []
 
 
 class Small(nn.Module):
