@@ -1,6 +1,7 @@
 """Every config is complete, loads for every dataset, and names only what its net knows."""
 
 import importlib
+import re
 from pathlib import Path
 
 import jax
@@ -8,11 +9,15 @@ import jax.numpy as jnp
 import pytest
 
 from cnn_jax import data, models
+from cnn_jax.analysis import recipes
 from cnn_jax.cli import load_open_config
 from cnn_jax.errors import UserError
+from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.config_files import keys_of, load_config
+from cnn_jax.training import optimizers
 from cnn_jax.training.config_checks import lookup
 from cnn_jax.training.experiment import make_experiment, make_model
+from cnn_jax.training.train_step import undecayed_params
 from configs.base import DATASETS, FACTS, base
 from tests.support import folders
 
@@ -95,6 +100,40 @@ def test_a_papers_recipe_goes_with_any_folder(name):
     assert (other.model.num_classes, other.data.validation, other.data.test) == (0, 0.1, 0.1)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_header_says_what_differs_from_the_paper(name):
+    """A list, or "nothing known", which a difference that the recipe's table marks forbids."""
+    header = load_module(name).__doc__
+    _, heading, after = header.partition("\nWhat differs from the paper:")
+    assert heading, "no such section"
+    recipe = f"{name}:{load_config(f'{name}:published').data.name}"
+    rows = recipes.recipe_rows(load_config(recipe), recipes.published_recipes()[recipe])
+    if after.startswith(" nothing known"):
+        assert [row.key for row in rows if row.status == "DIFFERS"] == []
+    else:
+        assert re.match(r"(\n-)? \w.* ", after)
+
+
+@pytest.mark.parametrize(
+    ("name", "undecayed", "decayed"),
+    [
+        ("mobilenet_v1", "depthwise/kernel", 15),
+        ("mobilenet_v2", "depthwise/kernel", 36),
+        ("mobilenet_v3", "depthwise/kernel", 49),
+        # 49 convolutions, 32 kernels and 32 biases of gates, the head's two; no norm's.
+        ("efficientnet", "norm/scale", 115),
+    ],
+)
+def test_what_decays_as_in_the_authors_code(name, undecayed, decayed):
+    config = load_config(f"{name}:published")
+    model, shape = make_model(config, 1000), (config.data.image_size,) * 2 + (3,)
+    never = undecayed_params(config, model, shape)
+    assert any(path.endswith(undecayed) for path in never)
+    params = jax.eval_shape(lambda: init_variables(model, 0, shape))["params"]
+    mask = optimizers.decayed(params, config.optimizer.decay_vectors, never)
+    assert sum(jax.tree.leaves(mask)) == decayed
+
+
 def test_recipes_that_cannot_be():
     with pytest.raises(
         UserError, match="ValueError: 'cifar10' has no photographs, and the paper's"
@@ -115,7 +154,10 @@ def test_imagenet_of_two_folders_is_no_imagenet(tmp_path):
     config.model.num_classes = 0
     assert make_experiment(config).step_spec.model.num_classes == 2
     config.data.name, config.model.num_classes = f"folder:{tmp_path}/imagenet2012", 3
-    assert make_experiment(config).warnings[-1].startswith("model.num_classes=3: folder:")
+    warnings = make_experiment(config).warnings
+    assert [
+        w for w in warnings if w.startswith(f"model.num_classes=3: {config.data.name} has 2 cl")
+    ]
 
 
 def test_the_rows_of_the_paintings():

@@ -15,8 +15,11 @@ Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
   projects where the shape changes, by a strided 1x1 with BatchNorm; `C` projects everywhere; `none`
   is the plain net. The names stand for B, the paper's choice from 50 layers on and every published
   weight file's; its table 2 has 18 and 34 layers with A, its table 3 compares A, B and C.
-- BatchNorm after each convolution and before activation (sec. 3.4), no biases; epsilon 1e-5 and
-  momentum 0.9, of which the paper says nothing, from the authors' release. No dropout (sec. 3.4).
+- BatchNorm after each convolution and before activation (sec. 3.4), no biases. The paper says
+  nothing of its constants: epsilon 1e-5 is the release's, momentum 0.9 torchvision's. The release's
+  statistics are averages over a large batch after training, "not moving average" (README.md of the
+  authors' deep-residual-networks). No dropout (sec. 3.4).
+- The pool is padded by 1, as torchvision's; the release's has no padding and rounds up.
 - Initialisation: sec. 3.4 refers to He et al. 2015: N(0, 2 / fan-in), biases zero.
 
 Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` (the branch's last

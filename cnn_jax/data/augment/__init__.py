@@ -33,6 +33,7 @@ the devices. A transform is named in `config.augment` with its arguments, plain 
 | `trivial_augment` | one of 14 operations, any strength (Mueller 2021, wide) |
 | `auto_augment_cifar`, `auto_augment_imagenet` | one of 25 learned pairs (Cubuk 2018) |
 | `mixup(0.2)`, `cutmix(1.0)` | blends, or pastes into, the example before it in the batch; last |
+| `mixup_or_cutmix(0.8, 1.0)` | one of the two, each as likely (ConvNeXt) |
 
 A warp fills what lies outside the image with black (policies: with mid-grey, as published) and is
 bilinear without antialiasing. Warps that follow each other become one. With

@@ -50,4 +50,15 @@ def cutmix(key: RandomKey, pair: Pair, alpha: float = 1.0) -> tuple[Image, Float
     return jnp.where(pasted, partner, image), lam
 
 
-MIXING = {"mixup": mixup, "cutmix": cutmix}
+def mixup_or_cutmix(
+    key: RandomKey, pair: Pair, mixup_alpha: float = 0.8, cutmix_alpha: float = 1.0
+) -> tuple[Image, Float[Array, ""]]:
+    """One of the two, each as likely (Liu et al. 2022, table 5; timm draws once a batch)."""
+    choice_key, own_key = jax.random.split(key)
+    is_mixup = jax.random.bernoulli(choice_key)
+    either = mixup(own_key, pair, mixup_alpha), cutmix(own_key, pair, cutmix_alpha)
+    image, lam = (jnp.where(is_mixup, a, b) for a, b in zip(*either, strict=True))
+    return image, lam
+
+
+MIXING = {"mixup": mixup, "cutmix": cutmix, "mixup_or_cutmix": mixup_or_cutmix}

@@ -28,6 +28,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "colour": (0, 1),
     "turn": (0, 0.5),
     "alpha": (0.01, 1000),
+    "mixup_alpha": (0.01, 1000),
+    "cutmix_alpha": (0.01, 1000),
     "sigma": (0.3, 100),
     "smallest": (1, 100_000),
     "side": (1, 100_000),

@@ -54,6 +54,20 @@ def test_mixup_blends_with_the_example_before():
     np.testing.assert_allclose(images, wanted, rtol=1e-5)
 
 
+def test_mixup_or_cutmix_is_one_of_the_two():
+    """By the same draw as the one alone, and each in half of the cases."""
+    pair, count = jnp.asarray(IMAGES[:2]), 0
+    either = quick_jit(lambda key: mixing.mixup_or_cutmix(key, pair, 0.8, 1.0))
+    alone = quick_jit(lambda key: (mixing.mixup(key, pair, 0.8), mixing.cutmix(key, pair, 1.0)))
+    for key in KEYS[:200]:
+        image, lam = either(key)
+        options = alone(jax.random.split(key)[1])
+        same = [np.array_equal(image, i) and np.array_equal(lam, own) for i, own in options]
+        assert any(same)
+        count += same[0]
+    assert 70 < count < 130
+
+
 def test_the_share_of_mixup_is_beta():
     of = shares(mixing.mixup, 1)
     for alpha in (0.2, 2.0):
