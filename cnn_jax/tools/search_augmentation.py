@@ -4,9 +4,11 @@
 
 Every policy (one transform, or none) trains on the same examples from the same starts, a start for
 each seed. After each of three rungs the better half goes on, for as long as it has trained so far;
-training without augmentation always goes on, for comparison. In the end the transforms that helped
-are joined, the best first, and what is best on the validation split is the line to paste. The test
-split is never looked at.
+training without augmentation always goes on, and every difference is to it after as many steps. In
+the end the transforms that helped are joined, the best first, and what lasted trains on for the
+time left. What is better than none beyond the noise, on the validation split, is the line to paste;
+where the steps were too few, or nothing is, that is said instead. The test split is never looked
+at. Policies that the time does not suffice to begin are named.
 """
 
 from __future__ import annotations
@@ -51,11 +53,21 @@ def format_ranking(result: dict[str, Any]) -> str:
     ]
     for row in sorted(result["ranking"], key=lambda r: (-r["steps"], -r["validation_accuracy"])):
         accuracy = f"{row['validation_accuracy']:.2%} ± {row['deviation']:.2%}"
-        gain = "" if row["gain"] is None else f"{row['gain']:+.2%} ± {row['gain_error']:.2%}"
+        gain = f"{row['gain']:+.2%} ± {row['gain_error']:.2%}" if row["policy"] else ""
         lines.append(f"{names[id(row)]:{width}} {row['steps']:>6} {accuracy:>20} {gain:>18}")
-    lines.append("(± of accuracy: deviation over starts; ± of the difference: its standard error)")
-    policy = "".join(f'"{name}", ' for name in result["augment"]).rstrip()
-    lines.append(f"config.augment = ({policy})")
+    lines.append(
+        "(± of accuracy: deviation over starts; of the difference after as many steps: standard "
+        "error, of starts and images)"
+    )
+    if result["not_tried"]:
+        lines.append(
+            f"not tried for want of time: {', '.join(result['not_tried'])}; "
+            f"--minutes={result['minutes_needed']} is enough for all"
+        )
+    lines.append(result["verdict"])
+    if result["augment"] is not None:
+        policy = "".join(f'"{name}", ' for name in result["augment"]).rstrip()
+        lines.append(f"config.augment = ({policy})")
     return "\n".join(lines)
 
 
