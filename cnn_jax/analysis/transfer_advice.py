@@ -6,7 +6,6 @@ The rule of thumb and the order of the trials are described in `tools.advise`.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ RULE = {
     (True, False): (ALL, SCRATCH),
 }
 TIME_OVER = ": the time was over"
+WIDE = 0.05  # half a 95 % interval, beyond which the validation images are too few to decide
 SCRATCH_RATE_FACTOR = 10.0  # how much larger the rate is from scratch
 
 
@@ -228,7 +228,8 @@ def try_training(
 
 
 def standard_error(share: float, count: int) -> float:
-    return math.sqrt(share * (1 - share) / count)
+    """Of a share of `count` images: half of Wilson's 68 % interval, which is not 0 at 100 %."""
+    return metrics.half_width(share, count, z=1.0)
 
 
 def conclude(
@@ -249,7 +250,9 @@ def conclude(
         "many": many,
         "similar": similar,
         "validation_examples": count,
+        "test_examples": len(net.experiment.dataset.test),
         "standard_error": round(error, 4),
+        "few_decide": metrics.half_width(best.validation, count) > WIDE,
         "tried": [dataclasses.asdict(trial) for trial in trials],
         "rule": list(RULE[many, similar]),
         "best": best.way,

@@ -41,6 +41,13 @@ def main(argv: Sequence[str]) -> None:
         Path(OUT.value).write_text(json.dumps(result, indent=1) + "\n")
 
 
+def margin(share: float, count: int) -> str:
+    """ "93.06% ±4.2%", with half the 95 % interval of a share of `count` images."""
+    from cnn_jax.training.metrics import half_width
+
+    return f"{share:>7.2%} ±{half_width(share, count):4.1%}"
+
+
 def format_advice(result: dict[str, Any]) -> str:
     """The table, what the rule says and what was measured."""
     width = max(len(row["way"]) for row in result["tried"])
@@ -48,12 +55,13 @@ def format_advice(result: dict[str, Any]) -> str:
         f"{result['model']} ({result['weights']}) for {result['dataset']}; accuracy by "
         f"{result['protocol']}",
         "",
-        f"{'':{width}} {'validation':>10} {'test':>7} {'macro':>7} {'trained':>11} {'seconds':>8}",
+        f"{'':{width}} {'validation':>13} {'test':>13} {'macro':>7} {'trained':>11} {'seconds':>8}",
     ]
     for row in sorted(result["tried"], key=lambda row: -row["validation"]):
         mark = " *" if row["way"] in result["rule"] else ""
         lines.append(
-            f"{row['way']:{width}} {row['validation']:>10.2%} {row['test']:>7.2%} "
+            f"{row['way']:{width}} {margin(row['validation'], result['validation_examples'])} "
+            f"{margin(row['test'], result['test_examples'])} "
             f"{row['macro']:>7.2%} {row['trained']:>11,} {row['seconds']:>8.0f}  "
             f"{row['note']}{mark}"
         )
@@ -69,6 +77,12 @@ def format_advice(result: dict[str, Any]) -> str:
     ]
     if result["advice"] != result["best"]:
         lines[-1] += ", as good within the error and cheaper"
+    if result["few_decide"]:
+        lines.append(
+            f"only {result['validation_examples']:,} validation images decide: the ways may well "
+            "be in another order; hold out more (--config.data.validation), or trust the rule of "
+            "thumb"
+        )
     if any(row["note"].endswith("the time was over") for row in result["tried"]):
         lines.append("some trainings were cut short: more --minutes may change the order")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Num
 from cnn_jax.data.dataset import Task
 
 NEVER = np.iinfo(np.int32).max
+NORMAL_95 = 1.959963984540054  # standard deviations within which 95 % of a normal variable lies
 TOP_LOSSES = 16  # examples that a report names
 
 
@@ -131,20 +132,19 @@ def report(task: Task, examples: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def wilson_interval(share: float, count: float) -> list[float]:
-    """[low, high], the 95 % interval of a share of `count` examples (Wilson 1927)."""
+def wilson_interval(share: float, count: float, z: float = NORMAL_95) -> list[float]:
+    """[low, high], the interval of a share of `count` examples, by default 95 % (Wilson 1927)."""
     if not count:
         return [0.0, 1.0]
-    z = 1.959963984540054
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) * z
     half /= 1 + z * z / count
     return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
-def half_width(share: float, count: float) -> float:
+def half_width(share: float, count: float, z: float = NORMAL_95) -> float:
     """Half of `wilson_interval`: what is written after a ±."""
-    low, high = wilson_interval(share, count)
+    low, high = wilson_interval(share, count, z)
     return (high - low) / 2
 
 

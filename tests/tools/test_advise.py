@@ -1,5 +1,7 @@
 """The adviser measures every way, marks what the rule of thumb says, and keeps to its time."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,28 @@ def test_the_advice_is_the_cheapest_that_is_as_good(source):
     result = advice.conclude(net, trials, 100.0, True, True)  # 144 images: an error of 2 %
     assert (result["best"], result["advice"]) == (advice.ALL, advice.FEW)
     assert result["rule"] == [advice.FEW, advice.ALL]
+    assert not result["few_decide"]  # to within 4 % of 144
+    text = format_advice(result)
+    assert " 94.00% ±4.0%  90.00% ±3.1% " in text
+    assert "validation images decide" not in text
+
+
+def test_a_dozen_images_that_decide_are_said(source):
+    config, path = source
+    net = load_trained_net(config, path, None)
+    few = net.experiment.dataset.validation.take(np.arange(12))
+    dataset = dataclasses.replace(net.experiment.dataset, validation=few)
+    experiment = dataclasses.replace(net.experiment, dataset=dataset)
+    trials = [
+        advice.Trial(advice.HIGH, 11 / 12, 0.9, 0.9, 10, 1.0),
+        advice.Trial(advice.ALL, 1.0, 0.9, 0.9, 1000, 30.0),
+    ]
+    net = dataclasses.replace(net, experiment=experiment)
+    result = advice.conclude(net, trials, 10.0, False, True)
+    assert result["few_decide"]
+    assert result["advice"] == advice.ALL
+    assert result["standard_error"] == 0.0385  # 1 / 26: not 0, though all of 12 were right
+    assert "only 12 validation images decide: " in format_advice(result)
 
 
 def test_few_of_each_class(tiny):
