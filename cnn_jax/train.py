@@ -183,7 +183,7 @@ class Training:
         protocol = experiment.protocol or SINGLE
         reported = experiment.dataset.reported
         say(f"{experiment.monitor} figures are by {SINGLE}, the report on {reported} by {protocol}")
-        if smallest := reporting.smallest_loss(experiment):
+        if smallest := reporting.smallest_loss(experiment.config, experiment.dataset.task):
             say(report.smoothing_text(smallest))
         for line in experiment.plan_lines():
             say(line)

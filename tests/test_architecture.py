@@ -16,6 +16,7 @@ BELOW = {
     "data": {"runtime"},
     "transfer": {"data", "models", "ops", "runtime"},
     "analysis": {"data", "models", "ops", "runtime", "training", "transfer"},
+    "inference": {"analysis", "data", "models", "ops", "runtime", "training", "transfer"},
     "training": {"data", "models", "ops", "runtime", "transfer"},
     "cli": {"models", "runtime"},
     "__main__": {"cli", "runtime"},

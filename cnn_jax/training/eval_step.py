@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -14,7 +16,12 @@ from cnn_jax.training.train_step import TrainStepSpec, Variables
 def eval_step(spec: TrainStepSpec, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
     """Per-example loss, figures and label, without augmentation, by population statistics."""
     if isinstance(batch["image"], tuple):
-        output = Output(mean_of_views(spec, variables, batch["image"]))
+        views = spec.of_views()
+
+        def logits(images: jax.Array) -> jax.Array:
+            return views.apply(variables, views.normalise(images), train=False).logits
+
+        output = Output(mean_of_views(logits, batch["image"]))
     else:
         images = spec.normalise(batch["image"].astype(jnp.float32))
         output = spec.apply(variables, images, train=False)
@@ -24,19 +31,18 @@ def eval_step(spec: TrainStepSpec, variables: Variables, batch: Batch) -> dict[s
 
 
 def mean_of_views(
-    spec: TrainStepSpec, variables: Variables, groups: tuple[jax.Array, ...]
+    logits: Callable[[jax.Array], jax.Array], groups: tuple[jax.Array, ...]
 ) -> jax.Array:
     """Logarithms of the mean class probabilities [B, K] over all views and their mirror images.
 
-    `groups` are uint8 [B, k, S, S, C], one a size.
+    `groups` are uint8 [B, k, S, S, C], one a size; `logits` takes float32 grey levels [N, S, S, C].
     """
-    spec, total, views = spec.of_views(), 0.0, 0
+    total, views = 0.0, 0
     for group in groups:
         examples, count = group.shape[:2]
         images = jnp.stack([group, group[:, :, :, ::-1]], axis=2).astype(jnp.float32)
-        images = spec.normalise(images.reshape(-1, *group.shape[2:]))
-        logits = spec.apply(variables, images, train=False).logits
-        probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+        answers = logits(images.reshape(-1, *group.shape[2:]))
+        probabilities = jax.nn.softmax(answers.astype(jnp.float32))
         total += probabilities.reshape(examples, 2 * count, -1).sum(1)
         views += 2 * count
     return jnp.log(jnp.maximum(total / views, 1e-38))

@@ -21,6 +21,7 @@ from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.regular_files import read_regular
 from cnn_jax.training.experiment import Experiment
+from cnn_jax.training.task_file import task_record
 
 Parts = dict[str, list[str]]
 
@@ -189,7 +190,8 @@ def write_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
     """Writes classes, split and statistics: of a run that goes on those that are missing."""
     dataset = experiment.dataset
     if is_new_run or not (folder / workdir.DATA).exists():
-        workdir.write_json(folder / workdir.DATA, {"name": dataset.name, **dataset.identity})
+        record = {"name": dataset.name, **dataset.identity, **task_record(dataset)}
+        workdir.write_json(folder / workdir.DATA, record)
     for name in [FILE] if dataset.parts is None else [FILE, workdir.SPLIT]:
         path = folder / name
         if not is_new_run:

@@ -60,21 +60,29 @@ def load_weights(folder: str | os.PathLike) -> tuple[Tree, Tree, dict[str, Any]]
     Raises `UserError` where a file is missing, damaged, or not the one that was described.
     """
     folder = Path(folder)
-    for name in (DESCRIPTION, TENSORS):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} is no folder of weights: it has no {name}")
-    try:
-        description = json.loads(read_regular(folder / DESCRIPTION))
-        expected = description["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / DESCRIPTION} is damaged: import the weights again") from error
-    if sha256(folder / TENSORS) != expected:
+    description = read_description(folder)
+    if sha256(folder / TENSORS) != description["sha256"]:
         raise UserError(
             f"{folder / TENSORS} is not the file that {DESCRIPTION} describes (its SHA-256 "
             "differs): import the weights again"
         )
     trees = traverse_util.unflatten_dict(read_tensors(folder / TENSORS), sep="/")
     return trees.get("params", {}), trees.get("batch_stats", {}), description
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What `weights.json` says; raises `UserError` where a file is missing or damaged."""
+    for name in (DESCRIPTION, TENSORS):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} is no folder of weights: it has no {name}")
+    try:
+        description = json.loads(read_regular(folder / DESCRIPTION))
+        missing = {"sha256", "model"} - description.keys()
+        if missing:
+            raise KeyError(*missing)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / DESCRIPTION} is damaged: import the weights again") from error
+    return description
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:

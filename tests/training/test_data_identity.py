@@ -73,6 +73,8 @@ def test_workdir_and_checkpoints_say_what_the_data_is(run):
     images, folder = run
     written = json.loads((folder / "data.json").read_text())
     assert written.pop("name") == f"folder:{images}"
+    assert written.pop("task")["classes"] == written["classes"]
+    assert written.pop("image_shape") == [8, 8, 3]
     assert written == data.load(config_of(images).data).identity
     assert [split["examples"] for split in written["splits"].values()] == [10, 2, 12]
     _, meta = Checkpoints(folder).newest_meta()

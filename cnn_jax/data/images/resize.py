@@ -34,6 +34,7 @@ class ResizeSpec:
     method: str
     channels: int = 0
     resize: int = 0
+    interpolation: str = "bilinear"  # of "crop": "bicubic" where published weights expect it
 
     def __post_init__(self):
         if self.method not in METHODS:
@@ -60,7 +61,7 @@ class ResizeSpec:
         """One image of any size -> [size, size, channels]."""
         image = convert_channels(image, self.channels)
         if self.method == "crop":
-            return centre_crop(resize_shorter(image, self.resize), self.size)
+            return centre_crop(resize_shorter(image, self.resize, self.interpolation), self.size)
         if self.method == "pad":
             if max(image.shape[:2]) > self.size:
                 ratio = self.size / max(image.shape[:2])
@@ -110,13 +111,19 @@ def resize(
     from PIL import Image as PillowImage
 
     filters = PillowImage.Resampling
-    resample = {"bilinear": filters.BILINEAR, "nearest": filters.NEAREST}[method]
+    resample = {
+        "bilinear": filters.BILINEAR,
+        "nearest": filters.NEAREST,
+        "bicubic": filters.BICUBIC,
+    }[method]
     pixels = image[..., 0] if image.shape[-1] == 1 else image
     resized = np.asarray(PillowImage.fromarray(pixels).resize((width, height), resample))
     return resized.reshape(height, width, image.shape[-1])
 
 
-def resize_shorter(image: Image, side: int) -> UInt8[np.ndarray, "_h _w c"]:
+def resize_shorter(
+    image: Image, side: int, interpolation: str = "bilinear"
+) -> UInt8[np.ndarray, "_h _w c"]:
     """Its shorter side at `side` pixels, its shape kept.
 
     One that is enlarged is first cut to the middle that is `LONGEST` times as long as wide: a line
@@ -126,7 +133,7 @@ def resize_shorter(image: Image, side: int) -> UInt8[np.ndarray, "_h _w c"]:
         image = middle(image, least * LONGEST)
     ratio = side / min(image.shape[:2])
     height, width = (max(side, round(length * ratio)) for length in image.shape[:2])
-    return resize(image, height, width)
+    return resize(image, height, width, interpolation)
 
 
 def middle(image: Image, most: int) -> UInt8[np.ndarray, "_h _w c"]:

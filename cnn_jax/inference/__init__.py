@@ -1,0 +1,1 @@
+"""A trained net in use: loaded from a run or a folder of weights, without the data it learnt."""

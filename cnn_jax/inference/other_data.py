@@ -1,0 +1,84 @@
+"""Labelled images from anywhere for a net that has its classes already."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from cnn_jax import data
+from cnn_jax.data.dataset import Split, Task
+from cnn_jax.data.identity import composed
+from cnn_jax.data.images.lazy_images import LazyImages
+from cnn_jax.data.images.resize import ResizeSpec
+from cnn_jax.data.sources import open_source
+from cnn_jax.data.sources.array_source import ArraySource
+from cnn_jax.data.splits import check_labels
+from cnn_jax.errors import UserError, nearest
+from cnn_jax.inference.image_stream import NamedImage
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Images with labels as a net numbers its classes."""
+
+    name: str  # of the split, or "all"
+    split: Split
+    name_of: Callable[[int], str]  # of the image of a row
+
+
+def labelled_images(config: ConfigDict, task: Task, name: str | None) -> LabelledImages:
+    """Those of the set `name`, or where that is None what the config's run reports on.
+
+    Another set gives its test split, or its validation, or where it has no splits every image.
+    Raises `UserError` for another task.
+    """
+    if name is None:
+        dataset = data.load(config.data)
+        split = relabelled(dataset.split(dataset.reported), dataset.task, task, config.data.name)
+        return LabelledImages(
+            dataset.reported, split, lambda row: dataset.example_name(dataset.reported, row)
+        )
+    section = config.data.copy_and_resolve_references()
+    section.name = name
+    source = open_source(section)
+    check_labels(source, name)
+    splits = source.splits or {}
+    chosen = next((split for split in ("test", "validation") if split in splits), "all")
+    numbers = np.asarray(splits.get(chosen, np.arange(len(source))), np.int32)
+    if isinstance(source, ArraySource):
+        images = source.images[numbers]
+    else:
+        images = LazyImages(source, numbers, ResizeSpec.of(section), section.max_pixels)
+    split = relabelled(Split(images, source.labels[numbers], numbers), source.task, task, name)
+    return LabelledImages(chosen, split, lambda row: source.name(int(numbers[row])))
+
+
+def images_of(labelled: LabelledImages) -> list[NamedImage]:
+    """Its images, to be read when it is their turn."""
+
+    def named(row: int) -> NamedImage:
+        split = labelled.split
+        return NamedImage(labelled.name_of(row), lambda own: split.original(row, own.min_side))
+
+    return [named(row) for row in range(len(labelled.split))]
+
+
+def relabelled(split: Split, theirs: Task, ours: Task, name: str) -> Split:
+    """The split with our numbers for the classes that are called alike."""
+    if theirs.kind != ours.kind:
+        raise UserError(f"data={name!r} is {theirs.kind}, and the net was trained for {ours.kind}")
+    if theirs.kind == "regression" or theirs.classes == ours.classes:
+        return split
+    own = [*map(composed, ours.classes)]
+    for other in theirs.classes:
+        if composed(other) not in own:
+            shown = ", ".join(ours.classes[:20]) + (", ..." if len(ours.classes) > 20 else "")
+            raise UserError(
+                f"data={name!r}: class {other!r} is none of the net's"
+                f"{nearest(other, ours.classes)}; its classes: {shown}"
+            )
+    numbers = np.array([own.index(composed(other)) for other in theirs.classes], np.int32)
+    return dataclasses.replace(split, labels=numbers[split.labels])
