@@ -16,9 +16,9 @@ from cnn_jax.runtime import report, report_pictures, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
 from cnn_jax.runtime.preemption import Interrupted, Interruption
-from cnn_jax.training import metrics, optimizers, reporting
+from cnn_jax.training import metrics, reporting
 from cnn_jax.training.evaluator import Evaluator
-from cnn_jax.training.experiment import Experiment, make_experiment
+from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
@@ -33,9 +33,9 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
     """
-    optimizers.complete(config)
-    workdir.check(folder, config)  # before the data is loaded, and before anything is written
     is_new_run = Checkpoints(folder).is_empty()
+    check_config(config, is_new_run)  # a wrong value is said before the workdir and the data
+    workdir.check(folder, config)  # before the data is loaded, and before anything is written
     experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
     with workdir.enter(folder, config):
         keep_data(experiment, Path(folder), is_new_run)
@@ -52,7 +52,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     """Restores the best checkpoint of a trained `folder` and reports on the test split."""
     if not (Path(folder) / workdir.CONFIG).exists() and Checkpoints(folder).is_empty():
         raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
-    optimizers.complete(config)
+    check_config(config, is_new_run=False)
     workdir.check(folder, config)
     experiment = make_experiment(config, is_new_run=False, folder=Path(folder))
     with workdir.enter(folder, config):

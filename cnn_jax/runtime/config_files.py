@@ -90,8 +90,7 @@ def config_of_run(folder: Path) -> ConfigDict:
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
     try:
         values = {key: as_tuple(value) for key, value in json.loads(read_regular(path)).items()}
-        base = load_module("base", SHIPPED / "base.py").base
-        config = base(values["name"], values["data.name"], values["data.image_size"])
+        config = base_config(values["name"], values["data.name"], values["data.image_size"])
         with config.ignore_type():
             for key, value in values.items():
                 if value is not None:  # an option left open, which keeps its type
@@ -109,6 +108,11 @@ def set_value(config: ConfigDict, parts: Sequence[str], value: Any) -> None:
             config[section] = ConfigDict()
         config = config[section]
     config[last] = value
+
+
+def base_config(name: str = "", dataset: str = "digits", image_size: int = 32) -> ConfigDict:
+    """A config with every key, as `configs.base` has them, but for the options of nets."""
+    return load_module("base", SHIPPED / "base.py").base(name, dataset, image_size)
 
 
 def as_tuple(value: Any) -> Any:

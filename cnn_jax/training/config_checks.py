@@ -1,12 +1,26 @@
-"""Choices and ranges of a config's values but the net's options, which `models.options` has."""
+"""What can be said of a config's values before workdir, data and net are looked at.
+
+The net's options are checked where it is made, by `models.options`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import out_of_range, unknown, within
+from cnn_jax.data import augment
+from cnn_jax.data.images.eval_protocols import EvalProtocol
+from cnn_jax.data.images.random_crops import TrainCrop
+from cnn_jax.data.images.resize import ResizeSpec
+from cnn_jax.data.normalization import NORMALISATIONS
+from cnn_jax.errors import UserError, out_of_range, unknown, within
+from cnn_jax.runtime.config_files import base_config, check_key, keys_of
+from cnn_jax.runtime.sharding import MODES
+from cnn_jax.training import optimizers
+from cnn_jax.training.losses import LOSSES
+from cnn_jax.transfer.freezing import NORM_MODES, parse_pairs
 
 COUNT, POSITIVE, SHARE = ">= 0", "> 0", ">= 0 and < 1"
 SEED = ">= 0 and < 4294967296"
@@ -62,12 +76,17 @@ CHOICES = {
     "dtype": ("float32", "bfloat16"),
     "init.head": ("auto", "keep", "drop"),
     "augment_border": ("black", "mean"),
+    "parallel": MODES,
+    "freeze_norm": NORM_MODES,
+    "data.normalisation": NORMALISATIONS,
+    "loss.name": tuple(LOSSES),
 }
 OPEN = ("augment_border",)  # may be None
 
 
 def check(config: ConfigDict) -> None:
-    """Raises `UserError` for the first word that is no choice, or number out of its range."""
+    """Raises `UserError` for the first key that there is not, and the first value that is wrong."""
+    check_keys(config)
     for key, choices in CHOICES.items():
         value = lookup(config, key)
         if value not in choices and not (value is None and key in OPEN):
@@ -77,6 +96,45 @@ def check(config: ConfigDict) -> None:
         for entry in value if isinstance(value, tuple | list) else [value]:
             if entry is not None and not within(entry, limits):
                 raise out_of_range(key, value, limits)
+    optimizers.check_optimizer(config)
+    optimizers.check_schedule(config)
+    if (warmup := config.schedule.warmup_epochs) >= config.epochs:
+        raise optimizers.warmup_too_long(warmup, config.epochs)
+    for key in ("unfreeze", "optimizer.groups"):
+        parse_pairs(key, lookup(config, key))
+    check_images(config)
+
+
+def check_keys(config: ConfigDict) -> None:
+    """Raises `UserError` for a key that no program would read, and one that is not there."""
+    known = base_config()
+    keys = [key for key in keys_of(config) if not key.startswith("model.")]
+    for key in keys:
+        check_key(known, key, f"config.{key}={lookup(config, key)!r}")
+    for key in keys_of(known):
+        if key not in keys and not key.startswith("model."):
+            raise UserError(
+                f"the config has no {key}: begin with configs.base, which has every key"
+            )
+
+
+def check_images(config: ConfigDict) -> None:
+    """Raises `UserError` for what is done to images, as far as no image is needed to tell."""
+    c = config.data
+    ResizeSpec.of(c)
+    if c.train_crop:
+        TrainCrop.parse(c.train_crop, c.image_size)
+    if c.image_size:
+        EvalProtocol.parse(config.protocol, c.image_size, c.channels)
+    shape = image_shape(config)
+    channels = shape[-1] if shape else 3
+    augment.compose(config.augment, shape, colours=np.zeros((channels, channels), np.float32))
+
+
+def image_shape(config: ConfigDict) -> tuple[int, int, int] | None:
+    """[H, W, C] as the net will see it; None where size or channels are as in the source."""
+    size, channels = config.data.image_size, config.data.channels
+    return (size, size, channels) if size and channels else None
 
 
 def lookup(config: ConfigDict, key: str) -> Any:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from cnn_jax import data, models
+from cnn_jax import data
 from cnn_jax.data import augment
 from cnn_jax.data.dataset import Dataset, SplitName
 from cnn_jax.data.images.eval_protocols import EvalProtocol
@@ -28,14 +28,16 @@ from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.runtime.step_schedule import StepSchedule
-from cnn_jax.training import config_checks, optimizers
+from cnn_jax.training import config_checks, net_checks, optimizers
 from cnn_jax.training.compiled_steps import CompiledSteps, compile_steps
 from cnn_jax.training.evaluator import Evaluator
+from cnn_jax.training.net import make_model, sliding
 from cnn_jax.training.step_loop import StepLoop
-from cnn_jax.training.train_step import TrainStepSpec, make_step_spec
-from cnn_jax.transfer.freezing import NetOutline, describe_plan, make_freeze_plan
+from cnn_jax.training.train_step import TrainStepSpec, make_step_spec, undecayed_params
+from cnn_jax.transfer.freezing import TRAIN_ALL, NetOutline, describe_plan, make_freeze_plan
 from cnn_jax.transfer.initial_weights import (
     InitialWeights,
+    check_source,
     make_initial_weights,
     option_differences,
     variable_shapes,
@@ -121,11 +123,7 @@ def make_experiment(
     on from a checkpoint, does not read the weights of `init.from`, and takes the constants of the
     training split from its `folder`.
     """
-    config_checks.check(config)
-    optimizers.complete(config)
-    devices = Devices.create(config.parallel, config.devices)
-    devices.check_batch(config.batch_size, config.accumulate)
-    make_model(config)  # its mistakes show before the data is read
+    devices = check_config(config, is_new_run)
     dataset = dataset or data.load(config.data)
     check_dataset(config, dataset)
     model = make_model(config, dataset.task.outputs)
@@ -135,6 +133,9 @@ def make_experiment(
     lr_plateau = optimizers.make_plateau(config)
     image_shape = dataset.train.image_shape
     plan = make_freeze_plan(config, model, image_shape, clock.step_at)
+    norm_warnings = []
+    if is_new_run:
+        norm_warnings = net_checks.check_norms(config, model, image_shape, devices.replicas, plan)
     initial_weights = load_initial_weights(config, model, image_shape) if is_new_run else None
     statistics = InputStatistics.read(folder) if folder and not is_new_run else None
     spec = make_step_spec(config, model, dataset, lr_schedule, plan, statistics)
@@ -163,9 +164,33 @@ def make_experiment(
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
             *optimizers.optimizer_warnings(config),
             *unused_outputs(config, dataset),
+            *norm_warnings,
             *transfer_warnings(config, model, initial_weights),
         ],
     )
+
+
+def check_config(config: ConfigDict, is_new_run: bool = True) -> Devices:
+    """Raises `UserError` for all that is wrong with a config whatever its data is.
+
+    Called before workdir and data, whoever trains; returns the devices of the run. A run that goes
+    on reads no `init.from`.
+    """
+    config_checks.check(config)
+    optimizers.complete(config)
+    devices = Devices.create(config.parallel, config.devices)
+    devices.check_batch(config.batch_size, config.accumulate)
+    model, shape = make_model(config), config_checks.image_shape(config)
+    if is_new_run and config.init["from"]:
+        check_source(config.init["from"])
+    if shape is not None:
+        images = config.batch_size // (config.accumulate * devices.replicas)
+        net_checks.check_auxiliary(config, net_checks.trace(model, shape, images).auxiliary)
+        plan = make_freeze_plan(config, model, shape, step_at=lambda epoch: 0)
+        undecayed_params(config, model, shape)
+        if is_new_run and plan is TRAIN_ALL:
+            net_checks.check_norms(config, model, shape, devices.replicas)
+    return devices
 
 
 def load_initial_weights(
@@ -286,18 +311,3 @@ def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Eva
             f"{key}: {config.model.name} takes images of {size} pixels only; choose ten_crop"
         ) from error
     return protocol
-
-
-def sliding(model: nn.Module) -> nn.Module:
-    """The net that slides over a larger image, which a pool to a map of one size would prevent."""
-    return model.clone(adaptive=False) if hasattr(model, "adaptive") else model
-
-
-def make_model(config: ConfigDict, outputs: int = 1) -> nn.Module:
-    """The net of `config.model`; an option that is None stays as the net's name has it.
-
-    It has `outputs` outputs where `model.num_classes` is 0.
-    """
-    given = {key: value for key, value in config.model.items() if value is not None}
-    given["num_classes"] = config.model.num_classes or outputs
-    return models.create(dtype=jnp.dtype(config.dtype), **given)

@@ -231,6 +231,26 @@ def decayed(params: optax.Params, vectors: bool, undecayed: Collection[str]) -> 
     return with_path(lambda path, p: (vectors or p.ndim > 1) and path not in undecayed, params)
 
 
+def check_schedule(config: ConfigDict) -> None:
+    """Raises `UserError` for what is no choice."""
+    c = config.schedule
+    if c.name not in SCHEDULES:
+        raise unknown("schedule.name", c.name, SCHEDULES)
+    if c.warmup not in WARMUPS:
+        raise unknown("schedule.warmup", c.warmup, WARMUPS)
+    if list(c.at_epochs) != sorted(c.at_epochs):
+        raise UserError(f"schedule.at_epochs={c.at_epochs} must rise")
+    if c.name == "plateau" and c.gamma >= 1:
+        raise UserError(f"schedule.gamma={c.gamma} must be < 1 for schedule.name='plateau'")
+
+
+def warmup_too_long(warmup_epochs: float, epochs: float) -> UserError:
+    return UserError(
+        f"schedule.warmup_epochs={warmup_epochs} leaves nothing of epochs={epochs}; "
+        "choose schedule.warmup_epochs=0.0, or more epochs"
+    )
+
+
 def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     """step -> learning rate. With E the epochs seen at a step, r = `optimizer.learning_rate`:
 
@@ -243,18 +263,11 @@ def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     In the first `warmup_epochs` the rate climbs linearly from r * warmup_from to r, or stays at
     r * warmup_from when `warmup` is `constant`.
     """
+    check_schedule(config)
     c, rate = config.schedule, completed(config.optimizer).learning_rate
-    if c.name not in SCHEDULES:
-        raise unknown("schedule.name", c.name, SCHEDULES)
-    if c.warmup not in WARMUPS:
-        raise unknown("schedule.warmup", c.warmup, WARMUPS)
-    if list(c.at_epochs) != sorted(c.at_epochs):
-        raise UserError(f"schedule.at_epochs={c.at_epochs} must rise")
     warmup_steps = clock.step_at(c.warmup_epochs)
     if warmup_steps >= max(clock.total_steps, 1) and warmup_steps > 0:
-        raise UserError(
-            f"schedule.warmup_epochs={c.warmup_epochs} leaves nothing of epochs={clock.epochs}"
-        )
+        raise warmup_too_long(c.warmup_epochs, clock.epochs)
     if c.name == "exponential":
         main = optax.exponential_decay(
             rate, clock.steps_per_epoch * c.every_epochs, c.gamma, staircase=True
@@ -282,8 +295,6 @@ def make_plateau(config: ConfigDict) -> optax.GradientTransformationExtraArgs | 
     c = config.schedule
     if c.name != "plateau":
         return None
-    if c.gamma >= 1:
-        raise UserError(f"schedule.gamma={c.gamma} must be < 1 for schedule.name='plateau'")
     return optax.contrib.reduce_on_plateau(
         factor=c.gamma, patience=c.patience, rtol=c.threshold, cooldown=c.cooldown
     )

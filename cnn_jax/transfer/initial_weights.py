@@ -55,9 +55,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
         digest, options = description["sha256"], description.get("options", {})
         preprocessing = description.get("preprocessing")
         return TrainedWeights(flat, description["model"], words, digest, options, preprocessing)
-    if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
-        what = "is neither a workdir nor a folder of imported weights"
-        raise UserError(f"{key}={path!r} {what if folder.exists() else 'does not exist'}")
+    check_source(path, key)
     try:
         config = json.loads((folder / "config.json").read_text())
         model, dataset = config["model.name"], config["data.name"]
@@ -72,6 +70,15 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     return TrainedWeights(
         evaluation_variables(state), model, words, digest, options, dataset=dataset
     )
+
+
+def check_source(path: str, key: str = "init.from") -> None:
+    """Raises `UserError` where there are no weights in a folder, by the names of its files."""
+    folder = Path(path).expanduser()
+    is_run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
+    if not (is_run or (folder / DESCRIPTION).is_file()):
+        what = "is neither a workdir nor a folder of imported weights"
+        raise UserError(f"{key}={path!r} {what if folder.exists() else 'does not exist'}")
 
 
 def best_valid_step(checkpoints: Checkpoints, label: str) -> int:
