@@ -37,7 +37,10 @@ WRONG = {
     "unfreeze": ((("norm1", 9.0),), "'norm1' at epoch 9 is not before epochs=2.0"),
     "data.fit": ("stretch", "data.fit='stretch' is unknown"),
     "data.normalisation": ("x", "data.normalisation='x' is unknown"),
-    "data.train_crop": ("scale_jitter(2)", "data.train_crop='scale_jitter(2)': wants 8 <= "),
+    "data.train_crop": (
+        "scale_jitter(2)",
+        "data.train_crop='scale_jitter(2)': wants data.image_size=8 <= ",
+    ),
     "model.norm": ("bach", "mlp: model.norm='bach' is unknown"),
     "init.from": ("/nowhere", "init.from='/nowhere' does not exist"),
 }
