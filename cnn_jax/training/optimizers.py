@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
@@ -65,6 +66,16 @@ OWN: dict[str, dict[str, float]] = {
     "rmsprop": {"momentum": 0.0},  # Hinton's lecture 6e
     "rmsprop_tf": {"momentum": 0.0, "eps": 1e-10},  # tf.train.RMSPropOptimizer
     "adadelta": {"learning_rate": 1.0, "decay": 0.95, "eps": 1e-6},  # Zeiler 2012, sec. 4
+}
+# (lowest, highest, a usual one) of the rates at which a net of ordinary initialisation trains;
+# by three epochs of lenet5 on digits: sgd 36 % at 1e-3, 88 % at 1e-2; adam 43 % and rmsprop 57 % at
+# 0.1. (adagrad has 91 % at 1e-3.)
+TRAINS_WITHIN = {
+    "sgd": (5e-3, math.inf, 0.1),
+    "adadelta": (0.1, math.inf, 1.0),
+    "rmsprop": (0.0, 0.05, 1e-3),
+    "adam": (0.0, 0.05, 1e-3),
+    "adamw": (0.0, 0.05, 1e-3),
 }
 SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
 WARMUPS = ("linear", "constant")
@@ -191,13 +202,15 @@ def complete(config: ConfigDict) -> None:
 
 
 def optimizer_warnings(config: ConfigDict) -> list[str]:
-    """Of a rate that was chosen for another rule."""
-    rate = config.optimizer.learning_rate
-    if config.optimizer.name != "adadelta" or rate >= 0.1:
+    """A line where the rate was chosen for another rule, and a net hardly trains at it."""
+    c = completed(config.optimizer)
+    low, high, usual = TRAINS_WITHIN.get(c.name, (0.0, math.inf, c.learning_rate))
+    is_low = c.learning_rate < low and not config.init["from"]  # trained weights want small steps
+    if not is_low and c.learning_rate <= high:
         return []
     return [
-        f"optimizer.learning_rate={rate:g} hardly trains with adadelta, whose own rate is 1: "
-        "--config.optimizer.learning_rate=1.0"
+        f"optimizer.learning_rate={c.learning_rate:g} hardly trains with {c.name}, it is too "
+        f"{'low' if is_low else 'high'}: --config.optimizer.learning_rate={usual:g} is usual"
     ]
 
 

@@ -214,9 +214,38 @@ def test_a_run_keeps_the_values_of_today(tiny):
     c = tiny.optimizer
     assert (c.learning_rate, c.momentum, c.decay, c.eps) == (1e-3, 0.9, 0.9, 1e-8)
     assert c.rate_inside is None  # as good as absent
+
+
+@pytest.mark.parametrize("name", optimizers.SCALINGS)
+def test_a_rate_at_which_a_net_hardly_trains_is_warned_of(tiny, name):
+    """Adam's rate for plain steps, or theirs for Adam; the advice is not warned of."""
+    low, high, usual = optimizers.TRAINS_WITHIN.get(name, (0.0, np.inf, 1e-3))
+    tiny.optimizer.name = name
+    for rate, word in ((0.9 * low, "low"), (1.1 * high, "high")):
+        if 0 < rate < np.inf:
+            tiny.optimizer.learning_rate = rate
+            (warning,) = optimizers.optimizer_warnings(tiny)
+            assert f"hardly trains with {name}, it is too {word}: --config.optim" in warning
+            assert warning.endswith(f"learning_rate={usual:g} is usual")
+    tiny.optimizer.learning_rate = usual
     assert optimizers.optimizer_warnings(tiny) == []
-    c.name = "adadelta"
-    assert "whose own rate is 1" in optimizers.optimizer_warnings(tiny)[0]
+
+
+def test_a_low_rate_is_usual_for_trained_weights(tiny):
+    tiny.optimizer.name, tiny.optimizer.learning_rate = "sgd", 1e-3
+    assert len(optimizers.optimizer_warnings(tiny)) == 1
+    tiny.init["from"] = "weights"
+    assert optimizers.optimizer_warnings(tiny) == []
+
+
+def test_an_optimiser_by_name_alone_is_warned_of_where_its_rate_is_adams(tiny):
+    """A config without a rate: 1e-3 for those that have none of their own."""
+    tiny.optimizer.learning_rate = None
+    warned = set()
+    for name in optimizers.SCALINGS:
+        tiny.optimizer.name = name
+        warned |= {name} if optimizers.optimizer_warnings(tiny) else set()
+    assert warned == {"sgd"}
 
 
 def test_decay_leaves_out_what_decay_except_names(tiny):
