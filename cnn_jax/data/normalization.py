@@ -36,6 +36,7 @@ NORMALISATIONS = (
     "channel_mean",
     "mean_image",
 )
+FIXED = ("minus_one_to_one", "lecun1998", "imagenet", "none")  # whatever the images are
 # Of ImageNet's training images in [0, 1], as torchvision's and most published weights expect.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -59,6 +60,11 @@ class InputStatistics:
         shift, scale = shift_and_scale(config.data.normalisation, train_images)
         colours = augment.uses_colours(config.augment)
         return cls(shift, scale, principal_colours(train_images) if colours else None)
+
+    @staticmethod
+    def reads_images(config: ConfigDict) -> bool:
+        """Whether `of` decodes all of the training images."""
+        return config.data.normalisation not in FIXED or augment.uses_colours(config.augment)
 
     def normalise(self, images: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Images in grey levels -> as the net sees them.

@@ -22,7 +22,7 @@ from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.loading import loaders
 from cnn_jax.data.loading.loaders import Loader, ReadOptions
 from cnn_jax.data.normalization import InputStatistics
-from cnn_jax.data.sources import IMAGENET
+from cnn_jax.data.sources import IMAGENET, image_dataset
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
@@ -138,6 +138,9 @@ def make_experiment(
         norm_warnings = net_checks.check_norms(config, model, image_shape, devices.replicas, plan)
     initial_weights = load_initial_weights(config, model, image_shape) if is_new_run else None
     statistics = InputStatistics.read(folder) if folder and not is_new_run else None
+    if is_new_run and folder and not config.data.skip_bad:  # which has decoded them all
+        but = "train" if InputStatistics.reads_images(config) else None
+        image_dataset.check_readable(dataset, but)
     spec = make_step_spec(config, model, dataset, lr_schedule, plan, statistics)
     if protocol and protocol.slides:
         spec = dataclasses.replace(spec, view_model=sliding(model))

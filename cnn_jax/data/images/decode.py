@@ -1,7 +1,8 @@
 """One image file -> its pixels: upright, RGB, refused by its header when it is too large.
 
 JPEG goes through simplejpeg (libjpeg-turbo, at the smallest DCT scale that serves), all else, and
-what simplejpeg does not take (CMYK, files with oddities), through Pillow.
+what simplejpeg does not take (CMYK, files with oddities), through Pillow. What is transparent lies
+on white, as pages show it: the colours that files keep under transparent pixels are nobody's.
 """
 
 from __future__ import annotations
@@ -50,16 +51,17 @@ def decode(
     min_side: int = 0,
     max_pixels: int = PIXELS,
     out: UInt8[np.ndarray, "_h _w _c"] | None = None,
+    header: Header | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The pixels, upright; raises `BadImageError`.
 
     With `min_side`, a JPEG may come out at a fraction of its size, by n/8, with neither side under
     `min_side` pixels. Where the image has the very shape of `out`, uint8, it may be decoded into
-    it, and then it is `out` that is returned.
+    it, and then it is `out` that is returned. A `header` that was read is not read again.
     """
     import simplejpeg
 
-    header = read_header(content, max_pixels)
+    header = header or read_header(content, max_pixels)
     if header.is_simple:
         size = header.height, header.width
         whole = header.orientation == 1 and min_side >= min(size)
@@ -145,9 +147,18 @@ def as_rgb(image: Any) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode.startswith("I"):  # 16 bits a grey pixel
         grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode == "P" and "transparency" in image.info:
-        return np.asarray(image.convert("RGBA").convert("RGB"))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = on_white(image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
+
+
+def on_white(image: Any) -> Any:
+    """An RGBA image before a white page; the same where all of it is opaque."""
+    from PIL import Image
+
+    if image.getextrema()[3][0] == 255:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def upright(image: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "_h _w 3"]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +20,7 @@ from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
 
+LARGE_PIXELS, LARGE_IMAGES = 16_000_000, threading.Lock()  # over which one at a time
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
 
 
@@ -50,7 +53,10 @@ class LazyImages:
 
         Raises `BadImageError`. `out` as `decode` has it.
         """
-        return decode(self.content(row), min_side, self.max_pixels, out)
+        content = self.content(row)
+        header = read_header(content, self.max_pixels)
+        with room_for(header):
+            return decode(content, min_side, out=out, header=header)
 
     def header(self, row: int) -> Header | BadImageError:
         """What can be seen without decoding, and, of most files, without reading all of it."""
@@ -74,13 +80,38 @@ class LazyImages:
 
     def __getitem__(self, row: int) -> UInt8[np.ndarray, "s s c"]:
         """The image at the size of the net; raises `BadImageError`."""
-        return self.resize(self.original(row, self.resize.min_side))
+        return self.fitted(row)
 
     def read_into(self, out: UInt8[np.ndarray, "s s c"], row: int) -> None:
         """The image at the size of the net written to `out`, without a copy where it is so."""
-        image = self.resize(self.original(row, self.resize.min_side, out))
+        image = self.fitted(row, out)
         if not np.may_share_memory(image, out):
             out[:] = image
+
+    def fitted(
+        self, row: int, out: UInt8[np.ndarray, "s s c"] | None = None
+    ) -> UInt8[np.ndarray, "s s c"]:
+        """The image at the size of the net, of large ones a single one at a time."""
+        content = self.content(row)
+        header = read_header(content, self.max_pixels)
+        with room_for(header):
+            return self.resize(decode(content, self.resize.min_side, out=out, header=header))
+
+    def check_rows(self, label: str) -> list[tuple[str, str]]:
+        """(name, reason) of every row that cannot be decoded, each decoded as small as it goes."""
+
+        def check_one(row: int) -> BadImageError | None:
+            try:
+                content = self.content(row)
+                header = read_header(content, self.max_pixels)
+                with room_for(header):
+                    decode(content, 1, header=header)
+            except BadImageError as error:
+                return error
+            return None
+
+        results = enumerate(map_in_threads(check_one, range(len(self)), label))
+        return [(self.name(row), str(error)) for row, error in results if error is not None]
 
     def decode_rows(
         self, rows: Iterable[int], label: str = ""
@@ -94,6 +125,15 @@ class LazyImages:
                 return error
 
         yield from map_in_threads(decode_one, list(rows), label)
+
+
+def room_for(header: Header) -> contextlib.AbstractContextManager:
+    """Holds the room of large images, in which one at a time is decoded and made small.
+
+    A file of 100 kB can be 50 megapixels, 600 MB on the way; each thread would take as much.
+    """
+    large = header.height * header.width > LARGE_PIXELS
+    return LARGE_IMAGES if large else contextlib.nullcontext()
 
 
 def map_in_threads(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
-from cnn_jax.data.dataset import EncodedSource, Split
+from cnn_jax.data.dataset import SPLIT_NAMES, Dataset, EncodedSource, Split, SplitName
 from cnn_jax.data.images.decode import BadImageError
 from cnn_jax.data.images.lazy_images import LazyImages, map_in_threads, refuse_bad
 from cnn_jax.data.images.random_crops import TrainCrop
@@ -69,3 +69,16 @@ def decode_good(photos: LazyImages) -> tuple[UInt8[np.ndarray, "n h w c"] | None
         else:
             images.append(image)
     return (np.stack(images) if images else None), bad
+
+
+def check_readable(dataset: Dataset, but: SplitName | None = None) -> None:
+    """Decodes every streamed image once; raises `UserError` naming the bad ones, with their split.
+
+    Nobody should train for hours towards a test image that cannot be read. `but` is a split that
+    is read whole anyway.
+    """
+    for name in reversed(SPLIT_NAMES):
+        images = dataset.split(name).images
+        if name != but and isinstance(images, LazyImages):
+            bad = images.check_rows(f"reading {name}")
+            refuse_bad(bad, len(images), f"data.name={dataset.name!r}, {name} split", skip=False)

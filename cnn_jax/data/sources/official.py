@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from cnn_jax.runtime.progress import DownloadBar
 from cnn_jax.runtime.regular_files import open_regular
 
 LARGEST_ARCHIVE = 1 << 30  # bytes; the largest set has a fifth of it
+LARGEST_FILE = 256 << 20  # bytes, unpacked; CIFAR-100's training file has 147 MiB
 TIMEOUT = 30  # seconds without an answer or a byte
 CIFAR_SITE = "https://www.cs.toronto.edu/~kriz"
 
@@ -272,11 +274,22 @@ def unpack(path: Path, files: list[str]) -> dict[str, bytes]:
         with open(open_regular(path, LARGEST_ARCHIVE), "rb") as file:
             opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix)
             with opener(file, "rb") if opener else file as stream:
-                return {files[0]: stream.read()}
+                return {files[0]: read_bounded(stream, path)}
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to download it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_bounded(stream: Any, path: Path) -> bytes:
+    """All of an unpacked file; raises `UserError` before a bomb fills the memory."""
+    content = stream.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise UserError(
+            f"{path} unpacks to more than {LARGEST_FILE:,} bytes, as no published file does; "
+            "delete it to download it again"
+        )
+    return content
 
 
 def unpack_archive(path: Path, files: list[str]) -> dict[str, bytes]:
@@ -289,7 +302,7 @@ def unpack_archive(path: Path, files: list[str]) -> dict[str, bytes]:
             name = Path(member.name).name
             content = archive.extractfile(member) if name in files and member.isfile() else None
             if content is not None:
-                contents[name] = content.read()
+                contents[name] = read_bounded(content, path)
     if missing := [file for file in files if file not in contents]:
         raise UserError(f"{path} holds no {missing[0]}; delete it to download it again")
     return contents

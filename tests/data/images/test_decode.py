@@ -50,6 +50,41 @@ def test_kinds_of_files_read_as_rgb(pixels, kind, levels):
     assert_close(decode(encoded(pixels, kind, **options)), wanted, levels)
 
 
+def with_alpha(kind):
+    """A file of one colour under four degrees of opacity, and what Pillow pastes on white."""
+    alpha = np.repeat(np.uint8([0, 85, 170, 255]), 10)[None].repeat(40, 0)
+    image = Image.fromarray(np.dstack([np.full((40, 40, 3), (200, 30, 90), np.uint8), alpha]))
+    options = {}
+    if kind == "LA":
+        image = Image.merge("LA", [image.convert("RGB").convert("L"), image.getchannel("A")])
+    elif kind == "P":
+        image, options = Image.fromarray(alpha // 85).convert("P"), {"transparency": b"\0\x80"}
+        image.putpalette([200, 30, 90, 10, 20, 30, 40, 50, 60, 70, 80, 90])
+        image.info["transparency"] = b"\0\x80"
+    elif kind == "RGB":  # one colour stands for nothing
+        image, options = Image.fromarray(RGB), {"transparency": tuple(map(int, RGB[3, 4]))}
+        image.info.update(options)
+    page = Image.new("RGB", image.size, "white")
+    page.paste(image.convert("RGBA"), mask=image.convert("RGBA").getchannel("A"))
+    return image, options, np.asarray(page)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "RGB"])
+def test_what_is_transparent_lies_on_white(kind):
+    image, options, wanted = with_alpha(kind)
+    found = decode(encoded(image, "PNG", **options))
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert (wanted != np.asarray(image.convert("RGBA").convert("RGB"))).any()
+    if kind != "RGB":
+        assert (found[:, :10] == 255).all()
+
+
+def test_an_image_that_is_opaque_keeps_its_bits():
+    for pixels in (Image.fromarray(RGB).convert("RGBA"), Image.fromarray(GREY).convert("LA")):
+        wanted = np.asarray(pixels.convert("RGB"))
+        np.testing.assert_array_equal(decode(encoded(pixels, "PNG")), wanted)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_turns_are_undone(kind, orientation):
