@@ -56,13 +56,13 @@ def run(config: ConfigDict, workdir: str) -> int | None:
     """Trains or evaluates; the exit status."""
     from cnn_jax import train
     from cnn_jax.runtime.preemption import Interrupted, on_second_interrupt
-    from cnn_jax.training import dry_run
+    from cnn_jax.training import dry_run, evaluation
 
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None
     if MODE.value == "evaluate":
-        train.evaluate_only(config, workdir)
+        evaluation.evaluate_only(config, workdir)
         return None
 
     def stop_at_once() -> None:

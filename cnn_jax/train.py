@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cnn_jax.data.images.eval_protocols import SINGLE
-from cnn_jax.errors import UserError, printable
+from cnn_jax.errors import UserError
 from cnn_jax.runtime import report, report_pictures, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
@@ -46,38 +46,6 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
             return finish(training)
         finally:
             training.close()
-
-
-def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
-    """Restores the best checkpoint of a trained `folder` and reports on the test split."""
-    if not (Path(folder) / workdir.CONFIG).exists() and Checkpoints(folder).is_empty():
-        raise UserError(f"workdir={folder!r} holds no run: train first, or name another --workdir")
-    check_config(config, is_new_run=False)
-    workdir.check(folder, config)
-    experiment = make_experiment(config, is_new_run=False, folder=Path(folder))
-    with workdir.enter(folder, config):
-        keep_data(experiment, Path(folder), is_new_run=False)
-        checkpoints = Checkpoints(folder, config.checkpoint.keep)
-        checkpoints.tidy()
-        newest = checkpoints.latest_valid()
-        if newest is None:
-            raise UserError(f"workdir={folder!r} holds no whole checkpoint: train first")
-        saved_form = experiment.compiled.abstract.as_saved()
-        restored = checkpoints.restore(newest, saved_form)
-        hold_to(experiment, Path(folder), newest, restored.meta)
-        best = checkpoints.latest_valid(restored.meta["progress"]["best_step"])
-        if best is not None and best != newest:
-            restored = checkpoints.restore(best, saved_form)
-        state = TrainCarry.from_saved(restored.tree).state
-        result = reporting.write_report(
-            experiment, state, experiment.dataset.reported, Path(folder)
-        )
-        if jax.process_index() == 0:
-            if experiment.dataset.layout:
-                print(printable(f"{config.data.name}: {experiment.dataset.layout}"))
-            print(f"checkpoint of step {restored.step} ({checkpoints.path(restored.step)})")
-            print(report.as_text(result))
-        return result
 
 
 class Training:
@@ -326,13 +294,13 @@ def finish(training: Training) -> dict[str, Any]:
     """The end of a run: the best state on the test split, the report and the curves."""
     folder, say = training.folder, training.writers.say
     experiment, progress = training.experiment, training.progress
-    reported = experiment.dataset.reported
-    result = reporting.write_report(experiment, training.best_state(), reported, folder)
+    reported, place = experiment.dataset.reported, reporting.report_folder(experiment, folder)
+    result = reporting.write_report(experiment, training.best_state(), reported, place)
     if jax.process_index() == 0:
         title = f"{experiment.config.name}, {experiment.config.data.name}, seed "
         title += str(experiment.config.seed)
         files = folder / "metrics.jsonl", folder / "curves.png"
         report_pictures.draw_curves(*files, title, progress.best_step)
     say("\n" + report.as_text(result))
-    say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {folder}")
+    say(f"\nreport.json and its pictures are in {place}, curves.png and metrics.jsonl in {folder}")
     return result

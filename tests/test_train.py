@@ -12,6 +12,7 @@ from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.preemption import Interrupted
+from cnn_jax.training import evaluation
 from cnn_jax.training.dry_run import dry_run
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import make_experiment
@@ -88,7 +89,7 @@ def test_a_finished_run_reports_again_without_training(tiny, tmp_path, monkeypat
     monkeypatch.setattr(train.Training, "after_step", lambda *_: pytest.fail("trained"))
     assert train.train_and_evaluate(tiny, tmp_path) == first
     assert (tmp_path / "metrics.jsonl").read_bytes() == log
-    assert train.evaluate_only(tiny, tmp_path) == first
+    assert evaluation.evaluate_only(tiny, tmp_path) == first
 
 
 def test_rows_hold_both_curves_and_the_best_is_kept(tiny, tmp_path, monkeypatch):

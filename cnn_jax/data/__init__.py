@@ -29,17 +29,19 @@ from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import image_dataset, names, open_source
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.data.sources.image_folder import FolderSource
-from cnn_jax.data.splits import check_labels, describe, divide, with_random_labels
+from cnn_jax.data.splits import check_labels, describe, divide, undivide, with_random_labels
 from cnn_jax.errors import UserError
 
 
-def load(config: ConfigDict) -> Dataset:
+def load(config: ConfigDict, undivided: bool = False) -> Dataset:
     """The dataset of `config.data`, split, and at the size and channels of the net.
 
     A set with no test split of its own gives `config.test` of its examples to it;
     `config.validation` is then held out of the training examples. Both are counts, or fractions of
-    all the examples that are divided; stratified by class with `config.split_seed`.
+    all the examples that are divided; stratified by class with `config.split_seed`. `undivided`,
+    for what no net here is trained on: nothing is held out, and one heap is all test.
     """
+    divided = undivide if undivided else divide
     source, resize = open_source(config), ResizeSpec.of(config)
     check_labels(source, config.name)
     if isinstance(source, ArraySource):
@@ -50,15 +52,15 @@ def load(config: ConfigDict) -> Dataset:
                 f"has images of one size; choose augment=({config.train_crop!r},)"
             )
         ids = np.arange(len(source), dtype=np.int32)
-        splits = divide(Split(source.images, source.labels, ids), source, config)
+        splits = divided(Split(source.images, source.labels, ids), source, config)
         splits = {name: resized(split, resize) for name, split in splits.items()}
     else:
-        splits = divide(image_dataset.read_examples(config, source, resize), source, config)
+        splits = divided(image_dataset.read_examples(config, source, resize), source, config)
     task, parts = source.task, None
-    if share := config.get("random_labels"):
+    if (share := config.get("random_labels")) and not undivided:
         seed, classes = config.split_seed, len(task.classes)
         splits["train"] = with_random_labels(splits["train"], share, classes, seed)
-    if task.kind == "regression":
+    if task.kind == "regression" and not undivided:
         labels = splits["train"].labels
         task = dataclasses.replace(task, mean=float(labels.mean()), std=float(labels.std()))
     is_folder = config.name.startswith("folder:") and isinstance(source, FolderSource)
@@ -66,7 +68,7 @@ def load(config: ConfigDict) -> Dataset:
         parts = {name: example_names(split) for name, split in splits.items()}
     layout = ""
     if isinstance(source, FolderSource):
-        layout = describe(splits, source.folders, len(task.classes))
+        layout = describe(splits, source.folders, len(task.classes), undivided)
     return Dataset(config.name, task, **splits, parts=parts, layout=layout)
 
 

@@ -48,6 +48,24 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
     return {"train": train, "validation": splits["validation"], "test": splits["test"]}
 
 
+def undivide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[SplitName, Split]:
+    """The validation and test splits that the source has; all of it as test where it has neither.
+
+    A validation split alone is the test split, but of a folder, as `divide` has it.
+    """
+    nothing, numbers = examples.take(np.arange(0)), source.splits or {}
+    splits: dict[SplitName, Split] = {
+        name: examples.take(np.flatnonzero(np.isin(examples.ids, numbers[name])))
+        for name in SPLIT_NAMES
+        if name in numbers and name != "train"
+    }
+    if "test" not in splits and not config.name.startswith("folder:"):
+        splits["test"] = splits.pop("validation", nothing)
+    if not any(map(len, splits.values())):
+        splits["test"] = examples
+    return {name: splits.get(name, nothing) for name in SPLIT_NAMES}
+
+
 def check_labels(source: ImageSource, name: str) -> None:
     """Raises `UserError` for a label that stands for no class of the source."""
     if source.task.kind != "classification":
@@ -79,9 +97,16 @@ def with_random_labels(split: Split, share: float, classes: int, seed: int) -> S
     return dataclasses.replace(split, labels=labels)
 
 
-def describe(splits: Mapping[Any, Split], folders: Mapping[SplitName, str], classes: int) -> str:
+def describe(
+    splits: Mapping[Any, Split],
+    folders: Mapping[SplitName, str],
+    classes: int,
+    undivided: bool = False,
+) -> str:
     """Which folder serves as what, in one line."""
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items() if len(split))
+    if undivided:
+        return f"{classes} class folders" + (f": {sizes}" if folders else f", all of them: {sizes}")
     if not folders:
         return f"{classes} class folders in one heap, divided by data.split_seed: {sizes}"
     roles = ", ".join(f"{folder}/ is {split}" for split, folder in folders.items())

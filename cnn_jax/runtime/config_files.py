@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,14 +89,18 @@ def config_of_run(folder: Path) -> ConfigDict:
     if not path.exists():
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
     try:
-        values = {key: as_tuple(value) for key, value in json.loads(read_regular(path)).items()}
-        config = base_config(values["name"], values["data.name"], values["data.image_size"])
-        with config.ignore_type():
-            for key, value in values.items():
-                if value is not None:  # an option left open, which keeps its type
-                    set_value(config, key.split("."), value)
+        return config_of_values(json.loads(read_regular(path)))
     except (AttributeError, KeyError, OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): name the --config") from error
+
+
+def config_of_values(values: Mapping[str, Any]) -> ConfigDict:
+    """The config with these values by dotted key; other keys are as `configs.base` has them."""
+    config = base_config(values["name"], values["data.name"], values["data.image_size"])
+    with config.ignore_type():
+        for key, value in values.items():
+            if value is not None:  # an option left open, which keeps its type
+                set_value(config, key.split("."), as_tuple(value))
     return config
 
 

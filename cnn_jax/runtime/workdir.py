@@ -54,46 +54,65 @@ def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
 
     A run that ended before its first checkpoint has nothing to lose: another may take its place.
     """
+    saved = config_of(workdir)
+    if saved is not None:
+        check_same(Path(workdir), saved, flat(config))
+
+
+def config_of(workdir: str | os.PathLike) -> dict[str, Any] | None:
+    """The config of the run in a folder, None where nothing was saved; raises `UserError`.
+
+    It is in config.json and in every checkpoint, and must be the same.
+    """
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir={str(workdir)!r} is a file: name a folder")
     step, meta = Checkpoints(folder).newest_meta() or (None, {})
     saved = meta.get("config")
-    if (folder / CONFIG).exists() and any((folder / "checkpoints").glob("*")):
-        there = read_config(folder)
-        if saved and (differ := differences(there, saved)):
-            raise UserError(
-                f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
-                f"differ: {differ}; remove that file: it is written again"
-            )
-        check_same(folder, there, flat(config))
-    elif saved:
-        check_same(folder, saved, flat(config))
+    if not ((folder / CONFIG).exists() and any((folder / "checkpoints").glob("*"))):
+        return saved
+    there = read_config(folder)
+    if saved and (differ := differences(there, saved)):
+        raise UserError(
+            f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
+            f"differ: {differ}; remove that file: it is written again"
+        )
+    return there
 
 
 def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
     """Makes or re-enters the folder of a run and locks it; keep the returned file open.
 
-    Raises `UserError` as `check` does, and when another process works in it.
+    Raises `UserError` as `check` and `lock` do.
     """
-    folder = Path(workdir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "w")  # noqa: SIM115 - held as long as the run
-    except OSError as error:
-        raise UserError(f"workdir={str(workdir)!r} cannot be used: {error.strerror}") from error
+    folder, held = Path(workdir), lock(workdir)
     if jax.process_index() != 0:
-        return lock
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise UserError(f"workdir={str(workdir)!r} is in use by another process") from error
+        return held
     check(folder, config)
     if not (folder / CONFIG).exists() and Checkpoints(folder).steps():
         warn(f"{folder / CONFIG} is missing: it is written again")
     write_json(folder / CONFIG, flat(config))
     write_json(folder / "environment.json", environment())
-    return lock
+    return held
+
+
+def lock(workdir: str | os.PathLike) -> IO:
+    """Makes the folder where it is missing and locks it; keep the returned file open.
+
+    Raises `UserError` when another process works in it.
+    """
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = open(folder / ".lock", "w")  # noqa: SIM115 - held as long as the run
+    except OSError as error:
+        raise UserError(f"workdir={str(workdir)!r} cannot be used: {error.strerror}") from error
+    if jax.process_index() == 0:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"workdir={str(workdir)!r} is in use by another process") from error
+    return held
 
 
 def read_config(folder: Path) -> dict[str, Any]:

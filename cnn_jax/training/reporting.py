@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import SplitName, Task
-from cnn_jax.data.images.eval_protocols import SINGLE
+from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
 from cnn_jax.runtime import report_pictures, workdir
+from cnn_jax.runtime.regular_files import read_regular
 from cnn_jax.training import losses, metrics
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.train_state import TrainState
@@ -21,7 +24,10 @@ from cnn_jax.training.train_state import TrainState
 def write_report(
     experiment: Experiment, state: TrainState, split: SplitName, folder: Path
 ) -> dict[str, Any]:
-    """The full report of `state` on `split`, also as report.json and pictures in `folder`."""
+    """The full report of `state` on `split`, also as report.json and pictures in `folder`.
+
+    `folder` is that of `report_folder`.
+    """
     dataset = experiment.dataset
     examples = experiment.evaluator(split, experiment.protocol)(state)
     result, worst = describe(
@@ -31,7 +37,10 @@ def write_report(
         (split, str(experiment.protocol or SINGLE), experiment.config.data.name),
         lambda row: dataset.example_name(split, row),
     )
+    result["step"] = int(state.step)
+    result["data_sha256"] = dataset.identity["splits"][split]["sha256"]
     if jax.process_index() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
         workdir.write_json(folder / "report.json", result)
         images = [dataset.split(split).images[row] for row in worst]
         report_pictures.draw_top_losses(result, images, folder / "top_losses.png")
@@ -65,3 +74,40 @@ def smallest_loss(config: ConfigDict, task: Task) -> float:
     """What the loss cannot fall below, because labels are smoothed."""
     outputs = config.model.num_classes or task.outputs
     return losses.smallest_loss(config.loss.name, config.loss.label_smoothing, outputs)
+
+
+def report_folder(experiment: Experiment, folder: Path, is_own_data: bool = True) -> Path:
+    """Where the report of (data, split, protocol) lies: no other overwrites it.
+
+    That of a run's own data by the protocol of its config is in the workdir itself, any other one
+    in a folder below `reports`.
+    """
+    dataset, protocol = experiment.dataset, str(experiment.protocol or SINGLE)
+    split = dataset.reported
+    words = [split, protocol]
+    if not is_own_data:
+        last = re.split("[:/]", experiment.config.data.name.rstrip("/"))[-1]
+        words = [last, dataset.identity["splits"][split]["sha256"][:8], *words]
+    elif (written_report(folder) or run_report(experiment, folder)) == (split, protocol):
+        return folder
+    return folder / "reports" / "-".join(re.sub(r"\W+", "_", word).strip("_") for word in words)
+
+
+def written_report(folder: Path) -> tuple[str, str] | None:
+    """(split, protocol) of a workdir's report.json; None where it has none that can be read."""
+    try:
+        report = json.loads(read_regular(folder / "report.json"))
+        return report["split"], report["protocol"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def run_report(experiment: Experiment, folder: Path) -> tuple[str, str]:
+    """(split, protocol) of the report that training ends with."""
+    dataset, size = experiment.dataset, experiment.config.data.image_size
+    try:
+        text = json.loads(read_regular(folder / workdir.CONFIG))["protocol"]
+        protocol = EvalProtocol.parse(text, size, dataset.train.image_shape[-1])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        protocol = experiment.protocol
+    return dataset.reported, str(protocol or SINGLE)

@@ -55,12 +55,23 @@ def hold_to(experiment: Experiment, folder: Path, step: int, meta: dict[str, Any
     saved = meta.get("data", {})  # checkpoints before 0.2.0 have none
     hold_to_data(experiment, folder, saved)
     for name, digest in data_digests(experiment).items():
-        if saved.get(name, digest) != digest:
-            raise UserError(
-                f"{folder / name}: the values of this run are not those that the checkpoint of "
-                f"step {step} was trained with; bring back that file and the data, or choose "
-                "another --workdir"
-            )
+        hold_to_digest(folder / name, step, saved.get(name, digest), digest)
+
+
+def hold_to_statistics(
+    experiment: Experiment, folder: Path, step: int, meta: dict[str, Any]
+) -> None:
+    """`hold_to` of what normalises images alone: for other data than the run's."""
+    digest = experiment.step_spec.statistics.digest()
+    hold_to_digest(folder / FILE, step, meta.get("data", {}).get(FILE, digest), digest)
+
+
+def hold_to_digest(path: Path, step: int, saved: str | None, here: str | None) -> None:
+    if saved != here:
+        raise UserError(
+            f"{path}: the values of this run are not those that the checkpoint of step {step} was "
+            "trained with; bring back that file and the data, or choose another --workdir"
+        )
 
 
 def hold_to_data(experiment: Experiment, folder: Path, saved: dict[str, Any]) -> None:
@@ -141,6 +152,21 @@ def read_split(folder: Path) -> Parts | None:
         raise UserError(
             f"{path} cannot be read ({error}): remove it, and it is written again"
         ) from error
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Classes and splits of the data of a run: see `data.identity`.
+
+    From its newest checkpoint, or from data.json, where an earlier version saved none.
+    """
+    _, meta = Checkpoints(folder).newest_meta() or (0, {})
+    if "classes" in (saved := meta.get("data", {})):
+        return saved
+    try:
+        record = json.loads(read_regular(folder / workdir.DATA))
+        return record if {"classes", "splits"} <= record.keys() else None
+    except (AttributeError, OSError, ValueError, RecursionError):
+        return None
 
 
 def refuse_other_net(experiment: Experiment, folder: Path) -> None:

@@ -11,7 +11,8 @@ from cnn_jax.data.dataset import Task
 from cnn_jax.data.images import lazy_images
 from cnn_jax.data.normalization import FILE, InputStatistics, principal_colours
 from cnn_jax.errors import UserError
-from cnn_jax.train import evaluate_only, train_and_evaluate
+from cnn_jax.train import train_and_evaluate
+from cnn_jax.training.evaluation import evaluate_only
 from configs.base import base
 from tests.support.folders import make
 

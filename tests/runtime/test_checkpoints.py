@@ -19,8 +19,9 @@ from cnn_jax.runtime import checkpoints as checkpoints_module
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS
 from cnn_jax.runtime.metric_writers import append
-from cnn_jax.train import evaluate_only, train_and_evaluate
+from cnn_jax.train import train_and_evaluate
 from cnn_jax.training import run_identity
+from cnn_jax.training.evaluation import evaluate_only
 from tests.support import commands
 
 CASES = 150

@@ -1,0 +1,150 @@
+"""A run is evaluated by its own config on any data of its classes; what it wrote stays."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from cnn_jax import train
+from cnn_jax.errors import UserError
+from cnn_jax.training.evaluation import evaluate_only, map_labels
+from configs.base import base
+from tests.support.folders import make
+
+COUNTS = {"ash": 6, "elm": 4, "oak": 5}
+
+
+def config_of(root):
+    config = base("own", f"folder:{root}", image_size=8)
+    config.update({"epochs": 1.0, "batch_size": 4, "devices": 1, "log_every_steps": 0})
+    config.model.name = "perceptron"
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(images, workdir, report) of a run that is done."""
+    top = tmp_path_factory.mktemp("evaluation")
+    images = make(top / "images", COUNTS, splits=("train", "test"))
+    report = train.train_and_evaluate(config_of(images), top / "run")
+    return images, top / "run", report
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    """The workdir, which a test may add to."""
+    return shutil.copytree(run[1], tmp_path / "run")
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "reports" not in path.parts and path.suffix != ".png"
+    }
+
+
+def reports(folder):
+    return sorted(str(path.parent.relative_to(folder)) for path in folder.rglob("report.json"))
+
+
+def test_own_data_elsewhere_gives_the_same_report(run, folder, tmp_path):
+    images, _, report = run
+    before = contents(folder)
+    assert evaluate_only(config_of(images), folder) == report
+    assert contents(folder) == before
+    copy = shutil.copytree(images, tmp_path / "copy")
+    found = evaluate_only(config_of(f"{copy}/"), folder)
+    assert found == report | {"dataset": f"folder:{copy}/"}
+    assert reports(folder) == ["."]
+
+
+def test_other_data_of_the_same_classes(run, folder, tmp_path):
+    """The run's test images as one heap are all evaluated, with the same figures."""
+    images, _, report = run
+    before = contents(folder)
+    other = tmp_path / "other"
+    shutil.copytree(images / "test", other)
+    found = evaluate_only(config_of(other), folder)
+    assert found["confusion_matrix"] == report["confusion_matrix"]
+    assert found["loss"] == pytest.approx(report["loss"], rel=1e-6)
+    assert found["examples"] == 15
+    shutil.rmtree(other / "ash")
+    found = evaluate_only(config_of(other), folder)
+    assert found["confusion_matrix"] == [[0, 0, 0], *report["confusion_matrix"][1:]]
+    assert [*found["classes"]] == ["ash", "elm", "oak"]
+    assert contents(folder) == before
+    first, second = reports(folder)[1:]
+    assert first != second  # by what it holds
+    assert {first[:14], second[:14]} == {"reports/other-"}
+
+
+def test_labels_go_by_name(run, folder):
+    names = ("oak", "ash")
+    assert map_labels(names, ["ash", "elm", "oak"], "x", folder).tolist() == [2, 0]
+    with pytest.raises(
+        UserError,
+        match=r"data.name='x' has 1 class\(es\), 'elms' the first \(did you mean 'elm'\?\), that "
+        r"workdir='run' was not trained on; its 3 are ash, elm, oak",
+    ):
+        map_labels(("ash", "elms"), ["ash", "elm", "oak"], "x", "run")
+
+
+def test_one_report_a_protocol(run, folder):
+    images, _, _ = run
+    before = contents(folder)
+    config = config_of(images)
+    config.protocol = "ten_crop(9)"
+    found = evaluate_only(config, folder)
+    assert contents(folder) == before
+    assert reports(folder) == [".", "reports/test-ten_crop_9"]
+    written = json.loads((folder / "reports/test-ten_crop_9/report.json").read_text())
+    assert (written, found["protocol"]) == (found, "ten_crop(9)")
+    (folder / "report.json").unlink()  # of a run that did not end: training's place stays free
+    evaluate_only(config, folder)
+    assert reports(folder) == ["reports/test-ten_crop_9"]
+
+
+def test_keys_of_training_alone_are_free(run, folder):
+    images, _, report = run
+    config = config_of(images)
+    config.update({"epochs": 9.0, "batch_size": 3, "seed": 5, "early_stopping_patience": 2})
+    config.optimizer.name, config.augment, config.eval_batch_size = "momentum", ("cutout(2)",), 2
+    found = evaluate_only(config, folder)
+    assert found["confusion_matrix"] == report["confusion_matrix"]
+    config.data.image_size, config.model.name = 12, "mlp"
+    with pytest.raises(
+        UserError,
+        match=r"trained with other values of data.image_size \(8 there, 12 here\), model.name "
+        r"\('perceptron' there, 'mlp' here\); leave --config and these keys out",
+    ):
+        evaluate_only(config, folder)
+
+
+def test_own_data_that_has_changed_is_refused(run, folder, tmp_path):
+    images = shutil.copytree(run[0], tmp_path / "images")
+    kept = json.loads((folder / "config.json").read_text())
+    kept["data.name"] = f"folder:{images}"
+    (folder / "config.json").write_text(json.dumps(kept))
+    (images / "test/elm/elm_00.jpg").unlink(missing_ok=True)
+    first = min((images / "test/elm").iterdir())
+    first.unlink()
+    with pytest.raises(UserError, match=r"\d file\(s\) went, test/elm/elm_0\d.jpg the first"):
+        evaluate_only(config_of(images), folder)
+
+
+def test_advice_where_the_classes_are_not_known(run, folder, tmp_path):
+    """A run of an earlier version says what to do, and then it works."""
+    from tests.training.test_data_identity import forget_data
+
+    images, _, report = run
+    other = shutil.copytree(images / "test", tmp_path / "other")
+    for path in (folder / "checkpoints").iterdir():
+        forget_data(path)
+    (folder / "data.json").unlink()
+    with pytest.raises(UserError, match=r"no names of its classes: evaluate it on 'folder:"):
+        evaluate_only(config_of(other), folder)
+    evaluate_only(config_of(images), folder)
+    found = evaluate_only(config_of(other), folder)
+    np.testing.assert_array_equal(found["confusion_matrix"], report["confusion_matrix"])
