@@ -127,7 +127,8 @@ def start() -> ConfigDict:
     c = ConfigDict()
     # A workdir (its best checkpoint) or a folder of imported weights to begin with; "": fresh.
     c["from"] = ""
-    # "auto": fresh for another dataset or shape; "keep": only for another shape; "drop": always.
+    # "auto": fresh for other classes, by name, or shape; "keep": only for another shape; "drop":
+    # always. The same classes in another order are taken by name.
     c.head = "auto"
     return c
 

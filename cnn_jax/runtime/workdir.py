@@ -124,6 +124,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def data_of(folder: Path) -> dict[str, Any] | None:
+    """Classes and splits of what a run was trained on: see `data.identity`.
+
+    From its newest checkpoint, or from data.json, where an earlier version saved none.
+    """
+    _, meta = Checkpoints(folder).newest_meta() or (0, {})
+    if "classes" in (saved := meta.get("data", {})):
+        return saved
+    try:
+        record = json.loads(read_regular(folder / DATA))
+        return record if {"classes", "splits"} <= record.keys() else None
+    except (AttributeError, OSError, ValueError, RecursionError):
+        return None
+
+
 def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     if differ := differences(there, here):
         raise UserError(

@@ -29,7 +29,6 @@ from cnn_jax.training.run_identity import (
     hold_to,
     hold_to_statistics,
     keep_data,
-    read_record,
     read_split,
     real_path,
 )
@@ -145,7 +144,7 @@ def other_dataset(config: ConfigDict, trained_on: str, folder: Path) -> Dataset:
 
     Its train split has the form and number of the run's, which the clock counts by.
     """
-    known = read_record(folder)
+    known = workdir.data_of(folder)
     if known is None:
         raise UserError(
             f"workdir={str(folder)!r} holds a run that kept no names of its classes: evaluate it "

@@ -136,7 +136,7 @@ def make_experiment(
     norm_warnings = []
     if is_new_run:
         norm_warnings = net_checks.check_norms(config, model, image_shape, devices.replicas, plan)
-    initial_weights = load_initial_weights(config, model, image_shape) if is_new_run else None
+    initial_weights = load_initial_weights(config, model, dataset) if is_new_run else None
     statistics = InputStatistics.read(folder) if folder and not is_new_run else None
     if is_new_run and folder and not config.data.skip_bad:  # which has decoded them all
         but = "train" if InputStatistics.reads_images(config) else None
@@ -197,13 +197,15 @@ def check_config(config: ConfigDict, is_new_run: bool = True) -> Devices:
 
 
 def load_initial_weights(
-    config: ConfigDict, model: nn.Module, image_shape: tuple[int, int, int]
+    config: ConfigDict, model: nn.Module, dataset: Dataset
 ) -> InitialWeights | None:
     """The weights of `init.from`, where there are any."""
     path, head = config.init["from"], config.init.head
     if not path:
         return None
-    return make_initial_weights(path, model, config.model.name, image_shape, head, config.data.name)
+    names = {"dataset": config.data.name, "classes": dataset.task.classes}
+    shape = dataset.train.image_shape
+    return make_initial_weights(path, model, config.model.name, shape, head, **names)
 
 
 def check_dataset(config: ConfigDict, dataset: Dataset) -> None:

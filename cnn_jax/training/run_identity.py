@@ -154,21 +154,6 @@ def read_split(folder: Path) -> Parts | None:
         ) from error
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """Classes and splits of the data of a run: see `data.identity`.
-
-    From its newest checkpoint, or from data.json, where an earlier version saved none.
-    """
-    _, meta = Checkpoints(folder).newest_meta() or (0, {})
-    if "classes" in (saved := meta.get("data", {})):
-        return saved
-    try:
-        record = json.loads(read_regular(folder / workdir.DATA))
-        return record if {"classes", "splits"} <= record.keys() else None
-    except (AttributeError, OSError, ValueError, RecursionError):
-        return None
-
-
 def refuse_other_net(experiment: Experiment, folder: Path) -> None:
     """Raises `UserError` where a name meant another net of the same weights in 0.1.0."""
     model = experiment.config.model

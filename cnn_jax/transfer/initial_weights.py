@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from cnn_jax import models
+from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, flatten
+from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
@@ -39,6 +41,7 @@ class TrainedWeights:
     options: dict[str, Any]  # of the net, beside those that its name has
     preprocessing: dict[str, Any] | None = None  # what they expect of an image, where it is known
     dataset: str = ""  # that a run of ours was trained on
+    classes: tuple[str, ...] = ()  # that the head tells apart, where they are known
 
 
 def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
@@ -53,8 +56,11 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
         origin = description.get("source", {})
         words = f"{description['model']} of {origin.get('names', 'elsewhere')}"
         digest, options = description["sha256"], description.get("options", {})
-        preprocessing = description.get("preprocessing")
-        return TrainedWeights(flat, description["model"], words, digest, options, preprocessing)
+        return TrainedWeights(
+            *(flat, description["model"], words, digest, options),
+            preprocessing=description.get("preprocessing"),
+            classes=tuple(map(composed, description.get("classes") or ())),
+        )
     check_source(path, key)
     try:
         config = json.loads((folder / "config.json").read_text())
@@ -67,8 +73,11 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     words = f"{model} trained on {dataset}, step {step}"
     digest = file_hash(checkpoints.path(step) / CHECKSUMS)
     options = {key[6:]: v for key, v in config.items() if key.startswith("model.")}
+    classes = tuple((workdir.data_of(folder) or {"classes": ()})["classes"])
     return TrainedWeights(
-        evaluation_variables(state), model, words, digest, options, dataset=dataset
+        *(evaluation_variables(state), model, words, digest, options),
+        dataset=dataset,
+        classes=classes,
     )
 
 
@@ -111,6 +120,7 @@ class InitialWeights:
     values: FlatTree
     randomly_initialised: dict[str, str]  # name -> why
     unused: tuple[str, ...]
+    note: str = ""  # of the classes of a head that is taken
 
     def fill(self, tree: Tree, prefix: str = "") -> Tree:
         """`tree` with these values, each where its leaf lies; names begin with `prefix`."""
@@ -141,6 +151,10 @@ class InitialWeights:
             out.append(f"  fresh: {shortened(self.randomly_initialised)}")
         if self.unused:
             out.append(f"  not used: {shortened(self.unused)}")
+        reasons = dict.fromkeys(self.randomly_initialised.values())
+        out += [f"  fresh because {reason}" for reason in reasons if " classes" in reason]
+        if self.note:
+            out.append(f"  {self.note}")
         return out
 
     def record(self) -> dict[str, Any]:
@@ -170,23 +184,21 @@ def make_initial_weights(
     head: str = "auto",
     dataset: str = "",
     key: str = "init.from",
+    classes: Sequence[str] = (),
 ) -> InitialWeights:
     """The initial weights of the net `name`, from those at `path`.
 
     A classifier is drawn at random where its shape is another; with `head` "drop" always, with
-    "auto" also where the weights were trained on another dataset than `dataset`. Training-only
-    heads may be missing on either side. Anything else that does not fit is another architecture:
-    `UserError`, naming the first tensors.
+    "auto" also where it tells other classes apart than `classes`, by name, or, where these are not
+    known, was trained on another dataset than `dataset`. The same classes in another order are
+    brought in this one. Training-only heads may be missing on either side. Anything else that does
+    not fit is another architecture: `UserError`, naming the first tensors.
     """
     weights = read_trained_weights(path, key)
     shapes = variable_shapes(model, image_shape)
-    refusal = ""
-    if head == "drop":
-        refusal = "init.head='drop'"
-    elif head == "auto" and dataset and weights.dataset and dataset != weights.dataset:
-        refusal = f"of {weights.dataset}"
-    heads = head_names(model, image_shape)
-    values, randomly_initialised, misfits = match_tensors(weights.flat, shapes, heads, refusal)
+    axes = class_axes(model, image_shape)
+    flat, refusal, note = fit_head(weights, head, dataset, tuple(map(composed, classes)), axes)
+    values, randomly_initialised, misfits = match_tensors(flat, shapes, {*axes}, refusal)
     used = {*values, *randomly_initialised}
     unused = tuple(tensor for tensor in weights.flat if tensor not in used)
     misfits += [
@@ -202,7 +214,41 @@ def make_initial_weights(
     for tensor, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f"{key}={path!r}: {tensor} has values that are not finite")
-    return InitialWeights(path, weights, values, randomly_initialised, unused)
+    return InitialWeights(path, weights, values, randomly_initialised, unused, note)
+
+
+def fit_head(
+    weights: TrainedWeights,
+    head: str,
+    dataset: str,
+    classes: tuple[str, ...],
+    axes: dict[str, int],
+) -> tuple[FlatTree, str, str]:
+    """(the tensors with the classes in the order of `classes`, why no head is taken, a note)."""
+    flat, there = weights.flat, weights.classes
+    if head == "drop":
+        return flat, "init.head='drop'", ""
+    if not (there and classes):
+        is_other = head == "auto" and dataset and weights.dataset and dataset != weights.dataset
+        return flat, f"of {weights.dataset}" if is_other else "", ""
+    if there == classes:
+        return flat, "", ""
+    sides = f"of other classes ({few(there)} there, {few(classes)} here)"
+    if {*there} == {*classes} and len(there) == len(classes):
+        order = [there.index(name) for name in classes]
+        heads = {name: axis for name, axis in axes.items() if name in flat}
+        if all(flat[name].shape[axis] == len(order) for name, axis in heads.items()):
+            moved = {name: np.take(flat[name], order, axis) for name, axis in heads.items()}
+            return flat | moved, "", "the head's classes come in another order: taken by name"
+        sides = "its classes are in another order"
+    if head == "auto":
+        return flat, sides, ""
+    kept = len(there) == len(classes)
+    return flat, "", f"init.head='keep': the head is {sides}" if kept else ""
+
+
+def few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def match_tensors(
@@ -265,11 +311,17 @@ def variable_shapes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str,
     return {name: leaf.shape for name, leaf in flatten(trees).items()}
 
 
-def head_names(model: nn.Module, image_shape: tuple[int, ...]) -> set[str]:
-    """The classifiers' tensors: those whose shape follows the number of classes."""
+def class_axes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, int]:
+    """The classifiers' tensors, each with the axis whose size follows the number of classes."""
     own = variable_shapes(model, image_shape)
     try:
         other = variable_shapes(model.clone(num_classes=model.num_classes + 1), image_shape)
     except UserError:  # a net that has one number of classes only
-        return set()
-    return {name for name in own if own[name] != other[name]}
+        return {}
+    return {
+        name: next(
+            i for i, sides in enumerate(zip(shape, other[name], strict=True)) if len({*sides}) > 1
+        )
+        for name, shape in own.items()
+        if shape != other[name]
+    }

@@ -175,3 +175,30 @@ def test_a_head_of_another_dataset_is_fresh_unless_kept(source, tmp_path):
     assert not make_initial_weights(
         str(folder), model, "mlp", shape, "keep", "mnist"
     ).randomly_initialised
+
+
+def test_a_head_goes_by_the_names_of_its_classes(source):
+    """The same in another order are moved to their places; others of the same number are fresh."""
+    config, folder = source
+    model = make_experiment(started(config, folder)).step_spec.model
+    digits = [str(digit) for digit in range(10)]
+    own = make_initial_weights(str(folder), model, "mlp", (8, 8, 1), classes=digits)
+    assert own.weights.classes == tuple(digits)
+    assert (own.randomly_initialised, own.note) == ({}, "")
+    moved = make_initial_weights(
+        str(folder), model, "mlp", (8, 8, 1), dataset="mnist", classes=digits[::-1]
+    )
+    assert not moved.randomly_initialised
+    for name in ("params/output/kernel", "params/output/bias"):
+        np.testing.assert_array_equal(moved.values[name], own.values[name][..., ::-1])
+    assert "  the head's classes come in another order: taken by name" in moved.summary_lines()
+    others = ["ash", "elm", *digits[2:]]
+    reason = "of other classes (0, 1, 2, ... there, ash, elm, 2, ... here)"
+    fresh = make_initial_weights(str(folder), model, "mlp", (8, 8, 1), classes=others)
+    assert fresh.randomly_initialised == dict.fromkeys(
+        ("params/output/bias", "params/output/kernel"), reason
+    )
+    assert f"  fresh because {reason}" in fresh.summary_lines()
+    kept = make_initial_weights(str(folder), model, "mlp", (8, 8, 1), "keep", classes=others)
+    assert not kept.randomly_initialised
+    assert kept.summary_lines()[-1] == f"  init.head='keep': the head is {reason}"
