@@ -23,8 +23,8 @@ from cnn_jax.errors import UserError, nearest, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.config_files import config_of_values
-from cnn_jax.training import config_checks, optimizers, reporting
-from cnn_jax.training.experiment import Experiment, make_experiment
+from cnn_jax.training import optimizers, reporting
+from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.run_identity import (
     hold_to,
     hold_to_statistics,
@@ -49,8 +49,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     Of other keys of `config` only those are asked that change figures and need no training. Other
     data than the run's needs the run's classes, by name, in any order. Raises `UserError`.
     """
-    config_checks.check(config)
-    optimizers.complete(config)
+    check_config(config, is_new_run=False)
     place, own = Path(folder), workdir.config_of(folder)
     if own is None:
         kind = "whole checkpoint: train first"
