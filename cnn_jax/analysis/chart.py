@@ -40,18 +40,24 @@ POINTS_PER_MILLION = 9.0  # the square of a circle's diameter in points
 INK = "#333333"
 SUBTITLE = (
     "ILSVRC-2012 validation, a single centre crop of the net's own input size. Filled: the "
-    "authors' figure; open: Caffe's or torchvision's weights."
+    "authors' figure of this very net; open: others' weights, or a relative of the net.\n"
+    "*: on the 48,238 images that are not blacklisted, around 0.2 points better than on all 50,000."
 )
 
 
 class ChartPoint(NamedTuple):
-    """One net: multiply-adds, parameters, top-1 in percent, and who trained it."""
+    """One net: multiply-adds, parameters, top-1 in percent.
+
+    `is_own`: the accuracy is the authors' and of this very net. `is_selected`: of a part of the
+    images, which flatters.
+    """
 
     name: str
     multiply_adds: int
     parameters: int
     top1: float
-    by: str
+    is_own: bool
+    is_selected: bool = False
 
     @property
     def colour(self) -> str:
@@ -77,12 +83,12 @@ def draw_chart(points: list[ChartPoint], out: Path) -> None:
     }
     with plt.rc_context(style):
         figure, axes = plt.subplots(figsize=(12.5, 8), dpi=150)
-        figure.subplots_adjust(left=0.06, right=0.985, top=0.885, bottom=0.105)
+        figure.subplots_adjust(left=0.06, right=0.985, top=0.875, bottom=0.105)
         draw_circles(axes, points)
         set_axes(axes)
         title = "Accuracy, operations and parameters"
-        figure.text(0.06, 0.945, title, fontsize=16, color=INK, weight="bold")
-        figure.text(0.06, 0.912, SUBTITLE, color=INK)
+        figure.text(0.06, 0.95, title, fontsize=16, color=INK, weight="bold")
+        figure.text(0.06, 0.893, SUBTITLE, color=INK)
         draw_legends(axes)
         place_labels(axes, points)
         figure.savefig(out)
@@ -94,12 +100,11 @@ def draw_circles(axes: Any, points: list[ChartPoint]) -> None:
     from matplotlib.colors import to_rgba
 
     for point in points:
-        published = point.by == "authors"
         axes.scatter(
             point.multiply_adds,
             point.top1,
             s=point.area,
-            facecolor=to_rgba(point.colour, 0.55) if published else (1, 1, 1, 0.45),
+            facecolor=to_rgba(point.colour, 0.55) if point.is_own else (1, 1, 1, 0.45),
             edgecolor=point.colour,
             linewidth=1.1,
             zorder=2,
@@ -179,6 +184,12 @@ def draw_legends(axes: Any) -> None:
 def place_labels(axes: Any, points: list[ChartPoint]) -> None:
     """Each name beside its circle, in a darker tone of the circle's colour."""
     labels = [
-        Label(p.name, (p.multiply_adds, p.top1), math.sqrt(p.area) / 2, p.colour) for p in points
+        Label(
+            p.name + "*" * p.is_selected,
+            (p.multiply_adds, p.top1),
+            math.sqrt(p.area) / 2,
+            p.colour,
+        )
+        for p in points
     ]
     place(axes, labels)

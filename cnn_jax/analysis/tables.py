@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cnn_jax.analysis.published import Published
+from cnn_jax.analysis.published import WHOLE_VAL, Published
 from cnn_jax.analysis.stages import Layer, Stage, Summary, Windows
 
 STAGE_COLUMNS = (
@@ -59,9 +59,14 @@ def net_row(name: str, summary: Summary, figures: Published | None) -> list[str]
     top1, top5, protocol = None, None, ""
     if figures and figures.crop_top1 is not None:
         top1, top5 = figures.crop_top1, figures.crop_top5
-        protocol = f"{figures.crop_by}, {figures.crop_protocol}"
+        of = f"of {figures.crop_net}" if figures.crop_net else ""
+        which = figures.population if figures.population != WHOLE_VAL else ""
+        protocol = "; ".join(
+            filter(None, [f"{figures.crop_by}, {figures.crop_protocol}", of, which])
+        )
     elif figures and figures.paper_top1 is not None:
-        top1, top5, protocol = figures.paper_top1, figures.paper_top5, figures.paper_protocol
+        top1, top5 = figures.paper_top1, figures.paper_top5
+        protocol = f"{figures.paper_protocol}; {figures.population}"
     return [
         name,
         sides_text(summary.input_shape),
@@ -112,10 +117,14 @@ def accuracies(figures: Published | None) -> list[str]:
     out = []
     if figures and figures.paper_protocol:
         score = percent(figures.paper_top1, figures.paper_top5)
-        out.append(f"{score} ({figures.paper}; {figures.paper_protocol})")
+        what = f"; of {figures.paper_net}" if figures.paper_net else ""
+        where = f"{figures.paper_protocol}, {figures.population}{what}"
+        out.append(f"{score} ({figures.paper}; {where})")
     if figures and figures.crop_top1 not in (None, figures.paper_top1):
         score = percent(figures.crop_top1, figures.crop_top5)
-        out.append(f"{score} ({figures.crop_by}; ILSVRC-2012 val, {figures.crop_protocol})")
+        what = f"; of {figures.crop_net}" if figures.crop_net else ""
+        where = f"{figures.crop_protocol}, {figures.population}{what}"
+        out.append(f"{score} ({figures.crop_by}; {where})")
     return out
 
 

@@ -28,7 +28,7 @@ from absl import flags
 
 from cnn_jax import models
 from cnn_jax.analysis import chart, choices, recipes, tables
-from cnn_jax.analysis.published import published_figures
+from cnn_jax.analysis.published import WHOLE_VAL, published_figures
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.cli import run
 from cnn_jax.errors import UserError
@@ -98,7 +98,10 @@ def summarize_all(out: Path) -> None:
             rows.append(tables.net_row(name, summary, figures))
             if figures and figures.crop_top1 is not None:
                 size = (summary.multiply_adds, summary.inference_parameters)
-                points.append(chart.ChartPoint(name, *size, figures.crop_top1, figures.crop_by))
+                selected = figures.population != WHOLE_VAL
+                points.append(
+                    chart.ChartPoint(name, *size, figures.crop_top1, figures.crop_is_own, selected)
+                )
             bar.advance()
         bar.describe("chart")
         chart.draw_chart(points, out)

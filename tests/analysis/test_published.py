@@ -1,6 +1,8 @@
 """The table of published figures: whole, consistent with the nets, and drawn without overlaps."""
 
+import csv
 import itertools
+import re
 
 import matplotlib
 import pytest
@@ -9,8 +11,11 @@ matplotlib.use("Agg")
 
 from cnn_jax import models
 from cnn_jax.analysis import chart, tables
-from cnn_jax.analysis.published import published_figures
+from cnn_jax.analysis.published import WHOLE_VAL, published_figures
 from cnn_jax.analysis.stages import summarize
+from tests.support.commands import ROOT
+
+COUNTS = ROOT / "tests/models/counts"
 
 
 def test_every_row_names_a_net_its_source_and_protocol():
@@ -19,8 +24,45 @@ def test_every_row_names_a_net_its_source_and_protocol():
         assert row.paper or row.crop_by
         assert bool(row.crop_by) == bool(row.crop_protocol) == (row.crop_top1 is not None)
         assert bool(row.paper_protocol) == bool(row.paper_top1 or row.paper_top5)
+        assert row.population.split(",", 1)[1].strip()[:2].isdigit() or "48,238" in row.population
         for top1, top5 in ((row.crop_top1, row.crop_top5), (row.paper_top1, row.paper_top5)):
             assert top1 is None or 50 < top1 < (top5 or 100)
+
+
+def counts():
+    """Name -> its row in the tests' tables of counts, without options."""
+    for path in sorted(COUNTS.glob("*.csv")):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            if not row["options"]:
+                yield row["name"], row
+
+
+def test_only_the_authors_own_figures_of_this_very_net_are_filled():
+    """What the paper prints of its size is the size of our net, or the row says of which net."""
+    ours, compared = dict(counts()), 0
+    for name, row in published_figures().items():
+        for printed, key in ((row.paper_parameters, "params"), (row.paper_multiply_adds, "macs")):
+            match = re.match(r"([\d.]+) ([MG])\b", printed)
+            if match and name in ours and ours[name][key]:
+                value = float(match[1]) * {"M": 1e6, "G": 1e9}[match[2]]
+                close = value == pytest.approx(int(ours[name][key]), rel=0.15)
+                assert close != bool(row.paper_net and key == "params"), (name, printed)
+                compared += 1
+    assert compared > 40
+    own = {name for name, row in published_figures().items() if row.crop_is_own}
+    assert {"resnet50", "seresnet50", "inception_v3"} <= own
+    assert not own & {"alexnet", "bn_inception", "vgg16", "googlenet"}
+
+
+def test_figures_of_a_part_of_the_images_say_so():
+    rows = published_figures()
+    part = {n for n, r in rows.items() if r.crop_top1 and r.population != WHOLE_VAL}
+    assert part == {"inception_v3", "inception_v4"}
+    assert "48,238 that are not blacklisted" in rows["inception_v4"].population
+    summary = summarize(models.create("bn_inception"), (224, 224, 3))
+    assert tables.net_row("bn_inception", summary, rows["bn_inception"])[-1] == (
+        "authors, one crop; of BN-x30 of 13.6 M parameters, not the port's 11.3 M"
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +116,9 @@ def test_chart_labels_do_not_overlap(tmp_path, monkeypatch):
     boxes = []
     monkeypatch.setattr(chart, "place_labels", spy(chart.place_labels, boxes))
     points = [
-        chart.ChartPoint(name, 3 * 10**8 + i * 10**9, 10**6 * (i + 1), row.crop_top1, row.crop_by)
+        chart.ChartPoint(
+            name, 3 * 10**8 + i * 10**9, 10**6 * (i + 1), row.crop_top1, row.crop_is_own
+        )
         for i, (name, row) in enumerate(published_figures().items())
         if row.crop_top1
     ]
