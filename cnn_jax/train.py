@@ -34,7 +34,8 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
     """
     is_new_run = Checkpoints(folder).is_empty()
-    check_config(config, is_new_run)  # a wrong value is said before the workdir and the data
+    # A wrong value is said before the workdir and the data.
+    check_config(config, is_new_run, Path(folder))
     workdir.check(folder, config)  # before the data is loaded, and before anything is written
     experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
     with workdir.enter(folder, config):

@@ -16,9 +16,11 @@ from cnn_jax.inference import preparation
 from cnn_jax.inference.loaded_net import LoadedNet
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime.config_files import SHIPPED, config_of_run, load_module
+from cnn_jax.training import open_values
 from cnn_jax.training.experiment import make_model
 from cnn_jax.training.task_file import read_task
 from cnn_jax.transfer.initial_weights import make_initial_weights
+from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, read_description
 
 
@@ -38,6 +40,7 @@ def load_run(folder: Path) -> LoadedNet:
     if not folder.is_dir():
         raise UserError(f"load({str(folder)!r}): there is no such folder")
     config = config_of_run(folder)
+    open_values.complete(config, folder)
     task, image_shape = read_task(folder)
     model = make_model(config, task.outputs)
     own = preparation.of_run(config, folder, image_shape)
@@ -60,7 +63,10 @@ def load_folder(folder: Path) -> LoadedNet:
     description = read_description(folder)
     try:
         name, count = description["model"], description["num_classes"]
-        options, own = description["options"], preparation.of_record(description["preprocessing"])
+        options, own = (
+            options_of_import(description),
+            preparation.of_record(description["preprocessing"]),
+        )
         origin = description.get("source", {}).get("names", "elsewhere")
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / DESCRIPTION} lacks {error}: import the weights again") from None

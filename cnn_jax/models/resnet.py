@@ -15,23 +15,25 @@ Parameters, for 1000 classes; A, B, C are the shortcuts of sec. 4.1:
   projects where the shape changes, by a strided 1x1 with BatchNorm; `C` projects everywhere; `none`
   is the plain net. The names stand for B, the paper's choice from 50 layers on and every published
   weight file's; its table 2 has 18 and 34 layers with A, its table 3 compares A, B and C.
+- pool1 has no padding and takes in the last row by Caffe's ceil mode (the release's
+  ResNet-101-deploy.prototxt; torchvision's ports pad it by 1 all around: the same size, windows one
+  pixel away). `pool1="padded"` is the ports', set by an import and by the names that are theirs.
 - BatchNorm after each convolution and before activation (sec. 3.4), no biases. The paper says
   nothing of its constants: epsilon 1e-5 is the release's, momentum 0.9 torchvision's. The release's
   statistics are averages over a large batch after training, "not moving average" (README.md of the
   authors' deep-residual-networks). No dropout (sec. 3.4).
-- The pool is padded by 1, as torchvision's; the release's has no padding and rounds up.
 - Initialisation: sec. 3.4 refers to He et al. 2015: N(0, 2 / fan-in), biases zero.
 
-Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `zero_init` (the branch's last
-scale starts at zero, so that every block starts as the identity: Goyal et al. 2017, sec. 5.1),
-`groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention` (layers/attention.py),
-`depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"` (stride 1, no pooling, for
-images of 32 pixels), `pooling`, `biases="all"` (those that BatchNorm cancels, too),
-`shortcut_norm=False` (a projection is a convolution with a bias), `initialiser="glorot"`. These
-last three make `resnet18_d2l`, 11,178,378, a textbook's net for 96 pixels, one channel, 10 classes
-(Zhang, Lipton, Li, Smola, "Dive into deep learning", "Residual networks"). `scan=True` is no
-deviation: a stage's blocks but the first are one compiled loop (layers/scan_blocks.py). Four names
-are options of resnet50, stride and all:
+Options off by default, each a deviation: `stride_in="3x3"` (v1.5), `pool1="padded"`, `zero_init`
+(the branch's last scale starts at zero, so that every block starts as the identity: Goyal et al.
+2017, sec. 5.1), `groups` and `bottleneck_width` (resnext.py, wide_resnet.py), `attention`
+(layers/attention.py), `depthwise` 3x3, `activation`, `norm`, `dropout` before fc, `stem="3x3"`
+(stride 1, no pooling, for images of 32 pixels), `pooling`, `biases="all"` (those that BatchNorm
+cancels, too), `shortcut_norm=False` (a projection is a convolution with a bias),
+`initialiser="glorot"`. These last three make `resnet18_d2l`, 11,178,378, a textbook's net for 96
+pixels, one channel, 10 classes (Zhang, Lipton, Li, Smola, "Dive into deep learning", "Residual
+networks"). `scan=True` is no deviation: a stage's blocks but the first are one compiled loop
+(layers/scan_blocks.py). Four names are options of resnet50, stride and all:
 
     resnet50_gelu  25,557,032      resnet50_depthwise  14,273,768
     resnet50_cbam  28,089,624      resnet50_modified (all three)  16,806,360
@@ -74,6 +76,7 @@ from cnn_jax.models.registry import Net
 
 Shortcut = Literal["none", "A", "B", "C"]
 StrideIn = Literal["1x1", "3x3"]
+Pool1 = Literal["unpadded", "padded"]
 
 # Table 1: depth -> blocks in layer1 ... layer4, and whether they are bottlenecks.
 STAGES = {
@@ -168,6 +171,7 @@ class ResNet(nn.Module):
     activation: Activation = "relu"
     zero_init: bool = False
     stem: Literal["7x7", "3x3"] = "7x7"
+    pool1: Pool1 = "unpadded"
     pooling: Pooling = "avg"
     dropout: Rate = 0.0
     scan: bool = False
@@ -175,7 +179,8 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Images, train: bool = False) -> Output:
-        require_size(images, 1, f"ResNet-{self.depth}")
+        unpadded = self.stem == "7x7" and self.pool1 == "unpadded"
+        require_size(images, 3 if unpadded else 1, f"ResNet-{self.depth}")
         if self.bottleneck_width % self.groups:
             raise UserError(
                 f"model.groups={self.groups} does not divide model.bottleneck_width="
@@ -197,7 +202,8 @@ class ResNet(nn.Module):
         }
         if self.stem == "7x7":
             x = stem(images, 64, 7, stride=2, name="conv1")  # 112x112x64
-            x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
+            x = max_pool(x, 3, 2, padding=0 if unpadded else 1, ceil=unpadded)
+            x = sow_activation(self, "pool1", x)  # 56x56x64
         else:
             x = stem(images, 64, 3, name="conv1")
         counts, bottlenecks = STAGES[self.depth]
@@ -230,7 +236,8 @@ def resnet(depth: int, **preset: Any) -> Net:
     return Net(ResNet, {"depth": depth, **preset}, not_options=not_options)
 
 
-D2L = {"biases": "all", "shortcut_norm": False, "initialiser": "glorot"}
+PORTS = {"stride_in": "3x3", "pool1": "padded"}
+D2L = {"pool1": "padded", "biases": "all", "shortcut_norm": False, "initialiser": "glorot"}
 MODIFIED = {"activation": "gelu", "depthwise": True, "attention": "cbam"}
 NETS = {
     "plain18": resnet(18, shortcut="none"),
@@ -241,9 +248,9 @@ NETS = {
     "resnet50": resnet(50),
     "resnet101": resnet(101),
     "resnet152": resnet(152),
-    "resnet50_v1_5": resnet(50, stride_in="3x3"),
-    "resnet101_v1_5": resnet(101, stride_in="3x3"),
-    "resnet152_v1_5": resnet(152, stride_in="3x3"),
+    "resnet50_v1_5": resnet(50, **PORTS),
+    "resnet101_v1_5": resnet(101, **PORTS),
+    "resnet152_v1_5": resnet(152, **PORTS),
     "resnet50_gelu": resnet(50, activation="gelu"),
     "resnet50_depthwise": resnet(50, depthwise=True),
     "resnet50_cbam": resnet(50, attention="cbam"),

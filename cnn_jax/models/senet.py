@@ -7,7 +7,8 @@ paper's reduction ratio), ReLU, a dense layer back to C, sigmoid; both with bias
 initialisation as there.
 
 Strides in the first 1x1 of a stage, as the authors' release does: 3.86 G multiply-adds (table 2:
-3.87). `stride_in="3x3"`, 4.09 G, is a deviation that timm's weights ask for; an import sets it.
+3.87), and pool1 without padding. `stride_in="3x3"`, 4.09 G, and `pool1="padded"` are deviations
+that timm's weights ask for; an import sets them.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ FREE_KEYS = (
     *("data.memory_megabytes", "data.workers", "data.threads"),
 )
 FOLDER = "folder:"
+# What a run had that does not say it: defaults that were others.
+EARLIER = {"model.pool1": "padded"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -139,6 +141,12 @@ def data_of(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def net_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The net's options of a flat config that are not open; what it does not say was `EARLIER`."""
+    said = {**EARLIER, **{key: v for key, v in config.items() if v is not None}}
+    return {key.removeprefix("model."): v for key, v in said.items() if key.startswith("model.")}
+
+
 def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     if differ := differences(there, here):
         raise UserError(
@@ -162,7 +170,7 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
 
 def without_path(key: str, values: dict[str, Any]) -> Any:
     """A value as it is compared; None is as good as absent: an option left open."""
-    value = values.get(key)
+    value = EARLIER.get(key) if values.get(key) is None else values[key]
     is_folder = key == "data.name" and str(value).startswith(FOLDER)
     return FOLDER if is_folder else value
 

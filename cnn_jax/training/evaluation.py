@@ -23,7 +23,7 @@ from cnn_jax.errors import UserError, nearest, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.config_files import config_of_values
-from cnn_jax.training import optimizers, reporting
+from cnn_jax.training import open_values, reporting
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.run_identity import (
     hold_to,
@@ -49,7 +49,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     Of other keys of `config` only those are asked that change figures and need no training. Other
     data than the run's needs the run's classes, by name, in any order. Raises `UserError`.
     """
-    check_config(config, is_new_run=False)
+    check_config(config, is_new_run=False, folder=Path(folder))
     place, own = Path(folder), workdir.config_of(folder)
     if own is None:
         kind = "whole checkpoint: train first"
@@ -58,7 +58,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
         raise UserError(f"workdir={str(folder)!r} holds no {kind}")
     is_own = is_own_data(config, own, place)
     config = asked_of_run(config, own, place, is_own)
-    optimizers.complete(config)
+    open_values.complete(config, place)
     dataset = None if is_own else other_dataset(config, own["data.name"], place)
     experiment = make_experiment(config, dataset, is_new_run=False, folder=place)
     with workdir.lock(folder):
@@ -128,7 +128,8 @@ def asked_of_run(config: ConfigDict, own: dict[str, Any], folder: Path, is_own: 
     wrong = [
         f"{key} ({own.get(key)!r} there, {asked.get(key)!r} here)"
         for key in sorted({*own, *asked} - ignored)
-        if key.startswith(MEASURED) and own.get(key) != asked.get(key)
+        if key.startswith(MEASURED)
+        and workdir.without_path(key, own) != workdir.without_path(key, asked)
     ]
     if wrong:
         raise UserError(

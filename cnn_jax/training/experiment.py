@@ -28,7 +28,7 @@ from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.runtime.step_schedule import StepSchedule
-from cnn_jax.training import config_checks, net_checks, optimizers
+from cnn_jax.training import config_checks, net_checks, open_values, optimizers
 from cnn_jax.training.compiled_steps import CompiledSteps, compile_steps
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.net import make_model, sliding
@@ -123,7 +123,7 @@ def make_experiment(
     on from a checkpoint, does not read the weights of `init.from`, and takes the constants of the
     training split from its `folder`.
     """
-    devices = check_config(config, is_new_run)
+    devices = check_config(config, is_new_run, folder)
     dataset = dataset or data.load(config.data)
     check_dataset(config, dataset)
     model = make_model(config, dataset.task.outputs)
@@ -173,14 +173,16 @@ def make_experiment(
     )
 
 
-def check_config(config: ConfigDict, is_new_run: bool = True) -> Devices:
+def check_config(
+    config: ConfigDict, is_new_run: bool = True, folder: Path | None = None
+) -> Devices:
     """Raises `UserError` for all that is wrong with a config whatever its data is.
 
     Called before workdir and data, whoever trains; returns the devices of the run. A run that goes
-    on reads no `init.from`.
+    on reads no `init.from`. What the config leaves open is written into it: see `open_values`.
     """
     config_checks.check(config)
-    optimizers.complete(config)
+    open_values.complete(config, folder)
     devices = Devices.create(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model, shape = make_model(config), config_checks.image_shape(config)

@@ -22,6 +22,7 @@ from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
+from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 
 # Options that change nothing in what trained weights compute.
@@ -55,7 +56,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
         flat = flatten({"params": params, "batch_stats": stats})
         origin = description.get("source", {})
         words = f"{description['model']} of {origin.get('names', 'elsewhere')}"
-        digest, options = description["sha256"], description.get("options", {})
+        digest, options = description["sha256"], options_of_import(description)
         return TrainedWeights(
             *(flat, description["model"], words, digest, options),
             preprocessing=description.get("preprocessing"),
@@ -72,7 +73,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     state = checkpoints.read(step).tree[0]
     words = f"{model} trained on {dataset}, step {step}"
     digest = file_hash(checkpoints.path(step) / CHECKSUMS)
-    options = {key[6:]: v for key, v in config.items() if key.startswith("model.")}
+    options = workdir.net_options(config)
     classes = tuple((workdir.data_of(folder) or {"classes": ()})["classes"])
     return TrainedWeights(
         *(evaluation_variables(state), model, words, digest, options),

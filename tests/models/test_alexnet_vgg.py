@@ -241,3 +241,45 @@ def test_lrn_has_a_gradient_when_compiled():
     sums, total = 2 + 3e-4, 3  # each map has three neighbours, itself included, of square 1
     expected = sums**-0.75 - total * 0.75 * sums**-1.75 * 2e-4
     np.testing.assert_allclose(gradient, np.full((1, 1, 1, 3), expected), rtol=1e-5)
+
+
+@functools.cache
+def centred_photographs(size):
+    """Three squares of each of scikit-learn's two photographs, grey levels minus their means."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    wide = [
+        np.asarray(Image.fromarray(i).resize((size * 3 // 2, size)))
+        for i in load_sample_images().images
+    ]
+    pixels = np.stack([w[:, s : s + size] for w in wide for s in (0, size // 4, size // 2)])
+    return np.float32(pixels - pixels.mean((0, 1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "before", "after"),
+    [
+        ("alexnet", 227, "conv1", "lrn1"),
+        ("vgg11_lrn", 64, "conv1_1", "lrn1"),
+    ],
+)
+def test_lrn_divides_at_the_papers_scale_and_at_unit_deviation_does_not(name, size, before, after):
+    """Its factor of each value as the net starts: 2^-0.75 = 0.5946 is none of the maps' doing."""
+    net = models.create(name, num_classes=2, head="avg")
+    variables = net.init(KEY, jnp.zeros((1, size, size, 3)))
+
+    def factors(images):
+        _, state = net.apply(
+            variables, jnp.asarray(images), capture_intermediates=True, mutable=["intermediates"]
+        )
+        kept = state["intermediates"]
+        x, y = np.asarray(kept[before]["__call__"][0]), np.asarray(kept[after][0])
+        return y[x > 1e-3] / x[x > 1e-3]
+
+    images = centred_photographs(size)
+    grey, unit = factors(images), factors(images / images.std((0, 1, 2)))
+    assert unit.min() > 0.5944
+    np.testing.assert_allclose(unit.max(), 2**-0.75, rtol=1e-5)
+    assert grey.min() < 0.55
+    np.testing.assert_allclose(grey.max(), 2**-0.75, rtol=1e-3)

@@ -61,6 +61,50 @@ def test_a_plain_net_adds_nothing():
     assert resnet.shortcut("none", draw((1, 4, 4, 3)), 3, 1, unit=UNIT) is None
 
 
+def test_pool1_is_the_releases_and_a_ports_is_one_pixel_away():
+    """Without padding and with the last row that Caffe's ceil mode takes in."""
+    x = np.random.RandomState(0).randn(1, 9, 9, 3).astype(np.float32)
+
+    def pool1(**options):
+        net = models.create("resnet18", num_classes=2, **options)
+        images = jnp.asarray(np.repeat(np.repeat(x, 2, 1), 2, 2))  # conv1's map is 9x9
+        variables = net.init(KEY, images)
+        _, state = net.apply(variables, images, capture_intermediates=True, mutable=True)
+        kept = state["intermediates"]
+        before = np.maximum(np.asarray(kept["conv1"]["__call__"][0]), 0)
+        return before, np.asarray(kept["pool1"][0])
+
+    def by_hand(x, first, pad):
+        x = np.pad(x, [(0, 0), (pad, 9), (pad, 9), (0, 0)], constant_values=-1)
+        rows = [
+            [x[0, i : i + 3, j : j + 3].max((0, 1)) for j in range(0, 2 * first, 2)]
+            for i in range(0, 2 * first, 2)
+        ]
+        return np.array(rows)[None]
+
+    before, found = pool1()
+    np.testing.assert_allclose(found, by_hand(before, 4, 0), rtol=1e-4)
+    before, padded = pool1(pool1="padded")
+    np.testing.assert_allclose(padded, by_hand(before, 5, 1), rtol=1e-4)
+    even = [models.create("resnet18", pool1=form) for form in ("unpadded", "padded")]
+    sizes = {
+        form.pool1: {s.name: s.output for s in summarize(form, (224, 224, 3)).stages}
+        for form in even
+    }
+    assert sizes["unpadded"] == sizes["padded"]  # on maps of even size, 112 here
+
+
+def test_the_ports_nets_have_the_ports_pool():
+    for name, build in MAPS.items():
+        options = models.REGISTRY[name].options()
+        if "pool1" in options:
+            assert build().options["pool1"] == "padded"
+            assert options["pool1"].default == (
+                "padded" if options.get("stride_in", ("", ""))[1] == "3x3" else "unpadded"
+            )
+    assert models.create("resnet18_d2l").pool1 == "padded"
+
+
 def test_projections_are_where_the_paper_has_them():
     def projections(kind):
         layers = count("resnet34", shortcut=kind).layers
@@ -242,7 +286,7 @@ def test_v2_starts_by_fan_out():
 
 def test_se_resnet_strides_in_the_first_1x1_and_imports_in_the_3x3():
     assert models.create("seresnet50").stride_in == "1x1"
-    assert MAPS["seresnet50"]().options == {"stride_in": "3x3"}
+    assert MAPS["seresnet50"]().options == {"pool1": "padded", "stride_in": "3x3"}
     assert MAPS["resnet50_v2"]().options == {"stem": "pool_first", "stride_in": "3x3"}
 
 

@@ -34,8 +34,9 @@ def resnet(depth: int, squeeze: bool = False) -> Callable[[], NameMap]:
             stages[f"layer{layer}"] = (f"layer{layer}_{count - 1}", same)
         library, interpolation = ("timm", "bicubic") if squeeze else ("torchvision", "bilinear")
         preprocessing = Preprocessing(interpolation=interpolation)
-        # timm's SE-ResNet strides where torchvision's nets do, not where the paper's does.
-        options = {"stride_in": "3x3"} if squeeze else {}
+        options = {"pool1": "padded"}
+        if squeeze:  # timm's strides where torchvision's nets do, not where the paper's does
+            options["stride_in"] = "3x3"
         return NameMap(
             library, modules, options=options, stages=stages, preprocessing=preprocessing
         )

@@ -1,0 +1,37 @@
+"""The options of the net whose weights lie in a folder, without reading the weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cnn_jax import models
+from cnn_jax.runtime import workdir
+from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.transfer.weights import DESCRIPTION
+
+
+def options_of_import(description: dict[str, Any]) -> dict[str, Any]:
+    """The options of imported weights; what an earlier import did not write down was `EARLIER`."""
+    model, written = description["model"], description.get("options", {})
+    options = workdir.net_options({f"model.{key}": value for key, value in written.items()})
+    own = models.REGISTRY[model].options() if model in models.REGISTRY else written
+    return {key: value for key, value in options.items() if key in own}
+
+
+def form_of_weights(path: str) -> dict[str, Any]:
+    """The options of the net whose weights are in a folder, and nothing where none can be read."""
+    folder = Path(path).expanduser()
+    try:
+        if (folder / DESCRIPTION).is_file():
+            description = json.loads(read_regular(folder / DESCRIPTION))
+            model, options = description["model"], options_of_import(description)
+        else:
+            config = json.loads(read_regular(folder / "config.json"))
+            model, options = config["model.name"], workdir.net_options(config)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return {}  # what is wrong is said when the weights are read
+    own = models.REGISTRY[model].options() if model in models.REGISTRY else {}
+    defaults = {key: default for key, (_, default) in own.items()}
+    return {key: value for key, value in (defaults | options).items() if key in own}
