@@ -4,7 +4,9 @@
     cnn_jax train --config=lenet5:mnist --config.batch_size=32 --config.optimizer.name=sgd
     cnn_jax train --config=resnet18:folder:PHOTOS --config.data.image_size=64 --dry_run
     cnn_jax train --config=googlenet:published:folder:PHOTOS          (its paper's recipe)
+    cnn_jax train --workdir=runs/lenet5 --config.epochs=20 --extend     (more epochs)
     cnn_jax evaluate --workdir=runs/lenet5             (the run's own config)
+    cnn_jax evaluate --workdir=runs/lenet5 --config.data.name=folder:OTHER
     python -m cnn_jax.main --config=configs/lenet5.py --mode=evaluate        (the same)
 
 Ctrl-C or SIGTERM saves and prints the command that goes on; so does the same command given again.
@@ -14,7 +16,6 @@ A wrong key is answered with the nearest right ones; configs/base.py has all, wi
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,21 +29,23 @@ from cnn_jax.runtime.config_files import config_of_run
 from cnn_jax.runtime.distributed import join_processes, leave_processes
 
 CONFIG = cli.define_config()
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG-DATASET.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder; default: runs/CONFIG-DATASET-HASH.")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do in the workdir.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Two steps, a save, a restore, an evaluation.")
+EXTEND = flags.DEFINE_bool("extend", False, "A run goes on to more epochs: --config.epochs=N.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes (jax.distributed).")
 
 
 def main(argv: Sequence[str]) -> int | None:
+    from cnn_jax.runtime.workdir import default_folder
+
     del argv
     config = CONFIG.value
     if config is None and MODE.value == "evaluate" and WORKDIR.value:
         config = config_of_run(Path(WORKDIR.value))  # none is there: it says so
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
-    dataset = re.sub(r"\W+", "_", config.data.name.rstrip("/").rsplit("/", 1)[-1])
-    workdir = WORKDIR.value or f"runs/{config.name}-{dataset}"
+    workdir = WORKDIR.value or default_folder(config)
 
     if DISTRIBUTED.value:
         join_processes()
@@ -72,7 +75,7 @@ def run(config: ConfigDict, workdir: str) -> int | None:
 
     on_second_interrupt(stop_at_once)
     try:
-        train.train_and_evaluate(config, workdir)
+        train.train_and_evaluate(config, workdir, EXTEND.value)
     except Interrupted as stop:
         print(f"stopped by {stop}: saved, go on with: {cli.same_command(workdir)}")
         return 128 + stop.signum

@@ -27,8 +27,11 @@ from cnn_jax.training.train_step import TrainCarry
 FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
 
 
-def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
+def train_and_evaluate(config: ConfigDict, folder: str, extend: bool = False) -> dict[str, Any]:
     """Trains `config` in `folder`, going on from its newest whole checkpoint, and reports.
+
+    To `extend` a run, finished or not, `config` has more epochs (and patience) than it began with:
+    the schedule is that of the new number from the newest checkpoint on.
 
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
@@ -36,11 +39,11 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
     is_new_run = Checkpoints(folder).is_empty()
     # A wrong value is said before the workdir and the data.
     check_config(config, is_new_run, Path(folder))
-    workdir.check(folder, config)  # before the data is loaded, and before anything is written
+    workdir.check(folder, config, extend)  # before data is loaded, and anything written
     experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
-    with workdir.enter(folder, config):
-        keep_data(experiment, Path(folder), is_new_run)
-        training = Training(experiment, Path(folder))
+    with workdir.enter(folder, config, extend):
+        keep_data(experiment, Path(folder), is_new_run, extend)
+        training = Training(experiment, Path(folder), extend)
         try:
             for _ in training:
                 pass
@@ -52,8 +55,8 @@ def train_and_evaluate(config: ConfigDict, folder: str) -> dict[str, Any]:
 class Training:
     """One run under way: iterating over it trains, and yields after each call to the device."""
 
-    def __init__(self, experiment: Experiment, folder: Path):
-        self.experiment, self.folder = experiment, folder
+    def __init__(self, experiment: Experiment, folder: Path, extend: bool = False):
+        self.experiment, self.folder, self.extend = experiment, folder, extend
         self.identity = describe(experiment)
         self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep)
         self.checkpoints.tidy()
@@ -73,8 +76,10 @@ class Training:
                 workdir.write_json(self.folder / "init.json", initial_weights.record())
             return RunProgress(), compiled.init()
         restored = self.checkpoints.restore(step, compiled.abstract.as_saved())
-        hold_to(self.experiment, self.folder, step, restored.meta)
+        hold_to(self.experiment, self.folder, step, restored.meta, self.extend)
         progress = RunProgress(**restored.meta["progress"])
+        if self.extend:
+            progress.go_on(self.experiment.config.early_stopping_patience)
         self.checkpoints.prune(progress.best_step)
         return progress, TrainCarry.from_saved(restored.tree)
 
@@ -144,7 +149,10 @@ class Training:
         )
         if experiment.dataset.layout:
             say(f"{experiment.config.data.name}: {experiment.dataset.layout}")
-        if step:
+        if self.is_finished():
+            say(f"finished in {self.folder}: {step:,} steps are done; it is reported again (more")
+            say("epochs: --config.epochs=N --extend; after an early stop also more patience)")
+        elif step:
             say(f"going on from step {step:,} in {self.folder}")
         elif experiment.initial_weights:
             for line in experiment.initial_weights.summary_lines():
@@ -158,6 +166,11 @@ class Training:
             say(line)
         for line in experiment.warnings:
             say(f"warning: {line}")
+
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train: the last step is done, or it was stopped early."""
+        progress, steps = self.progress, self.experiment.clock.total_steps
+        return progress.stopped or (0 < steps <= progress.step and not progress.evaluation_due)
 
     def log_window(self) -> None:
         """Reads the means since the last window, checks them, and starts a new window."""
@@ -303,5 +316,7 @@ def finish(training: Training) -> dict[str, Any]:
         files = folder / "metrics.jsonl", folder / "curves.png"
         report_pictures.draw_curves(*files, title, progress.best_step)
     say("\n" + report.as_text(result))
-    say(f"\nreport.json and its pictures are in {place}, curves.png and metrics.jsonl in {folder}")
+    say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {folder}")
+    if place != folder:  # by another protocol than the report that is there
+        say(f"but this report, which is in {place}")
     return result

@@ -37,7 +37,7 @@ def test_train_then_evaluate(tmp_path):
     assert all(len(line) <= 100 for line in out.splitlines())
     assert "validation figures are by single_crop, the report on test by single_crop" in out
     assert "test: 359 examples, single_crop, loss " in out
-    folder = tmp_path / "runs/tiny-digits"
+    (folder,) = (tmp_path / "runs").glob("tiny-digits-????????")
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "checkpoints", "config.json", "confusion.png", "constants.npz", "curves.png",
         "data.json", "environment.json", "metrics.jsonl", "report.json", "tensorboard",
@@ -51,7 +51,7 @@ def test_train_then_evaluate(tmp_path):
     out = run(*words, "--mode=evaluate", "--config.data.dir=/elsewhere", cwd=tmp_path).out
     assert (folder / "report.json").read_bytes() == written
     assert f"accuracy {accuracy:.4f}" in out
-    run("--mode=evaluate", "--workdir=runs/tiny-digits", cwd=tmp_path)
+    run("--mode=evaluate", f"--workdir=runs/{folder.name}", cwd=tmp_path)
     assert (folder / "report.json").read_bytes() == written
 
 

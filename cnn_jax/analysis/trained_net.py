@@ -114,13 +114,18 @@ def load_trained_net(
 ) -> TrainedNet:
     """The net of a config with the weights of a workdir or of an imported folder."""
     if config is None:
-        raise UserError("--config is missing: name a file, like --config=configs/lenet5.py")
+        raise UserError(
+            "--config is missing: name a file, like --config=configs/lenet5.py, or the --workdir "
+            "of a run, which has its own"
+        )
     if workdir and weights:
         raise UserError("--workdir and --weights are both given: choose one")
     path = workdir or weights or config.init["from"]
     if not path:
         raise UserError("name the weights: --workdir=RUN or --weights=DIR")
     changed = config.copy_and_resolve_references()
+    if workdir or weights:
+        changed.init.head = "auto"  # the config's is of the weights that training began with
     changed.init["from"], changed.freeze, changed.unfreeze = path, (), ()
     changed.optimizer.groups, changed.optimizer.layer_decay = (), 1.0
     experiment = make_experiment(changed, dataset)

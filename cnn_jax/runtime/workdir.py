@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +33,8 @@ FREE_KEYS = (
     *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
     *("data.memory_megabytes", "data.workers", "data.threads"),
 )
+# Keys with which a run may go on for longer, when it is asked to be extended.
+EXTENDED = ("epochs", "early_stopping_patience")
 FOLDER = "folder:"
 # What a run had that does not say it: defaults that were others.
 EARLIER = {"model.pool1": "padded"}
@@ -51,17 +56,46 @@ def flat(config: ConfigDict) -> dict[str, Any]:
     return out
 
 
-def check(workdir: str | os.PathLike, config: ConfigDict) -> None:
+def check(workdir: str | os.PathLike, config: ConfigDict, extend: bool = False) -> None:
     """Raises `UserError` naming the keys that differ when the folder holds a run of another config.
 
     A run that ended before its first checkpoint has nothing to lose: another may take its place.
+    To `extend` one, it may have more epochs than its newest checkpoint has.
     """
-    saved = config_of(workdir)
+    saved, here = config_of(workdir, extend), flat(config)
     if saved is not None:
-        check_same(Path(workdir), saved, flat(config))
+        check_same(Path(workdir), saved, here, free_keys(Path(workdir), extend))
+        if extend:
+            check_is_longer(Path(workdir), saved, here)
 
 
-def config_of(workdir: str | os.PathLike) -> dict[str, Any] | None:
+def check_is_longer(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    _, meta = Checkpoints(folder).newest_meta() or (0, {})
+    done = meta.get("config", there)["epochs"]
+    if here["epochs"] < done:
+        raise UserError(
+            f"workdir={str(folder)!r}: --extend with epochs={here['epochs']} is less than the "
+            f"{done} of the run: choose --config.epochs={done} or more"
+        )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the newest checkpoint of a run is its end: the last step, or an early stop."""
+    _, meta = Checkpoints(folder).newest_meta() or (0, {})
+    progress, steps = meta.get("progress", {}), meta.get("total_steps")
+    if progress.get("evaluation_due") or steps is None:
+        return False
+    return bool(progress.get("stopped")) or progress.get("step", 0) >= steps
+
+
+def free_keys(folder: Path, extend: bool = False) -> tuple[str, ...]:
+    """Keys beside `FREE_KEYS` that change no figure of the run in a folder, as it stands."""
+    if extend:
+        return EXTENDED
+    return ("early_stopping_patience",) if is_finished(folder) else ()
+
+
+def config_of(workdir: str | os.PathLike, extend: bool = False) -> dict[str, Any] | None:
     """The config of the run in a folder, None where nothing was saved; raises `UserError`.
 
     It is in config.json and in every checkpoint, and must be the same.
@@ -74,7 +108,7 @@ def config_of(workdir: str | os.PathLike) -> dict[str, Any] | None:
     if not ((folder / CONFIG).exists() and any((folder / "checkpoints").glob("*"))):
         return saved
     there = read_config(folder)
-    if saved and (differ := differences(there, saved)):
+    if saved and (differ := differences(there, saved, free_keys(folder, extend))):
         raise UserError(
             f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
             f"differ: {differ}; remove that file: it is written again"
@@ -82,7 +116,7 @@ def config_of(workdir: str | os.PathLike) -> dict[str, Any] | None:
     return there
 
 
-def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
+def enter(workdir: str | os.PathLike, config: ConfigDict, extend: bool = False) -> IO:
     """Makes or re-enters the folder of a run and locks it; keep the returned file open.
 
     Raises `UserError` as `check` and `lock` do.
@@ -90,11 +124,13 @@ def enter(workdir: str | os.PathLike, config: ConfigDict) -> IO:
     folder, held = Path(workdir), lock(workdir)
     if jax.process_index() != 0:
         return held
-    check(folder, config)
+    check(folder, config, extend)
     if not (folder / CONFIG).exists() and Checkpoints(folder).steps():
         warn(f"{folder / CONFIG} is missing: it is written again")
     write_json(folder / CONFIG, flat(config))
-    write_json(folder / "environment.json", environment())
+    place = folder / "environment.json"
+    if extend or not (place.exists() and is_finished(folder)):  # where it was trained stays
+        write_json(place, environment())
     return held
 
 
@@ -147,15 +183,22 @@ def net_options(config: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix("model."): v for key, v in said.items() if key.startswith("model.")}
 
 
-def check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    if differ := differences(there, here):
-        raise UserError(
-            f"workdir={str(folder)!r} holds a run of another config; keys that differ: "
-            f"{differ}; choose another --workdir"
-        )
+def check_same(
+    folder: Path, there: dict[str, Any], here: dict[str, Any], free: Collection[str] = ()
+) -> None:
+    if not (differ := differences(there, here, free)):
+        return
+    advice = "choose another --workdir"
+    longer = here.get("epochs", 0) > there.get("epochs", 0)
+    if longer and not differences(there, here, EXTENDED):
+        advice += ", or add --extend: the run goes on to more epochs"
+    raise UserError(
+        f"workdir={str(folder)!r} holds a run of another config; keys that differ: "
+        f"{differ}; {advice}"
+    )
 
 
-def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+def differences(there: dict[str, Any], here: dict[str, Any], free: Collection[str] = ()) -> str:
     """The keys whose values are not the same, with both values, or nothing.
 
     A folder of images is told by what it holds, not by its path: see `training.run_identity`.
@@ -163,9 +206,37 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     missing = "(absent)"
     return ", ".join(
         f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
-        for key in sorted({*there, *here} - {*FREE_KEYS})
+        for key in sorted({*there, *here} - {*FREE_KEYS, *free})
         if without_path(key, there) != without_path(key, here)
     )
+
+
+def default_folder(config: ConfigDict) -> str:
+    """runs/CONFIG-DATASET-HASH: another for other values of the keys that make a run.
+
+    The same for more epochs, and one of an earlier version, without a hash, where it holds this
+    very run.
+    """
+    values = flat(config)
+    name = values["data.name"]
+    word = re.sub(r"\W+", "_", name.rstrip("/").rsplit("/", 1)[-1])
+    plain = Path("runs", f"{values['name']}-{word}")
+    if (plain / CONFIG).exists():
+        there = read_config(plain)
+        same = there.get("data.name") == name and not differences(there, values, EXTENDED)
+        if same:
+            return str(plain)
+    kept = {key: v for key, v in values.items() if key not in (*FREE_KEYS, *EXTENDED)}
+    kept["data.name"] = real_path(name)
+    text = json.dumps({key: v for key, v in kept.items() if v is not None}, sort_keys=True)
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def real_path(name: str) -> str:
+    """ "folder:PATH" without links, `..` and a slash at its end; other names as they are."""
+    if not name.startswith(FOLDER):
+        return name
+    return str(Path(name.removeprefix(FOLDER)).expanduser().resolve())
 
 
 def without_path(key: str, values: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """How to use trained weights for a dataset: what the textbooks say, beside what was measured on it.
 
     python -m cnn_jax.tools.advise --config=CONFIG --weights=DIR --minutes=20
-    python -m cnn_jax.tools.advise --config=CONFIG --workdir=RUN --per_class=10
+    python -m cnn_jax.tools.advise --workdir=RUN --per_class=10
 
 Five ways are tried on the config's own images: a linear classifier on the highest features, one on
 lower features, fine-tuning of the last stage and the head, of everything, and training from

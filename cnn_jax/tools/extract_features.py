@@ -1,6 +1,6 @@
 """What a trained net makes of images at chosen stages, as arrays on the disk.
 
-    python -m cnn_jax.tools.extract_features --config=CONFIG --workdir=RUN --stage=layer3 --out=DIR
+    python -m cnn_jax.tools.extract_features --workdir=RUN --stage=layer3 --out=DIR
     python -m cnn_jax.tools.extract_features --config=CONFIG --weights=DIR --stage=all --whole ...
 
 The weights are those of a workdir's best checkpoint, or of a folder of imported ones. DIR/SPLIT

@@ -1,6 +1,6 @@
 """How well the classes can be read off a trained net, stage by stage: accuracy by depth.
 
-    python -m cnn_jax.tools.probe --config=CONFIG --workdir=RUN --stages=all --out=probe.png
+    python -m cnn_jax.tools.probe --workdir=RUN --stages=all --out=probe.png
     python -m cnn_jax.tools.probe --config=CONFIG --weights=DIR --stages=layer3,layer4
 
 At every stage a linear classifier and a vote of nearest neighbours learn the classes of the

@@ -30,7 +30,6 @@ from cnn_jax.training.run_identity import (
     hold_to_statistics,
     keep_data,
     read_split,
-    real_path,
 )
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.training.train_step import TrainCarry
@@ -98,7 +97,7 @@ def best_state(experiment: Experiment, folder: Path, is_own: bool) -> tuple[int,
 def is_own_data(config: ConfigDict, own: dict[str, Any], folder: Path) -> bool:
     """Whether the config names the data of the run: by its name, or as a folder of its files."""
     name = config.data.name
-    if real_path(name) == real_path(own["data.name"]):
+    if workdir.real_path(name) == workdir.real_path(own["data.name"]):
         return True
     if not (name.startswith(workdir.FOLDER) and own["data.name"].startswith(workdir.FOLDER)):
         return False

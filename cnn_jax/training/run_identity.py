@@ -31,6 +31,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return {
         "config": workdir.flat(experiment.config),
         "versions": workdir.versions(),
+        "total_steps": experiment.clock.total_steps,
         "data": {**data_digests(experiment), **experiment.dataset.identity},
     }
 
@@ -48,10 +49,13 @@ def parts_digest(parts: Parts) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def hold_to(experiment: Experiment, folder: Path, step: int, meta: dict[str, Any]) -> None:
+def hold_to(
+    experiment: Experiment, folder: Path, step: int, meta: dict[str, Any], extend: bool = False
+) -> None:
     """Raises `UserError` naming the key, data or file that is not as the checkpoint has it."""
     config = workdir.flat(experiment.config)
-    workdir.check_same(folder, meta.get("config", config), config)
+    free = workdir.free_keys(folder, extend)
+    workdir.check_same(folder, meta.get("config", config), config, free)
     saved = meta.get("data", {})  # checkpoints before 0.2.0 have none
     hold_to_data(experiment, folder, saved)
     for name, digest in data_digests(experiment).items():
@@ -168,7 +172,7 @@ def refuse_other_path(experiment: Experiment, folder: Path, meta: dict[str, Any]
     """Raises `UserError` for a folder at another path, of which 0.1.0 kept no list of files."""
     name = experiment.dataset.name
     there = meta.get("config", {}).get("data.name", name)
-    if not read_split(folder) and real_path(there) != real_path(name):
+    if not read_split(folder) and workdir.real_path(there) != workdir.real_path(name):
         raise UserError(
             f"workdir={str(folder)!r} holds a run of cnn_jax 0.1.0, which kept no list of its "
             f"files: data.name={name!r} may be other data than {there!r}; give that path, or "
@@ -176,14 +180,7 @@ def refuse_other_path(experiment: Experiment, folder: Path, meta: dict[str, Any]
         )
 
 
-def real_path(name: str) -> str:
-    """ "folder:PATH" without links, `..` and a slash at its end."""
-    if not name.startswith(workdir.FOLDER):
-        return name
-    return str(Path(name.removeprefix(workdir.FOLDER)).expanduser().resolve())
-
-
-def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
+def keep_data(experiment: Experiment, folder: Path, is_new_run: bool, extend: bool = False) -> None:
     """Keeps what the training data is, or holds the run to what was kept.
 
     Each process looks for itself; process 0 writes.
@@ -192,7 +189,7 @@ def keep_data(experiment: Experiment, folder: Path, is_new_run: bool) -> None:
         step, meta = Checkpoints(folder).newest_meta() or (0, {})
         if "data" not in meta:
             refuse_earlier_run(experiment, folder, meta)
-        hold_to(experiment, folder, step, meta)  # before a file that is missing is written again
+        hold_to(experiment, folder, step, meta, extend)  # before a missing file is written again
     if jax.process_index() == 0:
         write_data(experiment, folder, is_new_run)
 

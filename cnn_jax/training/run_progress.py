@@ -39,3 +39,7 @@ class RunProgress:
         else:
             self.evaluations_since_best += 1
         self.stopped = 0 < patience <= self.evaluations_since_best
+
+    def go_on(self, patience: int) -> None:
+        """Takes an early stop back where `patience` is larger than what stopped the run."""
+        self.stopped = 0 < patience <= self.evaluations_since_best

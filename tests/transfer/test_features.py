@@ -65,6 +65,20 @@ def test_features_are_the_net_s_own_activations(tmp_path):
     assert whole.header["points"]["c1"] == {"file": "c1.npy", "shape": [359, 28, 28, 6]}
 
 
+def test_a_run_is_whole_whatever_head_it_began_with(trained, tmp_path):
+    """`init.head` is of the weights that training began with, and not of what it left."""
+    config, folder = trained
+    tuned = config.copy_and_resolve_references()
+    tuned.init["from"], tuned.init.head, tuned.epochs = str(folder), "drop", 1.0
+    train.train_and_evaluate(tuned, tmp_path)
+    net = load_trained_net(tuned, str(tmp_path), None)
+    assert net.resolve(["output"]) == ["output"]
+    assert not net.initial_weights.randomly_initialised
+    fresh = load_trained_net(tuned, None, None)  # the weights that it is to begin with
+    with pytest.raises(UserError, match=r"stage='output' has no trained weights"):
+        fresh.resolve(["output"])
+
+
 def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
     config, folder = trained
     net = load_trained_net(config, str(folder), None)
