@@ -65,6 +65,8 @@ def main(argv: Sequence[str]) -> None:
         imported = importer.import_weights(MODEL.value, WEIGHTS.value, NUM_CLASSES.value, drop)
         bar.advance(description="hashing it")
         digest = sha256(WEIGHTS.value)
+    if imported.prefix:
+        print(f"all names begin with {imported.prefix!r}, which is taken off")
     transform = TRANSFORM.value
     if transform is None:
         transform = importer.detect_transform_input(imported, digest, REFERENCE.value)

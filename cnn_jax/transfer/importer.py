@@ -42,6 +42,7 @@ class ImportedNet:
     batch_stats: FlatTree
     head: tuple[str, ...]
     headless: bool = False
+    prefix: str = ""  # that all names of the file had, and that was taken off
 
     def variables(self) -> dict[str, Any]:
         """The trees that `net.apply` takes."""
@@ -64,25 +65,27 @@ def import_weights(
     """The net `model` with the weights of the file `path`, each of whose tensors is used once.
 
     The number of classes is that of the file's classifier. An error names the first tensors that do
-    not fit. A file without its classifier is taken only with `drop_head`.
+    not fit. A file without its classifier, or with one of several layers, is taken only with
+    `drop_head`: the head is everything under the classifier's name.
     """
     names = find_name_map(model)
-    tensors = strip_tensor_names(read_tensors(path))
+    tensors, prefix = strip_tensor_names(read_tensors(path), names)
     options = net_options(model, names, has_auxiliary(names, tensors))
     head = head_tensors(model, options)
-    weight = tensors.get(classifier_name(names, head))
+    below = layers_of_heads(names, head, tensors) if drop_head else set()
+    weight = None if below else tensors.get(classifier_name(names, head))
     headless = weight is None and drop_head
     classes = models.REGISTRY[model].num_classes if weight is None else len(weight)
     if num_classes is not None and not drop_head:
         classes = num_classes
     net = models.create(model, classes, **options)
-    conversion = Conversion(names, tensors, head if headless else ())
+    conversion = Conversion(names, tensors, head if headless else (), used=below)
     params, batch_stats = map(conversion.convert, tensor_shapes(net, model))
     unused = [name for name in tensors if name not in conversion.used]
     misfits = conversion.misfits + [f"{name} has no place in the net" for name in unused]
     if misfits:
         raise misfit_error(model, path, tensors, misfits)
-    return ImportedNet(model, net, options, names, params, batch_stats, head, headless)
+    return ImportedNet(model, net, options, names, params, batch_stats, head, headless, prefix)
 
 
 @dataclasses.dataclass
@@ -133,12 +136,37 @@ def find_name_map(model: str) -> NameMap:
     return MAPS[model]()
 
 
-def strip_tensor_names(tensors: FlatTree) -> FlatTree:
-    """Without `num_batches_tracked`, which old files lack, and without DataParallel's prefix."""
+def strip_tensor_names(tensors: FlatTree, names: NameMap) -> tuple[FlatTree, str]:
+    """Without `num_batches_tracked`, which old files lack, and without the prefix of all names.
+
+    Wrappers put one before them: `module.` (DataParallel), `_orig_mod.` (torch.compile), `model.`,
+    `backbone.`. What the map itself names is no prefix.
+    """
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return tensors
+    known, prefix = set(names.modules.values()), ""
+    while tensors and not any(name.rpartition(".")[0] in known for name in tensors):
+        firsts = {name.partition(".")[0] for name in tensors}
+        if len(firsts) > 1 or not all("." in name for name in tensors):
+            break
+        prefix += f"{firsts.pop()}."
+        tensors = {name.partition(".")[2]: value for name, value in tensors.items()}
+    return tensors, prefix
+
+
+def layers_of_heads(names: NameMap, head: Collection[str], tensors: FlatTree) -> set[str]:
+    """The file's tensors under its classifiers' names that are no part of one dense layer.
+
+    A head of several layers has them: `fc.0.weight`, where the net has `fc.weight`.
+    """
+    modules = head_modules(names, head)
+    single = {torch_tensor_name(names, variable) for variable in head}
+    return {n for n in tensors if n not in single and any(n.startswith(f"{m}.") for m in modules)}
+
+
+def head_modules(names: NameMap, head: Collection[str]) -> set[str]:
+    """The file's names of the classifiers."""
+    tensors = (torch_tensor_name(names, variable) or "" for variable in head)
+    return {name.rpartition(".")[0] for name in tensors}
 
 
 def has_auxiliary(names: NameMap, tensors: FlatTree) -> bool:
@@ -196,12 +224,19 @@ def misfit_error(model: str, path: str | Path, tensors: FlatTree, misfits: list[
 def fits(model: str, tensors: FlatTree) -> bool:
     """Whether the file is this net's, whatever its number of classes."""
     names = MAPS[model]()
-    modules = {name.rsplit(".", 1)[0] for name in tensors}
+    every = set(names.modules.values())
     main = {torch for module, torch in names.modules.items() if not module.startswith("auxiliary")}
-    if modules not in (main, set(names.modules.values())):
+    modules = {name.rpartition(".")[0] for name in tensors}
+    # Of a head of several layers these are not the net's, but lie below one that is.
+    below = {m: t for m in modules - every for t in main - modules if m.startswith(f"{t}.")}
+    modules = {below.get(module, module) for module in modules}
+    lacking = main - modules
+    if modules - every or len(lacking) > 1 or modules | lacking not in (main, every):
         return False
-    options = net_options(model, names, modules != main)
+    options = net_options(model, names, modules | lacking != main)
     head = head_tensors(model, options)
+    if not {*lacking, *below.values()} <= head_modules(names, head):
+        return False
     for shapes in tensor_shapes(models.create(model, 2, **options), model):
         for variable, shape in shapes.items():
             tensor = tensors.get(torch_tensor_name(names, variable) or "")

@@ -198,6 +198,44 @@ def test_old_files_and_prefixes(tmp_path, state):
         jax.tree.map(np.testing.assert_array_equal, params, expected)
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "backbone.", "module.model.a.b."])
+def test_a_prefix_of_all_names_is_taken_off_and_said(tmp_path, state, prefix, capsys):
+    expected = load_weights(run(tmp_path, state))[0]
+    assert "all names begin" not in capsys.readouterr().out
+    prefixed = {f"{prefix}{name}": value for name, value in state.items()}
+    params = load_weights(run(tmp_path, prefixed))[0]
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    assert f"all names begin with {prefix!r}, which is taken off\n" in capsys.readouterr().out
+    other = {**prefixed, "surplus.weight": np.ones(1, np.float32)}  # not of all
+    with pytest.raises(UserError, match="is missing"):
+        run(tmp_path, other)
+
+
+def test_what_the_net_itself_names_is_no_prefix(tmp_path, state):
+    """A part alone, all under one module of the net, keeps its names."""
+    part = {name: value for name, value in state.items() if name.startswith("features.")}
+    with pytest.raises(UserError, match=r"small: head\.bias is missing; .* is missing; and 1 more"):
+        run(tmp_path, part)
+
+
+def test_a_head_of_several_layers_is_dropped(tmp_path, state):
+    expected = load_weights(run(tmp_path, state, head="drop"))[0]
+    deep = {name: value for name, value in state.items() if not name.startswith("head.")}
+    for name, shape in {"0.weight": (9, 7), "0.bias": (9,), "1.running_var": (9,),
+                        "3.weight": (4, 9), "3.bias": (4,)}.items():  # fmt: skip
+        deep[f"head.{name}"] = np.ones(shape, np.float32)
+    with pytest.raises(
+        UserError, match=r"\(--head=drop leaves its classifiers out\): head\.\w+ is"
+    ):
+        run(tmp_path, deep)
+    params, _, description = load_weights(run(tmp_path, deep, head="drop"))
+    assert description["num_classes"] is None
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    header = {**deep, "header.0.weight": np.ones(1, np.float32)}  # is not under its name
+    with pytest.raises(UserError, match=r"header\.0\.weight has no place in the net"):
+        run(tmp_path, header, head="drop")
+
+
 def test_misfits_name_their_tensors(tmp_path, state):
     with pytest.raises(
         UserError, match=r"head.bias is \[5\] in the file, \[3\] in the net"
