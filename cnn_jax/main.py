@@ -37,22 +37,27 @@ DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes 
 
 
 def main(argv: Sequence[str]) -> int | None:
-    from cnn_jax.runtime.workdir import default_folder
-
     del argv
     config = CONFIG.value
     if config is None and MODE.value == "evaluate" and WORKDIR.value:
         config = config_of_run(Path(WORKDIR.value))  # none is there: it says so
     if config is None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
-    workdir = WORKDIR.value or default_folder(config)
-
     if DISTRIBUTED.value:
         join_processes()
-    status = run(config, workdir)
+    status = run(config, WORKDIR.value or default_workdir(config))
     if DISTRIBUTED.value:
         leave_processes()
     return status
+
+
+def default_workdir(config: ConfigDict) -> str:
+    from cnn_jax.runtime.workdir import default_folder
+    from cnn_jax.training import optimizers
+
+    completed = config.copy_and_resolve_references()
+    optimizers.complete(completed)  # as a run has it
+    return default_folder(completed)
 
 
 def run(config: ConfigDict, workdir: str) -> int | None:
