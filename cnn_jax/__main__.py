@@ -51,10 +51,10 @@ def main() -> None:
     """Runs the command that the first word names, with the words after it."""
     command, *words = sys.argv[1:] or ["--help"]
     if command in cli.HELP or command == "help":
-        print(help_text())
+        cli.show(help_text())
         return
     if command == "--version":
-        print(cnn_jax.__version__)
+        cli.show(cnn_jax.__version__)
         return
     if command not in commands():
         cli.fail(str(unknown("command", command, commands())))

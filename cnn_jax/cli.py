@@ -86,12 +86,13 @@ def guard(
                 extra = argv[1 + operands]
                 raise UserError(f"unexpected argument {extra!r}: options begin with --")
             enable_compilation_cache()
-            return main(argv)
+            status = main(argv)
+            sys.stdout.flush()  # here, where a reader that has left is met
+            return status
         except UserError as error:
             return fail(str(error))
-        except BrokenPipeError:  # whoever read the output, `head` perhaps, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return None
+        except BrokenPipeError:
+            return stop_printing()
         except OSError as error:
             if error.errno is None:
                 raise
@@ -103,6 +104,19 @@ def guard(
     return guarded
 
 
+def show(text: str) -> None:
+    """Prints before a program begins, to a reader that may have left."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        stop_printing()
+
+
+def stop_printing() -> None:
+    """Whoever read the output, `head` perhaps, has seen enough: the rest goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def fail(message: str) -> NoReturn:
     print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2)
@@ -112,7 +126,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     """absl's parser; what is wrong with flags, config file and keys is said in one line."""
     original, config = sys.argv, None
     if any(word in HELP for word in argv[1:]):
-        print(help_of_program(flags.FLAGS))
+        show(help_of_program(flags.FLAGS))
         raise SystemExit(0)
     try:
         workdir = value_of("workdir", argv) if "config" in flags.FLAGS else ""

@@ -1,6 +1,7 @@
 """The command `cnn_jax`: what it lists, how it is answered, and where it finds configs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,21 @@ def test_help(words, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["cnn_jax", *words])
     command.main()
     assert capsys.readouterr().out == command.help_text() + "\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["summarize", "--list=nets"]])
+def test_a_reader_that_has_left_is_no_fault(words):
+    """As `| head -1` leaves: nothing on stderr, at the end of the program either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    argv = [sys.executable, "-m", "cnn_jax", *words]
+    try:
+        ended = subprocess.run(
+            argv, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=120, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_unknown_command_is_one_line_with_the_nearest(monkeypatch, capsys):

@@ -80,8 +80,11 @@ def described(functions: dict[str, Callable]) -> dict[str, str]:
 def listed_in(function: Callable) -> dict[str, str]:
     """The names that a docstring has in a list, "- `a`, `b`: what they are"."""
     lines = {}
-    for match in re.finditer(r"^ *- (`.*?`): (.*)$", function.__doc__ or "", re.MULTILINE):
-        lines |= dict.fromkeys(re.findall(r"`(\w+)`", match[1]), match[2])
+    # An item goes on in lines that stand further in than its dash.
+    item = r"^( *)- (`.*?`): (.*(?:\n\1 +[^ -].*)*)$"
+    for match in re.finditer(item, function.__doc__ or "", re.MULTILINE):
+        text = " ".join(match[3].split())
+        lines |= dict.fromkeys(re.findall(r"`(\w+)`", match[2]), text)
     return lines
 
 

@@ -31,6 +31,23 @@ def test_every_name_has_a_line(kind):
         assert "\n" not in text
 
 
+def test_an_item_of_two_lines_is_one():
+    def function():
+        """What it does:
+
+        - `a`: begins here
+          and ends here
+        - `b`, `c`: is one line
+
+        Another paragraph.
+        """
+
+    assert choices.listed_in(function) == {
+        "a": "begins here and ends here",
+        **dict.fromkeys("bc", "is one line"),
+    }
+
+
 def test_a_net_s_line_says_what_its_name_fixes():
     assert choices.nets()["plain34"].startswith("depth=34, shortcut=none. ResNet: He, Zhang")
 
