@@ -19,6 +19,8 @@ What differs from the paper:
 - Population statistics are moving averages; the release has them over a large batch of the trained
   net ("not moving average", its README).
 - The plateau's factor is taken of the whole update, what the momentum gathered included.
+- BatchNorm is over the batch; the authors' is over the 32 images of each of eight GPUs, which
+  `--config.parallel=pmap` is on eight devices.
 - Dense evaluation is of the middle square, and minus the mean of each channel.
 - Shortcuts are B, as published weights have them; table 2's are A (`--config.model.shortcut=A`).
 On small sets: 32 px, unit deviation, Adam. `--config.model.name=plain18`, `resnet34`, ...

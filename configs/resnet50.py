@@ -15,6 +15,8 @@ What differs from the paper:
 - Population statistics are moving averages; the release has them over a large batch of the trained
   net ("not moving average", its README).
 - The plateau's factor is taken of the whole update, what the momentum gathered included.
+- BatchNorm is over the batch; the authors' is over the 32 images of each of eight GPUs, which
+  `--config.parallel=pmap` is on eight devices.
 - Dense evaluation is of the middle square, and minus the mean of each channel.
 On small sets: 32 px, unit deviation, Adam. `--config.model.name=resnet50_v1_5`,
 `resnet50_cbam`, `resnet50_modified`, `seresnet50`, `wide_resnet50_2`, `resnext50_32x4d`, ... train

@@ -1,0 +1,19 @@
+"""At their papers' scale of inputs, AlexNet and VGG-A leave chance on digits in a few epochs."""
+
+import json
+
+import pytest
+
+from cnn_jax.train import train_and_evaluate
+from configs import alexnet, vgg16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [alexnet, vgg16])
+def test_the_net_leaves_chance(module, tmp_path):
+    """A tenth is chance."""
+    config = module.get_config("paper_scale:digits")
+    config.epochs, config.devices, config.log_every_steps = 5.0, 1, 10
+    train_and_evaluate(config, str(tmp_path / "run"))
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["accuracy"] > 0.5
