@@ -40,7 +40,7 @@ MISTAKES = {
     "--config.batchsize=64": "config.batchsize=64: there is no such key (did you mean 'batch_size'",
     "--config.model.dropot=0.1": "(did you mean 'model.dropout'",
     "--config.optimiser.name=sgd": "config has accumulate, augment, augment_border, ",
-    "--config.optimizer.nam=sgd": "config.optimizer has b1, b2, decay, ",
+    "--config.optimizer.nam=sgd": "config.optimizer has b1, b2, bias_correction, decay, ",
     "--config.data=mnist": "config.data is no value, it has the keys channels, dir, ",
     "--config.data.name.of=mnist": "config.data.name is a value, it has no keys",
     "--noconfig.data.downlod": "(did you mean 'data.download'",

@@ -170,7 +170,7 @@ def find_name(name: str) -> str:
 def value_of(flag: str, argv: Sequence[str]) -> str:
     """The value of a flag on a command line, "" where there is none."""
     value = ""
-    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
+    for word, after in zip(argv[1:], [*argv[2:], ""], strict=False):
         name, equals, text = word.partition("=")
         if name in (f"--{flag}", f"-{flag}"):
             value = text if equals else after

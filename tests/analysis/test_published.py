@@ -99,7 +99,7 @@ def test_rows_of_a_stage_a_layer_and_a_net():
     ]  # fmt: skip
     assert tables.layer_row(stage.layers[0]) == [
         "layer2_0/conv1", "28x28x128", "3x3", "2", "1", "", "73,728", "57,802,752",
-        "51", "8", "25", "401.4 kB",
+        "51", "8", "23", "401.4 kB",
     ]  # fmt: skip
     assert tables.net_row("resnet18", summary, published_figures()["resnet18"])[2:5] == [
         "11,689,512", "4.4%", "1,814,073,344",

@@ -8,7 +8,7 @@ from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.config_files import load_config
-from cnn_jax.training import config_checks, experiment, optimizers
+from cnn_jax.training import config_checks, evaluation, experiment, optimizers
 from cnn_jax.training.dry_run import dry_run
 
 
@@ -63,7 +63,7 @@ def test_a_wrong_value_comes_before_the_workdir(tiny, no_data, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(workdir.flat(tiny)))
     (tmp_path / "checkpoints/00000001").mkdir(parents=True)
     tiny.optimizer.name = "sdg"
-    for start in (train.train_and_evaluate, train.evaluate_only):
+    for start in (train.train_and_evaluate, evaluation.evaluate_only):
         with pytest.raises(UserError, match=r"optimizer.name='sdg' is unknown \(did you mean"):
             start(tiny, str(tmp_path))
 
