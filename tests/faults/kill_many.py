@@ -155,9 +155,9 @@ class Killer:
         if command.err:
             raise AssertionError(command.err)
         if acknowledged and " steps of " in command.out:
-            said = f"going on from step {acknowledged[-1]} in"
-            if said not in command.out:
-                raise AssertionError(f"{said!r} is not in {command.out!r}")
+            step = acknowledged[-1]
+            if not re.search(rf"going on from step {step} in|: {step} steps are done", command.out):
+                raise AssertionError(f"step {step} is not gone on from in {command.out!r}")
 
 
 def main() -> None:
