@@ -8,6 +8,7 @@ stop in that step.
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import jax
@@ -43,8 +44,10 @@ def write_down(log: Path) -> None:
         with open(log / f"{index}.jsonl", "a") as file:
             file.write(json.dumps([step, ids.tolist()]) + "\n")
         stop = log / "stop"
-        if index == 0 and stop.exists() and step == int(stop.read_text()):
-            os.kill(os.getpid(), signal.SIGTERM)
+        if stop.exists() and step >= int(stop.read_text()):
+            if index == 0 and step == int(stop.read_text()):
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.3 * (jax.process_count() - 1))  # processes take a second to agree
         return batch
 
     if not hasattr(plain, "writes_down"):  # a config is loaded twice: to check its keys, and to run
