@@ -250,10 +250,11 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         place = self.path(step) / "state"
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            there = reader.metadata(place).item_metadata.tree
-            how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), there)
-            tree = reader.restore(place, args=ocp.args.PyTreeRestore(restore_args=how))
+        reader = ocp.PyTreeCheckpointHandler()  # a Checkpointer misses what a part does not have
+        there = reader.metadata(place).tree
+        how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), there)
+        tree = reader.restore(place, args=ocp.args.PyTreeRestore(restore_args=how))
+        reader.close()
         return Restored(step, tree, self.read_meta(step))
 
     def read_meta(self, step: int) -> dict[str, Any]:

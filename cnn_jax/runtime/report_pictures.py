@@ -15,7 +15,7 @@ from cnn_jax.errors import not_written, printable
 
 COUNTED_CLASSES = 40  # up to so many the cells of a confusion matrix hold their counts
 NAMED_CLASSES = 130  # up to so many its rows and columns have their names
-OUTLIER_SPANS = 2.0  # how far an outlier lies off, in ranges of all other values
+OUTLIER_SPANS = 4.0  # how far an outlier lies off, in ranges of all other values
 
 
 def plain_pyplot() -> Any:
@@ -109,22 +109,25 @@ def robust_limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def show_range(panel: Any, epochs: Sequence[float], curves: Sequence[Sequence[float]]) -> None:
-    """Sets the axis to `robust_limits`; what lies outside is a triangle at the edge with its value.
+    """Sets the axis to `robust_limits`; what lies outside is a triangle at the edge.
 
-    `curves` are in the order in which they were drawn.
+    The farthest of a curve has its value beside it. `curves` are in the order in which they were
+    drawn.
     """
     low, high = robust_limits([value for curve in curves for value in curve])
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
     panel.set_ylim(low - margin, high + margin)
     for number, curve in enumerate(curves):
-        for epoch, value in zip(epochs, curve, strict=True):
-            if low <= value <= high or not math.isfinite(value):
-                continue
-            edge, mark = (low - margin, "v") if value < low else (high + margin, "^")
-            panel.plot([epoch], [edge], mark, ms=6, color=f"C{number}", clip_on=False)
-            panel.annotate(
-                f" {value:.3g}", (epoch, edge), fontsize=7, va="top" if value > high else "bottom"
-            )
+        points = [pair for pair in zip(epochs, curve, strict=True) if math.isfinite(pair[1])]
+        above = [pair for pair in points if pair[1] > high]
+        below = [pair for pair in points if pair[1] < low]
+        for outside, edge, mark in ((above, high + margin, "^"), (below, low - margin, "v")):
+            for epoch, _ in outside:
+                panel.plot([epoch], [edge], mark, ms=6, color=f"C{number}", clip_on=False)
+            if outside:
+                epoch, value = (max if mark == "^" else min)(outside, key=lambda pair: pair[1])
+                place = "top" if mark == "^" else "bottom"
+                panel.annotate(f"  {value:.3g}", (epoch, edge), fontsize=7, va=place)
 
 
 def draw_confusion(report: dict[str, Any], out: Path) -> None:
