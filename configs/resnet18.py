@@ -30,6 +30,7 @@ train the other nets of two-layer blocks.
 from ml_collections import ConfigDict
 
 from configs.base import IMAGENET, base
+from configs.resnet50 import as_published
 
 SIZES = {IMAGENET: 224, "fashion_mnist": 96}
 
@@ -50,23 +51,6 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.epochs = 10.0
     config.batch_size = 32
     config.schedule.gamma = 0.7
-    return config
-
-
-def as_published(config: ConfigDict) -> ConfigDict:
-    config.batch_size = 256
-    config.epochs = 600_000 * 256 / 1_281_167  # 60e4 iterations
-    config.optimizer.name = "momentum"
-    config.optimizer.rate_inside = True
-    config.optimizer.learning_rate = 0.1
-    config.optimizer.weight_decay = 1e-4
-    config.schedule.name = "plateau"
-    config.schedule.gamma = 0.1
-    config.data.normalisation = "mean_image"
-    config.data.resize = 256
-    config.data.train_crop = "scale_jitter(256, 480)"
-    config.augment = ("horizontal_flip", "pca_colour(0.1)")
-    config.protocol = "ten_crop(256)"
     return config
 
 

@@ -29,14 +29,19 @@ from configs.base import IMAGENET, base
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
-    config = base("resnet50", dataset, image_size=224 if dataset == IMAGENET else 32)
-    config.model.name = "resnet50"
-    if dataset == IMAGENET:
-        return as_published(config)
-    config.epochs = 10.0
-    config.batch_size = 32
-    config.optimizer.learning_rate = 0.001
-    config.schedule.gamma = 0.7
+    config = start("resnet50", dataset)
+    return as_published(config) if dataset == IMAGENET else config
+
+
+def start(name: str, dataset: str) -> ConfigDict:
+    """What the nets of this family share: 224 pixels of photographs, else small images and Adam."""
+    config = base(name, dataset, image_size=224 if dataset == IMAGENET else 32)
+    config.model.name = name
+    if dataset != IMAGENET:
+        config.epochs = 10.0
+        config.batch_size = 32
+        config.optimizer.learning_rate = 0.001
+        config.schedule.gamma = 0.7
     return config
 
 
@@ -47,7 +52,6 @@ def as_published(config: ConfigDict) -> ConfigDict:
     config.optimizer.rate_inside = True
     config.optimizer.learning_rate = 0.1
     config.optimizer.weight_decay = 0.0001
-
     config.schedule.name = "plateau"
     config.schedule.gamma = 0.1
     config.data.normalisation = "mean_image"

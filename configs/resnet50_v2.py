@@ -18,20 +18,13 @@ On small sets: 32 px, unit deviation, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base
+from configs.base import IMAGENET
+from configs.resnet50 import start
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
-    config = base("resnet50_v2", dataset, image_size=224 if dataset == IMAGENET else 32)
-    config.model.name = "resnet50_v2"
-
-    if dataset == IMAGENET:
-        return as_published(config)
-    config.epochs = 10.0
-    config.batch_size = 32
-    config.optimizer.learning_rate = 0.001
-    config.schedule.gamma = 0.7
-    return config
+    config = start("resnet50_v2", dataset)
+    return as_published(config) if dataset == IMAGENET else config
 
 
 def as_published(config: ConfigDict) -> ConfigDict:
@@ -41,7 +34,6 @@ def as_published(config: ConfigDict) -> ConfigDict:
     config.optimizer.learning_rate = 0.1
     config.optimizer.decay_vectors = True
     config.optimizer.weight_decay = 0.0001
-
     config.schedule.name = "step"
     config.schedule.gamma = 0.1
     config.schedule.at_epochs = (30.0, 60.0)

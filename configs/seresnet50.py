@@ -18,19 +18,13 @@ On small sets: 32-pixel images, Adam.
 
 from ml_collections import ConfigDict
 
-from configs.base import IMAGENET, base
+from configs.base import IMAGENET
+from configs.resnet50 import start
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
-    config = base("seresnet50", dataset, image_size=224 if dataset == IMAGENET else 32)
-    config.model.name = "seresnet50"
-    if dataset == IMAGENET:
-        return as_published(config)
-    config.epochs = 10.0
-    config.batch_size = 32
-    config.optimizer.learning_rate = 0.001
-    config.schedule.gamma = 0.7
-    return config
+    config = start("seresnet50", dataset)
+    return as_published(config) if dataset == IMAGENET else config
 
 
 def as_published(config: ConfigDict) -> ConfigDict:

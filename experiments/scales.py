@@ -57,5 +57,6 @@ ALEXNET_67 = {
             model__head="avg",
         ),
         config="alexnet:cifar10",
+        note="10,000 images enlarged to 67 pixels, a global mean for the dense layers.",
     ),
 }

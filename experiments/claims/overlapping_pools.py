@@ -3,9 +3,9 @@
 python -m experiments.run overlapping_pools
 """
 
-from experiments.claim import Claim, Scale
+from experiments.claim import Claim
 from experiments.measures import ACCURACY
-from experiments.scales import last_epoch
+from experiments.scales import ALEXNET_67
 from experiments.statistics import Rule
 
 CLAIM = Claim(
@@ -24,16 +24,5 @@ CLAIM = Claim(
     measure=ACCURACY,
     rule=Rule("greater", margin=0.75),
     seeds=8,
-    scales={
-        "gpu": Scale(
-            last_epoch(
-                8.0,
-                data__image_size=67,
-                data__fit="bilinear",
-                data__validation=40_000.0,
-                model__head="avg",
-            ),
-            note="10,000 images enlarged to 67 pixels, a global mean for the dense layers.",
-        )
-    },
+    scales={"gpu": ALEXNET_67["gpu"]},
 )

@@ -15,16 +15,9 @@ from cnn_jax.data.identity import identify
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from configs.base import base
-from tests.support.folders import make
+from tests.support.folders import config_of, make
 
 COUNTS = {"ash": 6, "elm": 6}
-
-
-def config_of(root):
-    config = base("own", f"folder:{root}", image_size=8)
-    config.update({"epochs": 1.0, "batch_size": 4, "devices": 1, "log_every_steps": 0})
-    config.model.name = "perceptron"
-    return config
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,9 @@ import pytest
 from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.training.evaluation import evaluate_only, map_labels
-from configs.base import base
-from tests.support.folders import make
+from tests.support.folders import config_of, make
 
 COUNTS = {"ash": 6, "elm": 4, "oak": 5}
-
-
-def config_of(root):
-    config = base("own", f"folder:{root}", image_size=8)
-    config.update({"epochs": 1.0, "batch_size": 4, "devices": 1, "log_every_steps": 0})
-    config.model.name = "perceptron"
-    return config
 
 
 @pytest.fixture(scope="module")
