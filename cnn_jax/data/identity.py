@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int32
+
+from cnn_jax.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from cnn_jax.data.dataset import Split, Task
@@ -43,6 +47,25 @@ def example_names(split: Split) -> list[str]:
     """Of photographs and records, as their source calls them."""
     images = split.images if split.originals is None else split.originals
     return [composed(images.name(row)) for row in range(len(split))]
+
+
+def label_map(
+    theirs: Sequence[str], ours: Sequence[str], what: str, trained: str
+) -> Int32[np.ndarray, " k"]:
+    """Our label of each of their classes, which are told by name.
+
+    Raises `UserError` for classes that we do not have: `what` has them, `trained` does not.
+    """
+    own = [*map(composed, ours)]
+    unknown = [name for name in theirs if composed(name) not in own]
+    if unknown:
+        shown = ", ".join(own[:8]) + (", ..." if len(own) > 8 else "")
+        raise UserError(
+            f"{what} has {len(unknown)} class(es), {unknown[0]!r} the first"
+            f"{nearest(unknown[0], own)}, that {trained} was not trained on; its {len(own)} are "
+            f"{shown}"
+        )
+    return np.array([own.index(composed(name)) for name in theirs], np.int32)
 
 
 def composed(name: str) -> str:

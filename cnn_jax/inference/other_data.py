@@ -10,13 +10,13 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data
 from cnn_jax.data.dataset import Split, Task
-from cnn_jax.data.identity import composed
+from cnn_jax.data.identity import label_map
 from cnn_jax.data.images.lazy_images import LazyImages
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import open_source
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.data.splits import check_labels
-from cnn_jax.errors import UserError, nearest
+from cnn_jax.errors import UserError
 from cnn_jax.inference.image_stream import NamedImage
 
 
@@ -72,13 +72,5 @@ def relabelled(split: Split, theirs: Task, ours: Task, name: str) -> Split:
         raise UserError(f"data={name!r} is {theirs.kind}, and the net was trained for {ours.kind}")
     if theirs.kind == "regression" or theirs.classes == ours.classes:
         return split
-    own = [*map(composed, ours.classes)]
-    for other in theirs.classes:
-        if composed(other) not in own:
-            shown = ", ".join(ours.classes[:20]) + (", ..." if len(ours.classes) > 20 else "")
-            raise UserError(
-                f"data={name!r}: class {other!r} is none of the net's"
-                f"{nearest(other, ours.classes)}; its classes: {shown}"
-            )
-    numbers = np.array([own.index(composed(other)) for other in theirs.classes], np.int32)
-    return dataclasses.replace(split, labels=numbers[split.labels])
+    labels = label_map(theirs.classes, ours.classes, f"data={name!r}", "the net")
+    return dataclasses.replace(split, labels=labels[split.labels])

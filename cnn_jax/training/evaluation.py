@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data
 from cnn_jax.data.dataset import Dataset, Split, Task
-from cnn_jax.data.identity import composed
+from cnn_jax.data.identity import composed, label_map
 from cnn_jax.data.normalization import FILE
 from cnn_jax.data.sources import open_source
-from cnn_jax.errors import UserError, nearest, printable
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.config_files import config_of_values
@@ -158,7 +158,12 @@ def other_dataset(config: ConfigDict, trained_on: str, folder: Path) -> Dataset:
     classes = known["classes"]
     if not classes or found.task.kind != "classification":
         raise UserError(f"data.name={config.data.name!r}: without classes a run has its data only")
-    labels = map_labels(found.task.classes, classes, config.data.name, folder)
+    name = config.data.name
+    labels = label_map(
+        found.task.classes, classes, f"data.name={name!r}", f"workdir={str(folder)!r}"
+    )
+    if np.any(np.diff(labels) < 0) and jax.process_index() == 0:
+        print(f"{printable(name)}: its classes are in another order, and compared by name")
     splits = {name: relabelled(found.split(name), labels) for name in ("validation", "test")}
     count, shape = known["splits"]["train"]["examples"], found.test.image_shape
     none = np.zeros(count, np.int32)
@@ -168,22 +173,6 @@ def other_dataset(config: ConfigDict, trained_on: str, folder: Path) -> Dataset:
     return dataclasses.replace(
         found, task=Task("classification", tuple(classes)), train=Split(blank, none, none), **splits
     )
-
-
-def map_labels(there: tuple[str, ...], own: list[str], name: str, folder: Path) -> np.ndarray:
-    """int32 [len(there)]: the run's label of each class; raises `UserError` for unknown ones."""
-    unknown = [cls for cls in map(composed, there) if cls not in own]
-    if unknown:
-        shown = ", ".join(own[:8]) + (", ..." if len(own) > 8 else "")
-        raise UserError(
-            f"data.name={name!r} has {len(unknown)} class(es), {unknown[0]!r} the first"
-            f"{nearest(unknown[0], own)}, that workdir={str(folder)!r} was not trained on; its "
-            f"{len(own)} are {shown}"
-        )
-    labels = np.array([own.index(composed(cls)) for cls in there], np.int32)
-    if np.any(np.diff(labels) < 0) and jax.process_index() == 0:
-        print(f"{printable(name)}: its classes are in another order, and compared by name")
-    return labels
 
 
 def relabelled(split: Split, labels: np.ndarray) -> Split:

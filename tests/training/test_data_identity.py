@@ -11,7 +11,7 @@ import pytest
 
 from cnn_jax import data, train
 from cnn_jax.data.dataset import Split, Task
-from cnn_jax.data.identity import identify
+from cnn_jax.data.identity import identify, label_map
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from configs.base import base
@@ -160,3 +160,13 @@ def test_a_run_without_a_checkpoint_gives_its_data_up(copied):
     train.train_and_evaluate(config_of(images), folder)
     assert json.loads((folder / "data.json").read_text())["splits"]["test"]["examples"] == 11
     assert len(json.loads((folder / "split.json").read_text())["test"]) == 11
+
+
+def test_labels_go_by_name():
+    assert label_map(("oak", "ash"), ["ash", "elm", "oak"], "x", "y").tolist() == [2, 0]
+    with pytest.raises(
+        UserError,
+        match=r"data.name='x' has 1 class\(es\), 'elms' the first \(did you mean 'elm'\?\), that "
+        r"workdir='run' was not trained on; its 3 are ash, elm, oak",
+    ):
+        label_map(("ash", "elms"), ["ash", "elm", "oak"], "data.name='x'", "workdir='run'")

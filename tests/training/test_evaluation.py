@@ -8,7 +8,7 @@ import pytest
 
 from cnn_jax import train
 from cnn_jax.errors import UserError
-from cnn_jax.training.evaluation import evaluate_only, map_labels
+from cnn_jax.training.evaluation import evaluate_only
 from tests.support.folders import config_of, make
 
 COUNTS = {"ash": 6, "elm": 4, "oak": 5}
@@ -70,17 +70,6 @@ def test_other_data_of_the_same_classes(run, folder, tmp_path):
     first, second = reports(folder)[1:]
     assert first != second  # by what it holds
     assert {first[:14], second[:14]} == {"reports/other-"}
-
-
-def test_labels_go_by_name(run, folder):
-    names = ("oak", "ash")
-    assert map_labels(names, ["ash", "elm", "oak"], "x", folder).tolist() == [2, 0]
-    with pytest.raises(
-        UserError,
-        match=r"data.name='x' has 1 class\(es\), 'elms' the first \(did you mean 'elm'\?\), that "
-        r"workdir='run' was not trained on; its 3 are ash, elm, oak",
-    ):
-        map_labels(("ash", "elms"), ["ash", "elm", "oak"], "x", "run")
 
 
 def test_one_report_a_protocol(run, folder):
