@@ -243,3 +243,10 @@ def test_constants_are_needed_where_they_are_of_the_data(run, tmp_path):
     config = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(config | {"data.normalisation": "none"}))
     assert cnn_jax.load(place).preparation.statistics.scale == np.float32(1 / 255)
+
+
+def test_outputs_without_a_class_have_no_part_in_the_probabilities(net):
+    count = len(net.classes)
+    logits = np.zeros((1, count + 2), np.float32)
+    logits[0, -1] = 50.0
+    np.testing.assert_allclose(net.answers(logits), np.full((1, count), 1 / count), rtol=1e-6)
