@@ -146,6 +146,7 @@ def test_config_file_that_is_wrong(tmp_path, text):
     [
         ([], "--config is missing: name a file, like --config=configs/lenet5.py"),
         (["--config=configs/lenet.py"], "no Python file (did you mean 'configs/lenet5.py'"),
+        (["--config=lenet55"], "'lenet55' is no Python file (did you mean 'lenet5'"),
         (["--config=missing.py"], "--config='missing.py': 'missing.py' is no Python file"),
         (["--config=README.md"], "'README.md' is no Python file"),
         (["--config.epochs=1"], "--config.epochs=1 needs --config=FILE before it"),

@@ -65,9 +65,16 @@ def test_the_config_of_a_run_is_read_back(tmp_path, name):
     found = config_of_run(tmp_path)
     assert workdir.flat(found) == workdir.flat(config)
     assert found.augment == tuple(config.augment)
-    for text in ("[1]", "{}", "{"):
+    for text, why in (
+        ("[1]", "it holds a list, not values by key"),
+        ("{}", "it has no key 'name'"),
+        ("{", "Expecting property name"),
+        ("[" * 100_000, "it is nested too deeply"),
+    ):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(UserError, match=r"config.json cannot be read .*: name the --config"):
+        with pytest.raises(
+            UserError, match=rf"config.json cannot be read \({why}.*: name the --config"
+        ):
             config_of_run(tmp_path)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import re
 import sys
 import traceback
@@ -22,7 +21,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, nearest
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 
 OF_RUN = "config.json"
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -43,7 +42,8 @@ def find_config(file: str) -> Path:
     if path.parent in (Path(), Path("configs")) and shipped.is_file() and not path.is_file():
         return shipped
     choices = {str(other) for other in path.parent.glob("*.py")}
-    choices |= {f"configs/{other.name}" for other in shipped_configs()}
+    is_word = path.parent == Path() and not path.suffix  # as the package's configs are named
+    choices |= {other.stem if is_word else f"configs/{other.name}" for other in shipped_configs()}
     raise UserError(
         f"--config={file!r}: {file!r} is no Python file{nearest(file, sorted(choices))}"
     )
@@ -89,7 +89,7 @@ def config_of_run(folder: Path) -> ConfigDict:
     if not path.exists():
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")
     try:
-        return config_of_values(json.loads(read_regular(path)))
+        return config_of_values(read_json_object(path, "name", "data.name", "data.image_size"))
     except (AttributeError, KeyError, OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): name the --config") from error
 

@@ -7,9 +7,11 @@ taken into memory, all by a name in a folder of images.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 LARGEST_IMAGE = 256 << 20  # bytes: fifty megapixels, not compressed at all, and room to spare
 
@@ -35,3 +37,21 @@ def read_regular(path: str | Path, max_bytes: int = LARGEST_IMAGE) -> bytes:
     """The content of a file; raises `OSError` for what is no file, or a larger one."""
     with open(open_regular(path, max_bytes), "rb", buffering=0) as file:
         return file.read()
+
+
+def read_json_object(path: str | Path, *keys: str) -> dict[str, Any]:
+    """The values of a JSON file, which has at least these keys.
+
+    Raises `OSError`, or `ValueError` that says what it holds: files of runs and weights come from
+    anywhere, and this ends up in the words of an error.
+    """
+    try:
+        values = json.loads(read_regular(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"it holds a {type(values).__name__}, not values by key")
+    for key in keys:
+        if key not in values:
+            raise ValueError(f"it has no key {key!r}")
+    return values

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 
 CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 
@@ -155,7 +155,7 @@ def lock(workdir: str | os.PathLike) -> IO:
 
 def read_config(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads(read_regular(folder / CONFIG))
+        return read_json_object(folder / CONFIG)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder / CONFIG} cannot be read ({error}): choose another --workdir"
@@ -171,9 +171,9 @@ def data_of(folder: Path) -> dict[str, Any] | None:
     if "classes" in (saved := meta.get("data", {})):
         return saved
     try:
-        record = json.loads(read_regular(folder / DATA))
+        record = read_json_object(folder / DATA)
         return record if {"classes", "splits"} <= record.keys() else None
-    except (AttributeError, OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from ml_collections import ConfigDict
 from cnn_jax.data.dataset import SplitName, Task
 from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
 from cnn_jax.runtime import report_pictures, workdir
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.training import losses, metrics
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.train_state import TrainState
@@ -96,9 +95,9 @@ def report_folder(experiment: Experiment, folder: Path, is_own_data: bool = True
 def written_report(folder: Path) -> tuple[str, str] | None:
     """(split, protocol) of a workdir's report.json; None where it has none that can be read."""
     try:
-        report = json.loads(read_regular(folder / "report.json"))
+        report = read_json_object(folder / "report.json", "split", "protocol")
         return report["split"], report["protocol"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return None
 
 
@@ -106,8 +105,8 @@ def run_report(experiment: Experiment, folder: Path) -> tuple[str, str]:
     """(split, protocol) of the report that training ends with."""
     dataset, size = experiment.dataset, experiment.config.data.image_size
     try:
-        text = json.loads(read_regular(folder / workdir.CONFIG))["protocol"]
+        text = read_json_object(folder / workdir.CONFIG, "protocol")["protocol"]
         protocol = EvalProtocol.parse(text, size, dataset.train.image_shape[-1])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         protocol = experiment.protocol
     return dataset.reported, str(protocol or SINGLE)

@@ -19,7 +19,7 @@ from cnn_jax.data.normalization import FILE
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.task_file import task_record
 
@@ -150,9 +150,9 @@ def read_split(folder: Path) -> Parts | None:
     if not path.exists():
         return None
     try:
-        parts = json.loads(read_regular(path))
+        parts = read_json_object(path)
         return {split: [*map(str, names)] for split, names in parts.items()}
-    except (AttributeError, OSError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): remove it, and it is written again"
         ) from error

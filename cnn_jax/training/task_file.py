@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 
 
 def task_record(dataset: Dataset) -> dict[str, Any]:
@@ -25,7 +24,7 @@ def read_task(folder: Path) -> tuple[Task, tuple[int, int, int]]:
     if not path.exists():
         raise UserError(f"{path} is missing, which names the classes; {again}")
     try:
-        record = json.loads(read_regular(path))
+        record = read_json_object(path, "task", "image_shape")
         task, (height, width, channels) = record["task"], record["image_shape"]
         return Task(**task | {"classes": tuple(task["classes"])}), (height, width, channels)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -26,6 +26,7 @@ from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree, flatten
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.progress import ProgressBar
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.runtime.sharding import Devices, InFlight
 from cnn_jax.transfer.freezing import stage_name
 
@@ -160,7 +161,7 @@ class FeatureFolder:
     def header(self) -> dict[str, Any]:
         """What features.json says; nothing where the folder is not whole."""
         try:
-            return json.loads((self.folder / HEADER).read_text())
+            return read_json_object(self.folder / HEADER)
         except (OSError, ValueError):
             return {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from flax import traverse_util
 from cnn_jax import models
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models.variables import flatten
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.transfer.layouts import from_torch, torch_shape
 from cnn_jax.transfer.weight_maps import MAPS
 from cnn_jax.transfer.weight_maps.name_map import NameMap, torch_tensor_name
@@ -257,8 +257,8 @@ def detect_transform_input(
         return True
     if reference and (meta := Path(reference) / "meta.json").is_file():
         try:
-            return bool(json.loads(meta.read_text())["transform_input"])
-        except (ValueError, KeyError, TypeError):
+            return bool(read_json_object(meta, "transform_input")["transform_input"])
+        except (OSError, ValueError):
             return False
     return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from cnn_jax.models.variables import Tree, flatten
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
@@ -64,10 +64,12 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
         )
     check_source(path, key)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = read_json_object(folder / "config.json", "model.name", "data.name")
         model, dataset = config["model.name"], config["data.name"]
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{key}={path!r}: {folder / 'config.json'} cannot be read") from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{key}={path!r}: {folder / 'config.json'} cannot be read ({error})"
+        ) from error
     checkpoints = Checkpoints(folder)
     step = best_valid_step(checkpoints, f"{key}={path!r}")
     state = checkpoints.read(step).tree[0]

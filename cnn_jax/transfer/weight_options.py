@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from cnn_jax import models
 from cnn_jax.runtime import workdir
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.transfer.weights import DESCRIPTION
 
 
@@ -25,10 +24,10 @@ def form_of_weights(path: str) -> dict[str, Any]:
     folder = Path(path).expanduser()
     try:
         if (folder / DESCRIPTION).is_file():
-            description = json.loads(read_regular(folder / DESCRIPTION))
+            description = read_json_object(folder / DESCRIPTION)
             model, options = description["model"], options_of_import(description)
         else:
-            config = json.loads(read_regular(folder / "config.json"))
+            config = read_json_object(folder / "config.json")
             model, options = config["model.name"], workdir.net_options(config)
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return {}  # what is wrong is said when the weights are read

@@ -18,7 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.regular_files import open_regular, read_regular
+from cnn_jax.runtime.regular_files import open_regular, read_json_object
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "weights.json"
@@ -76,13 +76,11 @@ def read_description(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise UserError(f"{folder} is no folder of weights: it has no {name}")
     try:
-        description = json.loads(read_regular(folder / DESCRIPTION))
-        missing = {"sha256", "model"} - description.keys()
-        if missing:
-            raise KeyError(*missing)
-    except (AttributeError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / DESCRIPTION} is damaged: import the weights again") from error
-    return description
+        return read_json_object(folder / DESCRIPTION, "sha256", "model")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder / DESCRIPTION} is damaged ({error}): import the weights again"
+        ) from error
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.regular_files import open_regular, read_regular
 from cnn_jax.transfer import weights
+from cnn_jax.transfer.initial_weights import read_trained_weights
 from configs.base import base
 from tests.support.folders import make
 
@@ -73,3 +74,7 @@ def test_other_files_of_a_user_are_opened_so_too(special):
         path.rename(path.with_name("config.json"))
         with pytest.raises(UserError, match=r"config\.json cannot be read"):
             workdir.read_config(path.parent)
+        (path.parent / "checkpoints").mkdir(exist_ok=True)
+        why = r"config\.json cannot be read \(" if name == "holes" else "is neither a workdir"
+        with pytest.raises(UserError, match=rf"init.from=.*{why}"):
+            read_trained_weights(str(path.parent), "init.from")
