@@ -1,0 +1,91 @@
+"""The range test: its steps are those of a training, and curves of known form are read rightly."""
+
+import numpy as np
+import pytest
+
+from cnn_jax.analysis.rate_finder import RangeTest, RateFinder
+from cnn_jax.errors import UserError
+from cnn_jax.tools import find_lr
+from cnn_jax.training import metrics
+from cnn_jax.training.experiment import make_experiment
+
+
+@pytest.fixture
+def sgd(tiny):
+    tiny.optimizer.name = "sgd"
+    tiny.schedule.name = "constant"
+    return tiny
+
+
+def test_steps_are_those_of_a_training_at_that_rate(sgd):
+    finder = RateFinder(sgd, 4)
+    sgd.optimizer.learning_rate = 0.5
+    experiment = make_experiment(sgd, finder.experiment.dataset)
+    expected = []
+    with experiment.step_loop(last_step=4) as steps:
+        for _ in steps:
+            total, count = metrics.sums(steps.carry.metrics)["loss"]
+            expected.append(total / count)
+            empty = experiment.compiled.empty_metrics()
+            steps.carry = steps.carry._replace(metrics=empty)
+    assert finder.losses_at(0.5).tolist() == expected
+    assert finder.losses_at(0.5).tolist() == expected  # from the start again
+    assert finder.losses_at(0.01).tolist() != expected
+    assert sgd.schedule.name == "constant"  # the caller's config stays as it is
+
+
+def test_a_loss_that_blows_up_ends_the_test(sgd):
+    result = RateFinder(sgd, 40).range_test(1e-3, 1e12)
+    assert 5 < len(result.losses) < 40
+    assert np.isfinite(result.losses).all()
+    assert result.rates[1] / result.rates[0] == pytest.approx(1e15 ** (1 / 39))
+    assert result.rates[0] == 1e-3
+
+
+def valley(noise=0.0):
+    """Loss 2 up to a rate of 1e-4, falling to 0.5 at 1e-2, rising to 2 at 1e-1."""
+    rates = np.logspace(-6, 0, 301)
+    losses = np.interp(np.log10(rates), [-4, -2, -1, 0], [2, 0.5, 2, 8])
+    return RangeTest(rates, losses + noise * np.random.default_rng(0).normal(size=301))
+
+
+def test_a_known_valley():
+    for found in (valley(), valley(0.05)):
+        assert found.lowest == pytest.approx(1e-2, rel=0.3)
+        assert found.suggested == pytest.approx(1e-3, rel=0.3)
+        assert found.diverging == pytest.approx(10**-1.5, rel=0.2)  # half of the way up
+        assert found.learns
+    text = find_lr.in_words(valley())
+    assert text.splitlines()[1].startswith("suggested: --config.optimizer.learning_rate=0.00")
+    rates = find_lr.trend_rates(valley())
+    assert list(rates) == ["too low", "good", "too high", "diverging"]
+    assert sorted(rates.values()) == list(rates.values())
+    assert rates["diverging"] > valley().diverging > rates["too high"] > valley().lowest
+
+
+def test_smoothing_does_not_lag():
+    """A running mean would put the lowest point later."""
+    result = valley()
+    step = np.zeros_like(result.losses)
+    step[150:] = 1
+    smoothed = RangeTest(result.rates, step).smoothed
+    np.testing.assert_allclose(smoothed[149] + smoothed[150], 1, atol=1e-6)
+    assert (np.diff(smoothed) >= -1e-12).all()
+
+
+def test_nothing_learnt_is_said():
+    flat = RangeTest(np.logspace(-6, -5, 50), 2 + 0.1 * np.random.default_rng(1).normal(size=50))
+    assert not flat.learns
+    assert find_lr.in_words(flat).startswith("nothing is learnt at rates from 1e-06 to 1e-05: ")
+
+
+def test_picture(tmp_path):
+    trends = {"good": (1e-3, np.linspace(2, 1, 30)), "diverging": (1.0, np.array([2.0, 9, 40]))}
+    find_lr.draw(valley(0.05), trends, "title", tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").stat().st_size > 5000
+
+
+def test_frozen_stages_are_refused(tiny):
+    tiny.freeze = ("hidden1",)
+    with pytest.raises(UserError, match=r"^freeze: the range test is of a net that trains as a"):
+        RateFinder(tiny, 4)
