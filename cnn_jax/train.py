@@ -19,6 +19,7 @@ from cnn_jax.runtime.preemption import Interrupted, Interruption
 from cnn_jax.training import metrics, reporting
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
+from cnn_jax.training.gradient_flow import FlowRecorder
 from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
@@ -65,6 +66,7 @@ class Training:
         self.writers = Writers(
             folder, experiment.clock.total_steps, self.progress.step, self.progress.rows_bytes
         )
+        self.flow = FlowRecorder(experiment, folder, self.progress.step)
         self.compiled = False
         self.interruption = Interruption()
 
@@ -117,6 +119,8 @@ class Training:
                 console.restart_clock()
         if events.logs(step):
             self.log_window()
+        if events.logs_flow(step):
+            self.flow.record(step, self.steps.carry.state)
         if events.evaluates(step):
             self.evaluate(evaluator)
         if events.saves(step):
@@ -315,6 +319,7 @@ def finish(training: Training) -> dict[str, Any]:
         title += str(experiment.config.seed)
         files = folder / "metrics.jsonl", folder / "curves.png"
         report_pictures.draw_curves(*files, title, progress.best_step)
+        training.flow.draw(title)
     say("\n" + report.as_text(result))
     say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {folder}")
     if place != folder:  # by another protocol than the report that is there

@@ -80,6 +80,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.protocol = "single_crop"
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
+    # Every so many steps gradients and activations by stage, into flow.jsonl, flow.png; 0: never.
+    config.log_flow = 0
     # Updates in one call to the device, a compiled loop that is slow on a CPU; 0: 1 there, else 8.
     config.steps_per_dispatch = 0
     config.parallel = "jit"  # "pmap": BatchNorm over each device's own images

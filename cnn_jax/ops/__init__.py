@@ -8,6 +8,8 @@ from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
 from cnn_jax.ops.dispatch import (
     guided_rectifiers,
+    observe_activation,
+    observed_activations,
     reference_ops,
     space_to_depth,
     use_guided_rectifiers,
@@ -24,6 +26,8 @@ __all__ = [
     "local_response_norm",
     "materialize",
     "max_pool",
+    "observe_activation",
+    "observed_activations",
     "reference_ops",
     "space_to_depth",
     "use_guided_rectifiers",

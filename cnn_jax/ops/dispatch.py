@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ from cnn_jax.ops import cpu_kernels
 
 _reference = contextvars.ContextVar("reference_ops", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
+_observer: contextvars.ContextVar[Callable[[jax.Array], None] | None] = contextvars.ContextVar(
+    "activation_observer", default=None
+)
 _guided = contextvars.ContextVar("guided_rectifiers", default=False)
 
 
@@ -31,8 +35,22 @@ def guided_rectifiers() -> contextlib.AbstractContextManager[None]:
     return setting(_guided, True)
 
 
+def observed_activations(
+    observer: Callable[[jax.Array], None],
+) -> contextlib.AbstractContextManager[None]:
+    """What is traced within shows the observer what each non-linearity puts out."""
+    return setting(_observer, observer)
+
+
+def observe_activation(values: jax.Array) -> jax.Array:
+    """The same values, shown to the observer where there is one."""
+    if observer := _observer.get():
+        observer(values)
+    return values
+
+
 @contextlib.contextmanager
-def setting(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
+def setting(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
     token = variable.set(value)
     try:
         yield

@@ -18,17 +18,21 @@ class StepSchedule:
     log_every_steps: int  # 0: at evaluations only
     save_every_steps: int  # beside those at evaluations; 0: none
     phase_starts: tuple[int, ...]  # updates made before each phase of `transfer.freezing`
+    flow_every_steps: int = 0  # 0: never
 
     @classmethod
     def of(cls, config: ConfigDict, clock: Clock, phase_starts: tuple[int, ...]) -> StepSchedule:
         every = config.eval_every_epochs, config.log_every_steps, config.checkpoint.every_steps
-        return cls(clock, *every, phase_starts)
+        return cls(clock, *every, phase_starts, config.get("log_flow", 0))
 
     def evaluates(self, step: int) -> bool:
         return self.clock.is_time(step, self.eval_every_epochs)
 
     def logs(self, step: int) -> bool:
         return self.evaluates(step) or is_multiple(step, self.log_every_steps)
+
+    def logs_flow(self, step: int) -> bool:
+        return is_multiple(step, self.flow_every_steps)
 
     def saves(self, step: int) -> bool:
         return self.evaluates(step) or is_multiple(step, self.save_every_steps)
@@ -46,7 +50,7 @@ class StepSchedule:
 
     def _ends(self, step: int, epoch: int) -> bool:
         other = step in self.phase_starts or self.clock.epoch_of(step) != epoch
-        return other or self.logs(step) or self.saves(step)
+        return other or self.logs(step) or self.saves(step) or self.logs_flow(step)
 
 
 def is_multiple(step: int, of: int) -> bool:

@@ -28,7 +28,7 @@ CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 # Keys that say where data is found and how it is read, and what else changes no figure: a run may
 # go on with other values.
 FREE_KEYS = (
-    *("name", "protocol", "eval_batch_size", "log_every_steps"),
+    *("name", "protocol", "eval_batch_size", "log_every_steps", "log_flow"),
     *("checkpoint.keep", "checkpoint.every_steps"),
     *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
     *("data.memory_megabytes", "data.workers", "data.threads"),

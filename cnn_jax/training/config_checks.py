@@ -33,6 +33,7 @@ RANGES = {
     "eval_every_epochs": POSITIVE,
     "early_stopping_patience": COUNT,
     "log_every_steps": COUNT,
+    "log_flow": COUNT,
     "steps_per_dispatch": COUNT,
     "devices": COUNT,
     "accumulate": ">= 1",

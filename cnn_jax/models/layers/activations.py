@@ -41,7 +41,8 @@ def activate(name: Activation, x: Activations) -> Activations:
     """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
     if name in RECTIFIERS and ops.use_guided_rectifiers():
         return guided(name, x)
-    return ACTIVATIONS[name](x)
+    values = ACTIVATIONS[name](x)
+    return values if name == "none" else ops.observe_activation(values)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
