@@ -185,3 +185,13 @@ def test_the_textbooks_runs_on_fashion_mnist(name, rate, side):
     assert (config.optimizer.name, config.optimizer.learning_rate) == ("sgd", rate)
     assert (config.schedule.name, config.batch_size, config.epochs) == ("constant", 128, 10.0)
     assert (config.data.image_size, config.data.normalisation) == (side, "none")
+
+
+def test_the_lectures_lenet_has_sigmoids_inside_and_tanh_at_f6():
+    model = make_model(load("lenet5_lecture"))
+    assert (model.activation, model.f6, model.norm) == ("sigmoid", "tanh", "none")
+
+
+def test_gerons_alexnet_is_trained_at_224_pixels():
+    config = load("alexnet_geron", "imagenet2012")
+    assert (config.data.image_size, make_model(config).border) == (224, "to_227")

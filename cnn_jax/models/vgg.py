@@ -14,6 +14,9 @@ ICLR 2015, table 1.
 1e-5) after every convolution, whose bias stays, and average pooling to 7x7 before fc6: 132,868,840,
 133,053,736, 138,365,992, 143,678,248.
 
+Three stacked 3x3 see 7x7, as one 7x7 does, with 27 C^2 weights for 49 C^2 and two non-linearities
+more; two see 5x5, with 18 C^2 for 25 C^2 (sec. 2.3).
+
 Constants: 3x3 convolutions that keep the size, ReLU, 2x2 max-pools every 2 (sec. 2.1). LRN, in
 A-LRN alone and after its first convolution, has AlexNet's constants (sec. 2.1). Dropout 0.5 after
 fc6 and fc7 (sec. 3.1). The paper starts A from a Gaussian of variance 1e-2 and the deeper columns

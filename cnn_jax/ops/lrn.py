@@ -17,6 +17,7 @@ def local_response_norm(
 
     The constants are AlexNet's (Krizhevsky et al. 2012, sec. 3.3): alpha multiplies the sum, not
     the mean. Caffe and torch divide alpha by `size`; pass `alpha * size`'s counterpart for theirs.
+    TensorFlow's and Keras' depth radius r is `size = 2 r + 1`, their bias is k, their alpha ours.
     """
     half = size // 2
     if use_cpu_ops():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
+from cnn_jax.analysis.receptive import Window
 from cnn_jax.errors import UserError
-from cnn_jax.models.alexnet import lrn_by_tower
+from cnn_jax.models.alexnet import lrn_by_tower, smallest_image
 from cnn_jax.models.layers import ConvolutionalDense, adaptive_avg_pool
 
 KEY = jax.random.key(0)
@@ -119,6 +120,79 @@ def test_alexnet_stages():
     assert [shapes[f"fc{i}"] for i in (6, 7, 8)] == [(4096,), (4096,), (2,)]
     apart = stage_shapes("alexnet", 227, overlap=False)
     assert [apart[f"pool{i}"] for i in (1, 2, 5)] == [(27, 27, 96), (13, 13, 256), (6, 6, 256)]
+
+
+def test_alexnet_of_gerons_table():
+    """Table 13-2 from In to Out; its SAME would be 56x56 in conv1, and the same from there on."""
+    table = {
+        "conv1": (55, 55, 96),
+        "pool1": (27, 27, 96),
+        "conv2": (27, 27, 256),
+        "pool2": (13, 13, 256),
+        "conv3": (13, 13, 384),
+        "conv4": (13, 13, 384),
+        "conv5": (13, 13, 256),
+        "fc6": (4096,),
+        "fc7": (4096,),
+        "fc8": (2,),
+    }
+    norms = {"lrn1": (55, 55, 96), "lrn2": (27, 27, 256)}
+    assert stage_shapes("alexnet_geron", 224) == {**table, **norms}
+    same = stage_shapes("alexnet_geron", 224, border="same")
+    assert same == {**table, **norms, "conv1": (56, 56, 96), "lrn1": (56, 56, 96)}
+
+
+@pytest.mark.parametrize("border", ["none", "to_227", "same"])
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("last_pool", [True, False])
+def test_the_smallest_image_leaves_one_pixel(border, overlap, last_pool):
+    side = smallest_image(border, overlap, last_pool)
+    options = {"border": border, "overlap": overlap, "last_pool": last_pool}
+    assert stage_shapes("alexnet", side, **options)["pool2"][0] == (
+        1 if not last_pool else 3 if overlap else 2
+    )
+    with pytest.raises(UserError, match=f"at least {side}x{side} pixels, not {side - 1}x"):
+        stage_shapes("alexnet", side - 1, **options)
+
+
+def test_lrn_by_depth_radius_is_tensorflows():
+    """TensorFlow: x / (bias + alpha * sum of x^2 from d - r to d + r) ** beta."""
+    x = np.random.default_rng(1).normal(0, 90, (1, 2, 2, 12)).astype(np.float32)
+    radius, alpha, bias = 3, 2e-5, 1.0
+    padded = np.pad(x**2, [(0, 0)] * 3 + [(radius, radius)])
+    sums = sum(padded[..., i : i + 12] for i in range(2 * radius + 1))
+    expected = x / (bias + alpha * sums) ** 0.75
+    found = lrn_by_tower(jnp.asarray(x), 1, radius, alpha, bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_alexnet_hands_its_lrn_the_options():
+    x = images(67) * 100
+    net = models.create(
+        "alexnet", num_classes=2, towers=1, head="avg", lrn_depth_radius=4, lrn_alpha=1.0, lrn_k=3.0
+    )
+    shapes = jax.eval_shape(net.init, KEY, x)
+
+    @jax.jit  # what is left out is not computed
+    def stages():
+        params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 1e-3), shapes)
+        _, state = net.apply(params, x, capture_intermediates=True, mutable=["intermediates"])
+        return [state["intermediates"][name] for name in ("conv1", "lrn1")]
+
+    conv1, lrn1 = stages()
+    expected = lrn_by_tower(nn.relu(conv1["__call__"][0]), 1, 4, 1.0, 3.0)
+    np.testing.assert_allclose(lrn1[0], expected, rtol=1e-5)
+
+
+def test_three_3x3_see_7x7_for_27_of_49_weights():
+    """Simonyan & Zisserman 2015, sec. 2.3: 27 C^2 against 49 C^2, without the biases."""
+    stacked, single = (param_shapes("vgg16", 32, stacked=s) for s in (True, False))
+    threes = [np.prod(stacked[f"conv5_{i}"]["kernel"].shape) for i in (1, 2, 3)]
+    seven = np.prod(single["conv5_1"]["kernel"].shape)
+    assert (sum(threes), seven) == (27 * 512**2, 49 * 512**2)
+    three = Window().slide(3, 1, 1).slide(3, 1, 1).slide(3, 1, 1)
+    assert three == Window().slide(7, 1, 3)
+    assert three.size == 7
 
 
 def test_alexnet_torchvision_stages():
