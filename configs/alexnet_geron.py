@@ -3,7 +3,8 @@
     python -m cnn_jax.main --config=configs/alexnet_geron.py[:DATASET]
 
 imagenet2012: 224 px; the book gives the layers and no recipe, so that this is configs/alexnet.py's.
-PRICE
+Price on 2 busy CPU cores: digits 2 minutes. Result: digits 53.5 % test accuracy after 15
+epochs, one seed.
 What differs on small sets: 35-pixel images, as many maps as AlexNet has of 67, Adam, half the
 dropout.
 """

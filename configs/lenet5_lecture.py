@@ -3,7 +3,7 @@
     python -m cnn_jax.main --config=configs/lenet5_lecture.py[:digits|mnist|fashion_mnist|...]
 
 As configs/lenet5.py in all but the two non-linearities.
-PRICE
+Price on 2 CPU cores: digits a minute. Result: digits 95.3 % test accuracy, one seed.
 What differs from LeCun et al. 1998: what differs there, and the sigmoids.
 """
 

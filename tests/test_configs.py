@@ -13,10 +13,12 @@ from cnn_jax.analysis import recipes
 from cnn_jax.cli import load_open_config
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import init_variables
+from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.config_files import keys_of, load_config
 from cnn_jax.training import optimizers
 from cnn_jax.training.config_checks import lookup
 from cnn_jax.training.experiment import make_experiment, make_model
+from cnn_jax.training.optimizers import make_schedule
 from cnn_jax.training.train_step import undecayed_params
 from configs.base import DATASETS, FACTS, base
 from tests.support import folders
@@ -195,3 +197,12 @@ def test_the_lectures_lenet_has_sigmoids_inside_and_tanh_at_f6():
 def test_gerons_alexnet_is_trained_at_224_pixels():
     config = load("alexnet_geron", "imagenet2012")
     assert (config.data.image_size, make_model(config).border) == (224, "to_227")
+
+
+def test_pre_activation_on_cifar_warms_up_for_400_iterations():
+    config = load("resnet164_v2_cifar", "cifar10")
+    clock = Clock(45_000, config.batch_size, config.epochs)
+    rate = make_schedule(config, clock)
+    assert clock.total_steps == 64_000
+    for step, expected in ((399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01), (48_000, 1e-3)):
+        assert abs(float(rate(step)) - expected) < 1e-7, step

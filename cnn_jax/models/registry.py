@@ -19,7 +19,15 @@ COMMON_FIELDS = ("num_classes", "dtype", "parent", "name")
 # The files of the papers, in the order in which names are listed; others follow by name.
 ORDER = (
     *("mlp", "lenet", "alexnet", "vgg", "googlenet", "bn_inception"),
-    *("inception_v3", "inception_v4", "resnet", "resnet_cifar", "resnet_v2", "wide_resnet"),
+    *(
+        "inception_v3",
+        "inception_v4",
+        "resnet",
+        "resnet_cifar",
+        "resnet_v2",
+        "resnet_v2_cifar",
+        "wide_resnet",
+    ),
     *("resnext", "mobilenet_v1", "senet", "mobilenet_v2", "mobilenet_v3"),
     *("efficientnet", "convnext"),
 )

@@ -78,13 +78,15 @@ Shortcut = Literal["none", "A", "B", "C"]
 StrideIn = Literal["1x1", "3x3"]
 Pool1 = Literal["unpadded", "padded"]
 
-# Table 1: depth -> blocks in layer1 ... layer4, and whether they are bottlenecks.
+# Table 1: depth -> blocks in layer1 ... layer4, and whether they are bottlenecks. 200 layers are of
+# He et al. 2016, and registered with pre-activation only.
 STAGES = {
     18: ((2, 2, 2, 2), False),
     34: ((3, 4, 6, 3), False),
     50: ((3, 4, 6, 3), True),
     101: ((3, 4, 23, 3), True),
     152: ((3, 8, 36, 3), True),
+    200: ((3, 24, 36, 3), True),
 }
 
 

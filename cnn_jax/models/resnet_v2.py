@@ -1,13 +1,15 @@
 """ResNet v2: He, Zhang, Ren, Sun, "Identity mappings in deep residual networks", ECCV 2016.
 
     resnet50_v2 25,549,352      resnet101_v2 44,541,480      resnet152_v2 60,185,128
+    resnet200_v2 64,666,152
 
 Full pre-activation (fig. 4e): in each branch BatchNorm and ReLU come before the convolution, and
 nothing follows the addition, so that the shortcut is an identity from one end of a stage to the
 other. Where a block changes shape, the shortcut is a bare 1x1 of the activated input (appendix: the
 first activation is shared by both paths); a last BatchNorm and ReLU precede the mean (appendix).
-Widths and depths of He et al. 2015, table 1; strides in the first 1x1 and initialisation N(0, 2 /
-fan-out) of the convolutions, as in the authors' release; epsilon 1e-5, momentum 0.9, no dropout.
+Widths and depths of He et al. 2015, table 1, and 200 layers of 3, 24, 36 and 3 blocks (table 5);
+strides in the first 1x1 and initialisation N(0, 2 / fan-out) of the convolutions, as in the
+authors' release; epsilon 1e-5, momentum 0.9, no dropout.
 
 The first activation comes right after the 7x7, before the pool, and the first block begins with its
 convolution (appendix; fig. 5 of the release). timm's port pools first and activates in the block:
@@ -137,5 +139,5 @@ class ResNetV2(nn.Module):
 
 NETS = {
     f"resnet{depth}_v2": Net(ResNetV2, {"depth": depth}, not_options=("depth",))
-    for depth in (50, 101, 152)
+    for depth in (50, 101, 152, 200)
 }

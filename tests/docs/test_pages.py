@@ -25,7 +25,7 @@ def test_nets_page_names_every_net_with_its_count():
     text = generate.nets_page()
     assert [name for name in models.names() if f"| `{name}` | " not in text] == []
     assert "| `lenet5` | 32x32x1 | 61,706 | 0 | 416,520 |" in text
-    assert "| `towers` | `2` `1` | `2` |" in text
+    assert "| `towers` | `2` `1` | `2` (alexnet); `1` (alexnet_geron) |" in text
 
 
 def test_recipes_page_has_every_recipe_and_marks_differences():

@@ -23,7 +23,7 @@ NAMES = [
 KEY = jax.random.key(0)
 CLASSES, EXAMPLES = 5, 4
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-DEEP = re.compile(r"(56|101|110|152|1202)(_|$)")
+DEEP = re.compile(r"(56|101|110|152|164|200|1001|1202)(_|$)")
 
 
 def abstract(net, shape):

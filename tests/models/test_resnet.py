@@ -14,6 +14,7 @@ from cnn_jax.models import resnet
 from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
 from cnn_jax.models.layers.batch_norm import NoisyBatchNorm
 from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
+from cnn_jax.models.resnet_v2_cifar import PreActivationBasicBlock
 from cnn_jax.transfer.weight_maps import MAPS
 
 KEY = jax.random.key(0)
@@ -149,6 +150,46 @@ def test_the_textbooks_resnet_has_glorots_weights_and_every_bias():
     dense = small.init(KEY, jnp.zeros((1, 2, 2, 1)))["params"]["fc"]["kernel"]  # [512, 512]
     limit = np.sqrt(6 / 1024)
     assert 0.99 * limit < np.abs(dense).max() <= limit
+
+
+def test_two_layer_pre_activation_against_numpy():
+    """Norm, ReLU, 3x3 with a stride; norm, ReLU, 3x3; plus every second pixel and zero maps."""
+    x = draw((1, 4, 4, 2))
+    scale, kernels = 0.5, (draw((3, 3, 2, 3), 1), draw((3, 3, 3, 3), 2))
+    made = PreActivationBasicBlock(
+        3,
+        2,
+        conv=functools.partial(conv, bias=False),
+        pre_activate=lambda x, name: np.maximum(x * scale, 0),
+        gate=lambda y: y,
+    )
+    params = {f"conv{i}": {"kernel": kernel} for i, kernel in enumerate(kernels, 1)}
+
+    def convolve(x, kernel, stride):
+        height, width = x.shape[1:3]
+        x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        shifted = [x[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in np.ndindex(3, 3)]
+        return sum(shifted)[:, ::stride, ::stride]
+
+    y = convolve(np.maximum(x * scale, 0), kernels[0], 2)
+    y = convolve(np.maximum(y * scale, 0), kernels[1], 1)
+    y = y + np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(0, 1)])
+    np.testing.assert_allclose(made.apply({"params": params}, x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_activation_of_a_pre_activation_net_is_shared():
+    """Of the whole net, the first block alone has no norm1, and a norm stands behind the last."""
+    for name, count in (("resnet110_v2_cifar", 18), ("resnet164_v2_cifar", 18)):
+        net = models.create(name)
+        params = jax.eval_shape(net.init, KEY, jnp.zeros((1, 8, 8, 3)))["params"]
+        blocks = [f"layer{level}_{i}" for level in (1, 2, 3) for i in range(count)]
+        assert [block for block in blocks if "norm1" not in params[block]] == ["layer1_0"]
+        assert set(params) == {"conv1", "conv1_norm", "norm", "fc", *blocks}
+    assert [block for block in blocks if "shortcut" in params[block]] == [
+        "layer1_0",
+        "layer2_0",
+        "layer3_0",
+    ]
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
