@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import SPLIT_NAMES, ImageSource, Split, SplitName
@@ -21,6 +22,7 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
     A source with a validation split alone has it as its test split, as ImageNet is used; but of a
     folder `val` is watched, and there is no test.
     """
+    folds_wanted = config.get("folds") if config.get("fold") is None else config.fold
     if source.splits is None:
         splits: dict[SplitName, Split] = {}
         train = examples
@@ -33,10 +35,13 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
         }
         train = splits["train"]
         if "test" not in splits and "validation" in splits:
-            if config.name.startswith("folder:"):
+            if config.name.startswith("folder:") and folds_wanted is None:
                 return {**splits, "test": train.take(np.arange(0))}
-            splits["test"] = splits.pop("validation")
+            if folds_wanted is None:
+                splits["test"] = splits.pop("validation")
     whole, seed = len(train), config.split_seed
+    if folds_wanted is not None:
+        train, splits = take_fold(train, splits, config)
     if "test" not in splits:
         train, splits["test"] = hold_out(train, config.test, seed, "data.test")
     if "validation" not in splits:
@@ -64,6 +69,47 @@ def undivide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[S
     if not any(map(len, splits.values())):
         splits["test"] = examples
     return {name: splits.get(name, nothing) for name in SPLIT_NAMES}
+
+
+def take_fold(
+    train: Split, splits: dict[SplitName, Split], config: ConfigDict
+) -> tuple[Split, dict[SplitName, Split]]:
+    """(what is left of `train`, the splits with the fold of `config` as test or validation)."""
+    part: SplitName = "validation" if "test" in splits else "test"
+    if config.folds is None or config.fold is None or config.fold >= config.folds:
+        raise UserError(
+            f"data.folds={config.folds} and data.fold={config.fold}: choose how many folds, 2 or "
+            "more, and one of them, from 0 to folds - 1"
+        )
+    if part in splits:
+        raise UserError(
+            f"data.folds={config.folds}: {config.name} has splits of its own for test and for "
+            "validation, and nothing is left to divide; leave data.folds and data.fold out"
+        )
+    fold = folds_of(train.labels, config.folds, config.split_seed) == config.fold
+    left, held_out = train.take(np.flatnonzero(~fold)), train.take(np.flatnonzero(fold))
+    return left, {**splits, part: held_out}
+
+
+def folds_of(labels: np.ndarray, folds: int, seed: int) -> Int[np.ndarray, " n"]:
+    """The fold of every example: sizes differ by one at most, and those of a class by one.
+
+    Continuous targets are divided at random. Raises `UserError` where a class is too small.
+    """
+    rng = np.random.default_rng(seed)
+    classified = labels.dtype.kind == "i"
+    groups = [np.flatnonzero(labels == c) for c in np.unique(labels)] if classified else []
+    groups = groups or [np.arange(len(labels))]
+    if (smallest := min(map(len, groups))) < folds:
+        what = "examples" if not classified else "examples in its smallest class"
+        raise UserError(
+            f"data.folds={folds}: the data have {smallest} {what}, fewer than folds; choose "
+            f"data.folds={smallest}" + ("" if smallest > 1 else ", which is no division: add some")
+        )
+    order = np.concatenate([rng.permutation(group) for group in groups])  # class after class
+    out = np.empty(len(labels), int)
+    out[order] = np.arange(len(labels)) % folds
+    return out
 
 
 def check_labels(source: ImageSource, name: str) -> None:

@@ -45,6 +45,8 @@ RANGES = {
     "data.validation": ">= 0",
     "data.test": ">= 0",
     "data.split_seed": SEED,
+    "data.folds": ">= 2",
+    "data.fold": COUNT,
     "data.resize": COUNT,
     "data.resize_margin": COUNT,
     "data.max_pixels": ">= 1",

@@ -33,6 +33,51 @@ def test_held_out_keeps_every_class_its_share():
     assert (np.diff(kept.ids) > 0).all()
 
 
+@pytest.mark.parametrize(("counts", "folds"), [([17, 9, 5], 5), ([8, 8], 3), ([40], 7)])
+def test_folds_divide_every_class_exactly(counts, folds):
+    labels = labelled(counts).labels
+    found = splits.folds_of(labels, folds, seed=3)
+    sizes = np.bincount(found, minlength=folds)
+    assert sizes.sum() == len(labels)
+    assert np.ptp(sizes) <= 1
+    for c, count in enumerate(counts):
+        of_class = np.bincount(found[labels == c], minlength=folds)
+        assert of_class.sum() == count
+        assert np.ptp(of_class) <= 1
+    assert (splits.folds_of(labels, folds, seed=3) == found).all()
+    assert (splits.folds_of(labels, folds, seed=4) != found).any()
+
+
+def test_the_folds_of_a_set_test_every_example_once():
+    """Of digits, which have no test split: the folds are test, validation is held out beside."""
+    seen = []
+    for fold in range(3):
+        config = base("x", "digits", 8).data
+        config.folds, config.fold = 3, fold
+        dataset = data.load(config)
+        parts = [dataset.split(name).ids for name in ("train", "validation", "test")]
+        assert sorted(np.concatenate(parts)) == list(range(1797))
+        assert len(dataset.validation) == 144
+        seen += dataset.test.ids.tolist()
+    assert sorted(seen) == list(range(1797))
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "message"),
+    [
+        (5, 5, r"data.folds=5 and data.fold=5: choose .* from 0 to folds - 1"),
+        (5, None, r"data.folds=5 and data.fold=None: choose"),
+        (None, 0, r"data.folds=None and data.fold=0: choose"),
+        (500, 0, r"data.folds=500: the data have 174 examples in its smallest class, fewer than"),
+    ],
+)
+def test_folds_that_cannot_be_made_are_an_error(folds, fold, message):
+    config = base("x", "digits", 8).data
+    config.folds, config.fold = folds, fold
+    with pytest.raises(UserError, match=message):
+        data.load(config)
+
+
 def test_splits_depend_on_the_seed_alone():
     first, again, other = (
         splits.hold_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)

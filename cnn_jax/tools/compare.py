@@ -1,0 +1,148 @@
+"""What several runs came to: mean and deviation over seeds and folds, a row a config.
+
+    cnn_jax compare runs/relu-0 runs/relu-1 runs/tanh-0 runs/tanh-1
+    cnn_jax compare runs/*
+
+Runs that differ in nothing but `seed`, `data.split_seed` and `data.fold` are one row, called after
+the keys in which the rows differ. A row of several runs has the mean of their reports and its
+deviation, a single run the 95 % interval that its number of images leaves; all folds of a
+cross-validation count as one look at every image, with its interval.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError, printable
+
+REPEATED = ("seed", "data.split_seed", "data.fold")  # keys in which runs of one row may differ
+MOST_RUNS = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run: its config, dotted keys to values, and its report."""
+
+    folder: str
+    config: dict[str, Any]
+    report: dict[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """What it shares with the other runs of its row."""
+        from cnn_jax.runtime.workdir import FREE_KEYS
+
+        kept = {k: v for k, v in self.config.items() if k not in (*REPEATED, *FREE_KEYS)}
+        kept = {k: v for k, v in kept.items() if v is not None}  # as good as absent
+        return kept | {"split": self.report["split"], "protocol": self.report["protocol"]}
+
+
+def main(argv: Sequence[str]) -> None:
+    runs = [read_run(Path(word)) for word in argv[1:]]
+    if not runs:
+        raise UserError("name the workdirs of finished runs, like cnn_jax compare runs/a runs/b")
+    rows = group(runs)
+    print(table(rows))
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a workdir; raises `UserError` where none is finished."""
+    from cnn_jax.runtime import workdir
+
+    try:
+        report = json.loads((folder / "report.json").read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{str(folder)!r} holds no report.json: it is written where a run ends, or by "
+            f"cnn_jax evaluate --workdir={folder}"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{folder / 'report.json'} cannot be read: {error}") from error
+    return Run(str(folder), workdir.read_config(folder), report)
+
+
+def group(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One row for the runs of each config, in the order in which they are named."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(json.dumps(run.identity(), sort_keys=True), []).append(run)
+    identities = [members[0].identity() for members in groups.values()]
+    keys = sorted({key for identity in identities for key in identity})
+    differ = [k for k in keys if len({json.dumps(i.get(k)) for i in identities}) > 1]
+    rows = []
+    for identity, members in zip(identities, groups.values(), strict=True):
+        check_repeats(members)
+        name = ", ".join(f"{k}={identity.get(k)}" for k in differ)
+        name = name or str(members[0].config.get("name"))
+        rows.append({"row": name, **figures(members)})
+    return rows
+
+
+def check_repeats(runs: Sequence[Run]) -> None:
+    """Raises `UserError` where two runs are the same one: a mean of them would deceive."""
+    seen: dict[tuple, str] = {}
+    for run in runs:
+        key = tuple(run.config.get(name) for name in REPEATED)
+        if key in seen:
+            values = ", ".join(
+                f"{k}={v}" for k, v in zip(REPEATED, key, strict=True) if v is not None
+            )
+            raise UserError(f"{seen[key]} and {run.folder} are one run twice ({values}): leave one")
+        seen[key] = run.folder
+
+
+def figures(runs: Sequence[Run]) -> dict[str, Any]:
+    """Mean and deviation of what the reports hold; the interval where images are seen once."""
+    from cnn_jax.training.metrics import wilson_interval
+
+    reports = [run.report for run in runs]
+    out: dict[str, Any] = {"runs": len(runs), "split": reports[0]["split"]}
+    for name in ("accuracy", "loss", "mean_absolute_error"):
+        if name not in reports[0]:
+            continue
+        values = [report[name] for report in reports]
+        out[name] = statistics.fmean(values)
+        out[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
+    folds = sorted(run.config.get("data.fold") or 0 for run in runs)
+    whole = folds == list(range(runs[0].config.get("data.folds") or 1))
+    if whole and "accuracy" in reports[0]:
+        count = sum(report["examples"] for report in reports)
+        right = sum(report["accuracy"] * report["examples"] for report in reports)
+        out["accuracy"] = right / count
+        out["examples"], out["accuracy_interval"] = count, wilson_interval(right / count, count)
+    return out
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line a row; ± is the deviation over the runs, brackets are the interval over images."""
+    width = max(len(printable(row["row"])) for row in rows)
+    lines = []
+    for row in rows:
+        cells = [f"{printable(row['row']):{width}}  {row['runs']:>2} run(s), {row['split']}:"]
+        for name in ("accuracy", "loss", "mean_absolute_error"):
+            if name not in row:
+                continue
+            text = f"{name.replace('_', ' ')} {row[name]:.4f}"
+            if row[f"{name}_deviation"] is not None:
+                text += f" ± {row[f'{name}_deviation']:.4f}"
+            if name == "accuracy" and "accuracy_interval" in row:
+                low, high = row["accuracy_interval"]
+                text += f" ({low:.4f} to {high:.4f} by {row['examples']:,} images)"
+            cells.append(text)
+        lines.append(" ".join([cells[0], ", ".join(cells[1:])]))
+    lines.append("(±: deviation over the runs; to: 95 % interval over the images)")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
+    JSON = flags.DEFINE_string("json", None, "File for the rows as JSON.")
+    cli.run(main, operands=MOST_RUNS)
