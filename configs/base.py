@@ -156,10 +156,10 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.validation = float(facts["validation"])  # a number of examples, or a fraction
     c.test = float(facts.get("test", 0.0))  # where the set has no test split of its own
     c.split_seed = 0  # of what is held out; not of the run
-    # Cross-validation: of so many equal parts by class, number `fold` (from 0) is held out in the
-    # place of `test`; where the set has a test split of its own, in the place of `validation`.
+    # Cross-validation: the parts that the data are divided into, by class; with a test split of the
+    # set's own the validation is what is divided off, else the test.
     c.folds = config_dict.placeholder(int)
-    c.fold = config_dict.placeholder(int)
+    c.fold = config_dict.placeholder(int)  # the part that is held out, from 0
     # This part of the training labels is drawn anew, from all classes alike (Zhang et al. 2017).
     c.random_labels = config_dict.placeholder(float)
     c.skip_bad = False  # leave unusable files out instead of stopping
