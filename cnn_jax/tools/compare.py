@@ -22,6 +22,7 @@ from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError, printable
+from cnn_jax.runtime.regular_files import read_json_object
 
 REPEATED = ("seed", "data.split_seed", "data.fold")  # keys in which runs of one row may differ
 MOST_RUNS = 10_000
@@ -59,13 +60,13 @@ def read_run(folder: Path) -> Run:
     from cnn_jax.runtime import workdir
 
     try:
-        report = json.loads((folder / "report.json").read_bytes())
+        report = read_json_object(folder / "report.json", "split", "protocol", "examples", "loss")
     except FileNotFoundError as error:
         raise UserError(
             f"{str(folder)!r} holds no report.json: it is written where a run ends, or by "
             f"cnn_jax evaluate --workdir={folder}"
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{folder / 'report.json'} cannot be read: {error}") from error
     return Run(str(folder), workdir.read_config(folder), report)
 

@@ -39,7 +39,7 @@ MEASURED = ("model.", "data.", "loss.", "dtype", "space_to_depth")
 # Of these, what other data may have otherwise, or has no part in an evaluation.
 OF_THE_DATA = ("data.fit", "data.resize", "data.skip_bad", "data.max_pixels")
 UNUSED = ("model.num_classes", "data.train_crop", "data.label_changing", "data.random_labels")
-DIVISION = ("data.validation", "data.test", "data.split_seed")
+DIVISION = ("data.validation", "data.test", "data.split_seed", "data.folds", "data.fold")
 
 
 def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
