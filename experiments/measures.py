@@ -54,6 +54,13 @@ TRAIN_LOSS = Measure(
     10.0,
     "less",
 )
+FIRST_TRAIN_LOSS = Measure(
+    "training loss up to the first evaluation",
+    "nats",
+    lambda r: r["evaluations"][0]["train/loss"],
+    10.0,
+    "less",
+)
 TRAIN_ACCURACY = Measure(
     "training accuracy of the last epoch",
     "points",
@@ -113,4 +120,24 @@ ACCURACY_OVER_MACRO = Measure(
     "points",
     lambda r: 100 * (r["report"]["accuracy"] - r["report"]["macro_average"]["recall"]),
     0.0,
+)
+TEST_OVER_VALIDATION = Measure(
+    "accuracy on test less accuracy on held-out training images",
+    "points",
+    lambda r: 100 * (r["report"]["accuracy"] - r["evaluations"][-1]["validation/accuracy"]),
+    0.0,
+)
+# The report is of the weights that are best on validation; the probe has the last ones.
+STOPPED_ACCURACY = Measure(
+    "accuracy on test, best checkpoint less last",
+    "points",
+    lambda r: 100 * r["report"]["accuracy"] - r["probe"]["last accuracy"],
+    0.0,
+)
+STOPPED_LOSS = Measure(
+    "loss on test, best checkpoint less last",
+    "nats",
+    lambda r: r["report"]["loss"] - r["probe"]["last loss"],
+    0.0,
+    "less",
 )

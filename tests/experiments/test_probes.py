@@ -2,12 +2,18 @@
 
 import math
 import os
+import types
 
+import jax
 import numpy as np
 import pytest
 
+from cnn_jax import data
+from cnn_jax.models import googlenet
+from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.checkpoints import Checkpoints
-from experiments.probes import trained, untrained
+from cnn_jax.training.experiment import make_experiment
+from experiments.probes import counts, halves, last_weights, members, trained, untrained
 from experiments.runner import Cache, Job, perform, perform_all
 
 
@@ -95,3 +101,93 @@ def test_jobs_go_to_processes_and_one_that_fails_leaves_the_others_going(tmp_pat
     assert records[1]["probe"] == cache.find(good)["probe"] == {"parameters": 650.0}
     assert cache.find(bad) is None
     assert list(perform_all([good], cache, "", [core], -math.inf)) == []
+
+
+def config_of(name, **changes):
+    named = {key.replace("__", "."): value for key, value in changes.items()}
+    return Job(name, named).make_config()
+
+
+def test_counts_are_those_of_the_papers():
+    """VGG-16's fc6, fc7 and fc8 of 138,357,544 parameters; an MLP is dense throughout."""
+    vgg = counts.whole_net(config_of("vgg16:imagenet2012"), None)
+    dense = 512 * 49 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 1000 + 1000
+    assert vgg["parameters"] == 138_357_544
+    assert vgg["parameters in dense layers"] == pytest.approx(100 * dense / 138_357_544)
+    mlp = counts.whole_net(config_of("mlp:digits"), None)
+    assert (mlp["parameters"], mlp["parameters in dense layers"]) == (64 * 300 + 300 + 3010, 100)
+
+
+def test_three_3x3_and_one_7x7_have_the_same_field():
+    blocks = [
+        counts.last_block(config_of("vgg16:imagenet2012", model__stacked=stacked), None)
+        for stacked in (True, False)
+    ]
+    assert [block["weights"] for block in blocks] == [27 * 512**2, 49 * 512**2]
+    # Six positions of a map that is sixteen times smaller than the image, and the pool's one.
+    assert {block["field growth"] for block in blocks} == {6 * 16 + 8}
+
+
+def test_reductions_by_hand():
+    """Table 1 of the paper: channels into each module, and the side of its map."""
+    inputs = (192, 256, 480, 512, 512, 512, 528, 832, 832)
+    reduced = naive = 0
+    for channels, side, widths in zip(
+        inputs, (28,) * 2 + (14,) * 5 + (7,) * 2, googlenet.TABLE.values(), strict=True
+    ):
+        one, reduce3, three, reduce5, five, pooled = widths
+        narrow = channels * (one + reduce3 + reduce5 + pooled)
+        reduced += side**2 * (narrow + 9 * reduce3 * three + 25 * reduce5 * five)
+        naive += side**2 * channels * (one + 9 * three + 25 * five)
+    found = counts.reductions(config_of("googlenet:imagenet2012"), None)
+    assert found == {"modules": 9.0, "reduced over naive": reduced / naive}
+
+
+def test_last_figures_and_statistics_of_a_net_without_norms(run):
+    config, folder, report = run
+    figures = last_weights.test_figures(config, folder)
+    assert figures["last accuracy"] == pytest.approx(100 * report["accuracy"])
+    assert figures["last loss"] == pytest.approx(report["loss"])
+    figures = last_weights.small_batch_statistics(config, folder)
+    assert figures["population less batch"] == 0
+    assert figures["accuracy by the batch"] == pytest.approx(100 * report["accuracy"], abs=2)
+
+
+def test_units_that_no_image_activates_are_dead():
+    experiment = make_experiment(config_of("lenet5:digits", model__activation="relu"))
+    variables = init_variables(experiment.step_spec.model, 0, (32, 32, 1))
+    images = experiment.dataset.test.images[:50]
+    before = last_weights.alive(experiment, variables, images)
+    assert before.shape == (6 + 16 + 120 + 84,)
+    variables["params"]["f6"]["bias"] = variables["params"]["f6"]["bias"].at[:5].set(-1e6)
+    after = last_weights.alive(experiment, variables, images)
+    assert not after[-84:-79].any()
+    assert (after[:-84] == before[:-84]).all()
+    assert (after[-79:] == before[-79:]).all()
+
+
+def test_halves_of_the_classes_and_what_is_taken_over():
+    config = config_of("lenet5:digits")
+    whole = data.load(config.data)
+    upper = halves.of_classes(whole, range(5, 10))
+    assert upper.task.classes == whole.task.classes[5:]
+    assert sorted(set(upper.test.labels)) == [0, 1, 2, 3, 4]
+    rows = np.flatnonzero(whole.train.labels >= 5)
+    assert (upper.train.ids == whole.train.ids[rows]).all()
+    some = halves.some_images(upper, 20, seed=3)
+    assert len(set(some.train.ids)) == 20
+    tree = {"params": {"c1": {"kernel": np.ones(2)}, "output": {"kernel": np.ones(2)}}}
+    fill = halves.filler(types.SimpleNamespace(variables=tree), ("c1",))
+    mine = {stage: {"kernel": jax.numpy.zeros(2)} for stage in ("c1", "output")}
+    filled = fill(mine, "params/")
+    assert filled["c1"]["kernel"].tolist() == [1, 1]
+    assert filled["output"]["kernel"].tolist() == [0, 0]
+
+
+@pytest.mark.slow
+def test_members_differ_in_their_seed_and_their_mean_is_one_answer(tmp_path):
+    config = config_of("perceptron:digits", epochs=0.2, eval_every_epochs=0.2, seed=3)
+    figures = members.ensemble(config, tmp_path)
+    assert (tmp_path / "2" / "report.json").exists()
+    assert figures["gain over the mean"] == figures["together"] - figures["mean alone"]
+    assert figures["mean alone"] < figures["best alone"] <= 100
