@@ -67,7 +67,7 @@ def alive(experiment: Experiment, variables: Any, images: np.ndarray) -> np.ndar
     spec = experiment.step_spec
 
     @jax.jit
-    def of_batch(variables: Any, batch: jax.Array) -> dict[str, jax.Array]:
+    def of_batch(variables: Any, batch: Any) -> dict[str, jax.Array]:
         found = {}
 
         def intercept(call, args, kwargs, context):
