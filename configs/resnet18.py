@@ -23,13 +23,14 @@ What differs from the paper:
   `--config.parallel=pmap` is on eight devices.
 - Dense evaluation is of the middle square, and minus the mean of each channel.
 - Shortcuts are B, as published weights have them; table 2's are A (`--config.model.shortcut=A`).
-On small sets: 32 px, unit deviation, Adam. `--config.model.name=plain18`, `resnet34`, ...
-train the other nets of two-layer blocks.
+On small sets: 32 px, unit deviation, Adam; photographs in a folder are cropped at random and
+mirrored. `--config.model.name=plain18`, `resnet34`, ... train the other nets of two-layer blocks.
 """
 
 from ml_collections import ConfigDict
 
 from configs.base import IMAGENET, base
+from configs.photos import augment_photographs
 from configs.resnet50 import as_published
 
 SIZES = {IMAGENET: 224, "fashion_mnist": 96}
@@ -51,6 +52,7 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     config.epochs = 10.0
     config.batch_size = 32
     config.schedule.gamma = 0.7
+    augment_photographs(config)
     return config
 
 

@@ -18,14 +18,15 @@ What differs from the paper:
 - BatchNorm is over the batch; the authors' is over the 32 images of each of eight GPUs, which
   `--config.parallel=pmap` is on eight devices.
 - Dense evaluation is of the middle square, and minus the mean of each channel.
-On small sets: 32 px, unit deviation, Adam. `--config.model.name=resnet50_v1_5`,
-`resnet50_cbam`, `resnet50_modified`, `seresnet50`, `wide_resnet50_2`, `resnext50_32x4d`, ... train
-its relatives.
+On small sets: 32 px, unit deviation, Adam; photographs in a folder are cropped at random and
+mirrored. `--config.model.name=resnet50_v1_5`, `resnet50_cbam`, `resnet50_modified`, `seresnet50`,
+`wide_resnet50_2`, `resnext50_32x4d`, ... train its relatives.
 """
 
 from ml_collections import ConfigDict
 
 from configs.base import IMAGENET, base
+from configs.photos import augment_photographs
 
 
 def get_config(dataset: str = "digits") -> ConfigDict:
@@ -42,6 +43,7 @@ def start(name: str, dataset: str) -> ConfigDict:
         config.batch_size = 32
         config.optimizer.learning_rate = 0.001
         config.schedule.gamma = 0.7
+        augment_photographs(config)
     return config
 
 

@@ -20,6 +20,7 @@ from cnn_jax.training.config_checks import lookup
 from cnn_jax.training.experiment import make_experiment, make_model
 from cnn_jax.training.optimizers import make_schedule
 from cnn_jax.training.train_step import undecayed_params
+from cnn_jax.transfer.freezing import NetOutline
 from configs.base import DATASETS, FACTS, base
 from tests.support import folders
 
@@ -179,6 +180,29 @@ def test_the_rows_of_the_paintings():
     assert changes == ("gelu", True, "cbam")
     with pytest.raises(ValueError, match="'finetun' is no row; choices: scratch, finetune, "):
         artworks.get_config("finetun")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "seresnet50", "photos", "finetune"])
+def test_photographs_are_augmented_by_default(name):
+    """In a folder; not what has one size, whose crops are others."""
+    config = load(name, "folder:some")
+    assert config.data.train_crop == "random_resized_crop(0.35, 1)"
+    assert config.augment[0] == "horizontal_flip"
+    assert load(name).data.train_crop == ""
+    assert "horizontal_flip" not in load(name).augment
+
+
+def test_the_head_is_tuned_first_and_every_other_parameter_after_it():
+    config = load("finetune", "folder:some")
+    shape = (config.data.image_size,) * 2 + (3,)
+    outline = NetOutline.of(make_model(config, 10), shape)
+    starts = {}
+    for pattern, epoch in config.unfreeze:
+        starts |= dict.fromkeys(outline.matching_params("unfreeze", pattern), epoch)
+    assert {*outline.params} - {*starts} == {"fc/kernel", "fc/bias"}
+    assert {*starts.values()} == {1.0}
+    assert (config.init["from"], config.init.head) == ("weights/resnet18", "drop")
+    assert 0 < config.schedule.warmup_epochs < config.epochs
 
 
 @pytest.mark.parametrize(("name", "rate", "side"), [("bn_lenet", 0.5, 28), ("resnet18", 0.01, 96)])
