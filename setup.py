@@ -61,6 +61,7 @@ setup(
     extras_require={
         "test": [
             "beartype>=0.20",
+            "flatbuffers>=24",
             "jaxtyping>=0.3",
             "pyright[nodejs]>=1.1.400",
             "pytest>=8",
@@ -68,6 +69,7 @@ setup(
             "ruff>=0.14",
         ],
         "docs": ["sphinx>=8", "myst-nb>=1.3", "sphinx-book-theme>=1.1", "ipykernel>=6"],
+        "export": ["flatbuffers>=24"],
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
         "torch": ["torch>=2.10", "torchvision>=0.25"],

@@ -59,13 +59,13 @@ def load_run(folder: Path) -> LoadedNet:
 
 
 def load_folder(folder: Path) -> LoadedNet:
-    """The net of a folder that `import_weights` or `export_weights` wrote."""
+    """The net of a folder that `import_weights` or `export` wrote."""
     description = read_description(folder)
     try:
         name, count = description["model"], description["num_classes"]
         options, own = (
             options_of_import(description),
-            preparation.of_record(description["preprocessing"]),
+            preparation.of_record(description["preprocessing"], folder),
         )
         origin = description.get("source", {}).get("names", "elsewhere")
     except (KeyError, TypeError, AttributeError) as error:
@@ -82,11 +82,18 @@ def load_folder(folder: Path) -> LoadedNet:
         name=name,
         model=model,
         variables=on_device(weights.variables()),
-        task=Task("classification", class_names(description, count)),
+        task=task_of(description, count),
         preparation=own,
         config=config_of_weights(own),
         source=f"{folder} (of {origin})",
     )
+
+
+def task_of(description: dict[str, Any], count: int) -> Task:
+    """What the net tells; imported weights tell classes."""
+    task: dict[str, Any] = description.get("task") or {"kind": "classification"}
+    is_number = task["kind"] == "regression"
+    return Task(**task, classes=() if is_number else class_names(description, count))
 
 
 def class_names(description: dict[str, Any], count: int) -> tuple[str, ...]:

@@ -84,12 +84,28 @@ def of_run(config: ConfigDict, folder: Path, image_shape: tuple[int, int, int]) 
     return ImagePreparation(resize, statistics, protocol, max_pixels=config.data.max_pixels)
 
 
-def of_record(record: dict[str, Any]) -> ImagePreparation:
-    """From the `preprocessing` of a `weights.json`."""
-    size, channels = record["image_size"], len(record["mean"])
+def of_record(record: dict[str, Any], folder: Path) -> ImagePreparation:
+    """From the `preprocessing` of the `weights.json` in a folder; raises `UserError`."""
+    channels = {"grey": 1}.get(record.get("channels", "RGB"), 3)
     resize = ResizeSpec(
-        size, record.get("fit", "crop"), channels, record["resize"], record["interpolation"]
+        record["image_size"],
+        record.get("fit", "crop"),
+        channels,
+        record["resize"],
+        record["interpolation"],
     )
-    mean, std = np.float64(record["mean"]), np.float64(record["std"])
-    statistics = InputStatistics(np.float32(255 * mean), np.float32(1 / (255 * std)))
-    return ImagePreparation(resize, statistics, is_bgr=record.get("channels") == "BGR")
+    protocol = EvalProtocol.parse(record.get("protocol", SINGLE), resize.size, channels)
+    is_bgr = record.get("channels") == "BGR"
+    return ImagePreparation(resize, statistics_of_record(record, folder), protocol, is_bgr)
+
+
+def statistics_of_record(record: dict[str, Any], folder: Path) -> InputStatistics:
+    """Those of channels in [0, 1], or of the file beside, held to its digest."""
+    if "statistics" not in record:
+        mean, std = np.float64(record["mean"]), np.float64(record["std"])
+        return InputStatistics(np.float32(255 * mean), np.float32(1 / (255 * std)))
+    statistics = InputStatistics.read(folder)
+    if statistics is None or statistics.digest() != record["statistics"]:
+        what = "missing" if statistics is None else "not the file that weights.json describes"
+        raise UserError(f"{folder / FILE} is {what}: bring it back, or write the folder again")
+    return statistics

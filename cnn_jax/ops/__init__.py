@@ -10,9 +10,11 @@ from cnn_jax.ops.dispatch import (
     guided_rectifiers,
     observe_activation,
     observed_activations,
+    portable_ops,
     reference_ops,
     space_to_depth,
     use_guided_rectifiers,
+    use_portable_ops,
 )
 from cnn_jax.ops.lrn import local_response_norm
 from cnn_jax.ops.materialize import materialize
@@ -28,7 +30,9 @@ __all__ = [
     "max_pool",
     "observe_activation",
     "observed_activations",
+    "portable_ops",
     "reference_ops",
     "space_to_depth",
     "use_guided_rectifiers",
+    "use_portable_ops",
 ]

@@ -17,12 +17,19 @@ _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
 _observer: contextvars.ContextVar[Callable[[jax.Array], None] | None] = contextvars.ContextVar(
     "activation_observer", default=None
 )
+_portable = contextvars.ContextVar("portable_ops", default=False)
 _guided = contextvars.ContextVar("guided_rectifiers", default=False)
 
 
 def reference_ops() -> contextlib.AbstractContextManager[None]:
     """What is traced within takes the reference operations on every backend."""
     return setting(_reference, True)
+
+
+def portable_ops() -> contextlib.AbstractContextManager[None]:
+    """What is traced within has the forms that converters to other formats know: pools of maps that
+    were padded before, no sums over windows of channels."""
+    return setting(_portable, True)
 
 
 def space_to_depth(enabled: bool) -> contextlib.AbstractContextManager[None]:
@@ -82,6 +89,10 @@ def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
 
 def use_space_to_depth() -> bool:
     return _space_to_depth.get() and not _reference.get()
+
+
+def use_portable_ops() -> bool:
+    return _portable.get()
 
 
 def use_guided_rectifiers() -> bool:

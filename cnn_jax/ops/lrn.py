@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from cnn_jax.ops.dispatch import use_cpu_ops
+from cnn_jax.ops.dispatch import use_cpu_ops, use_portable_ops
 
 
 def local_response_norm(
@@ -20,7 +20,7 @@ def local_response_norm(
     TensorFlow's and Keras' depth radius r is `size = 2 r + 1`, their bias is k, their alpha ours.
     """
     half = size // 2
-    if use_cpu_ops():
+    if use_cpu_ops() or use_portable_ops():
         channels = np.arange(x.shape[-1])
         apart = channels[:, None] - channels[None, :]  # source - target
         band = ((-half <= apart) & (apart <= size - 1 - half)).astype(np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn_jax.ops import cpu_kernels
-from cnn_jax.ops.dispatch import use_cpu_kernels, use_cpu_ops
+from cnn_jax.ops.dispatch import use_cpu_kernels, use_cpu_ops, use_portable_ops
 from cnn_jax.ops.window_slices import HW, Pads, crop, pad_maps, scatter_windows, window_slices
 
 Residuals = tuple[jax.Array, jax.Array]
@@ -29,6 +30,9 @@ def max_pool(
 
     The gradient goes to the first maximum of a window, row by row.
     """
+    if use_portable_ops():
+        padded = jnp.pad(x, [(0, 0), *padding, (0, 0)], constant_values=-np.inf)
+        return nn.max_pool(padded, window_shape=window, strides=stride, padding="VALID")
     if use_cpu_ops() and window[0] * window[1] <= MAX_PLACES:
         return _max_by_place(x, window, stride, padding)
     return lax.reduce_window(

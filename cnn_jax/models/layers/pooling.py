@@ -61,13 +61,14 @@ def avg_pool(
         x = jnp.pad(x, [(0, 0), *counted, (0, 0)])
         pads = [(0, high - done) for (_, high), (_, done) in zip(pads, counted, strict=True)]
         count_padding = False
-    return nn.avg_pool(
-        x,
-        (window, window),
-        strides=(stride, stride),
-        padding=pads,
-        count_include_pad=count_padding,
-    )
+    sizes: Any = {"window_shape": (window, window), "strides": (stride, stride)}
+    if not ops.use_portable_ops():
+        return nn.avg_pool(x, padding=pads, count_include_pad=count_padding, **sizes)
+    y = nn.avg_pool(jnp.pad(x, [(0, 0), *pads, (0, 0)]), padding="VALID", **sizes)
+    if count_padding:
+        return y
+    ones = jnp.pad(jnp.ones((1, *x.shape[1:3], 1), x.dtype), [(0, 0), *pads, (0, 0)])
+    return y / nn.avg_pool(ones, padding="VALID", **sizes)
 
 
 def window_pool(kind: Pooling, x: Maps, window: int, stride: int, **options: Any) -> Maps:
