@@ -52,7 +52,9 @@ def fill(name, variables):
 
     def value(path, leaf):
         if path[-1] == "kernel":
-            return random.randn(*leaf.shape) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
+            branch = "_v2" in name and path[-2] == "conv3"  # no norm is between it and the sum
+            gain = 0.4 if branch else 1.0
+            return random.randn(*leaf.shape) * np.sqrt(2 / np.prod(leaf.shape[:-1])) * gain
         if path[-1] == "scale":
             return random.uniform(0.8, 1.2, leaf.shape) * (0.4 if path[-2] in ends else 1.0)
         low, high = (0.8, 1.2) if path[-1] == "var" else (-0.1, 0.1)
