@@ -78,6 +78,9 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # "multi_scale(256, 384, 512)" of any number, "crops_144(256, 32)"; a name without sizes has
     # these in proportion to the net's input, 224 pixels.
     config.protocol = "single_crop"
+    # BatchNorm's statistics of the report: over so many training images of the trained net at most,
+    # in whole batches; 0: the moving averages of training.
+    config.population_statistics = 0
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
     # Every so many steps gradients and activations by stage, into flow.jsonl, flow.png; 0: never.
@@ -179,6 +182,7 @@ def loss(dataset: str) -> ConfigDict:
     # "softmax_cross_entropy", "binary_cross_entropy", "mean_squared", "mean_absolute", "lecun1998".
     c.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
     c.label_smoothing = 0.0  # this part of the target goes to all classes alike
+    c.j = config_dict.placeholder(float)  # lecun1998: the constant of eq. 9; 0.1
     c.auxiliary_weights = ()  # of the auxiliary heads' losses, beside 1 for the net's own
     return c
 

@@ -4,15 +4,14 @@
 
 imagenet2012: sec. 4.2, BN-x5: batch 32, rate 0.0075 (five times Inception's), decay six times
 faster than GoogLeNet's, weight decay 5 times weaker, no dropout, no LRN, weaker photometric
-distortions; single crops. Silent: crops, mean, momentum and what decays are GoogLeNet's
-(configs/googlenet.py), how weak the distortions are (half) and 60 epochs are ours.
+distortions; single crops; population statistics over batches of the trained net (algorithm 2).
+Silent: crops, mean, momentum and what decays are GoogLeNet's (configs/googlenet.py), how weak the
+distortions are (half), how many these batches and 60 epochs are ours.
 Price and result: not measured yet; `--dry_run` says the price on your machine.
 
 What differs from the paper:
 - Updates are synchronous; the paper's are asynchronous, of five replicas with BatchNorm by each.
 - Images are shuffled anew in every epoch, not within shards: what the paper's own change aims at.
-- The population statistics are moving averages, which sec. 3.1 has for tracking a net as it trains;
-  its algorithm 2 takes them over batches of the trained net.
 - The weight decay is a fifth of a value that is not printed (2e-4, the Caffe replication's).
 On small sets: 32 px, unit deviation, Adam.
 """
@@ -47,5 +46,6 @@ def as_published(config: ConfigDict) -> ConfigDict:
     config.data.normalisation = "channel_mean"
     config.data.resize = 256
     config.data.train_crop = "random_resized_crop(0.08, 1)"
+    config.population_statistics = 25_600
     config.augment = ("horizontal_flip", "colour_jitter(0.25, 0.25, 0.25)", "pca_colour(0.05)")
     return config

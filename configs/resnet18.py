@@ -5,9 +5,11 @@
 imagenet2012: the shorter side in [256, 480] and a random crop, flips and AlexNet's colours, minus
 the mean image; batch 256, momentum 0.9, weight decay 1e-4, rate 0.1 divided by 10 when the error
 stops falling, 60e4 iterations; the report is over ten crops (sec. 3.4). Best figures (table 4):
-`--config.protocol='multi_scale(224, 256, 384, 480, 640)'`. Silent, so ours: vectors are not
-decayed, and the rate is inside the momentum, as in Caffe, its framework; five evaluations of
-patience; PCA colour by standard deviations, as in configs/alexnet.py.
+`--config.protocol='multi_scale(224, 256, 384, 480, 640)'`. The report's population statistics are
+over training images of the trained net, as the release's ("not moving average", its README).
+Silent, so ours: how many images these are; vectors are not decayed, and the rate is inside the
+momentum, as in Caffe, its framework; five evaluations of patience; PCA colour by standard
+deviations, as in configs/alexnet.py.
 fashion_mnist: the textbooks' run at 96x96: plain SGD, rate 0.01, batch 128, 10 epochs.
 cifar10: at its 32x32, a source of weights to fine-tune (configs/artworks.py): Nesterov, rate 0.05
 to 0 by a cosine, weight decay 5e-4, batch 128, 15 epochs, pad 4 and crop, flips.
@@ -16,8 +18,6 @@ on yours). The others are not measured yet.
 
 What differs from the paper:
 - The mean image is that of the middle crops of 224 px, whatever part of a photograph is seen.
-- Population statistics are moving averages; the release has them over a large batch of the trained
-  net ("not moving average", its README).
 - The plateau's factor is taken of the whole update, what the momentum gathered included.
 - BatchNorm is over the batch; the authors' is over the 32 images of each of eight GPUs, which
   `--config.parallel=pmap` is on eight devices.

@@ -18,7 +18,8 @@ recognition", Proc. IEEE 86(11), 1998, sec. II-B and appendix A.
 
 Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters, unless
 `border="none"`. Larger ones give C5 more inputs. The paper prints the class codes as a picture
-only (fig. 3): the bitmaps here are drawn after it by hand, and classes beyond the ten digits get
+only (fig. 3): the bitmaps here are drawn after it by hand, in strokes of one pixel, where other
+readings of it have two; no two are nearer than 24 (squared). Classes beyond the ten digits get
 random codes from a fixed seed.
 """
 

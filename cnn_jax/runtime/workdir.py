@@ -29,6 +29,7 @@ CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 # go on with other values.
 FREE_KEYS = (
     *("name", "protocol", "eval_batch_size", "log_every_steps", "log_flow"),
+    "population_statistics",
     *("checkpoint.keep", "checkpoint.every_steps"),
     *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
     *("data.memory_megabytes", "data.workers", "data.threads"),

@@ -65,7 +65,11 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
             keep_data(experiment, place, is_new_run=False)
         step, state = best_state(experiment, place, is_own)
         out = reporting.report_folder(experiment, place, is_own)
-        result = reporting.write_report(experiment, state, experiment.dataset.reported, out)
+        trained_on = None
+        if not is_own and reporting.statistics_images(experiment):
+            trained_on = data.load(config_of_values(own).data).train
+        reported = experiment.dataset.reported
+        result = reporting.write_report(experiment, state, reported, out, trained_on)
     if jax.process_index() == 0:
         if experiment.dataset.layout:
             print(printable(f"{config.data.name}: {experiment.dataset.layout}"))

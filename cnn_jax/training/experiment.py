@@ -28,7 +28,13 @@ from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.runtime.step_schedule import StepSchedule
-from cnn_jax.training import config_checks, net_checks, open_values, optimizers
+from cnn_jax.training import (
+    config_checks,
+    net_checks,
+    open_values,
+    optimizers,
+    population_statistics,
+)
 from cnn_jax.training.compiled_steps import CompiledSteps, compile_steps
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.net import make_model, sliding
@@ -190,7 +196,10 @@ def check_config(
         check_source(config.init["from"])
     if shape is not None:
         images = config.batch_size // (config.accumulate * devices.replicas)
-        net_checks.check_auxiliary(config, net_checks.trace(model, shape, images).auxiliary)
+        traced = net_checks.trace(model, shape, images)
+        net_checks.check_auxiliary(config, traced.auxiliary)
+        if not any(norm.by_batch for norm in traced.norms):
+            population_statistics.refuse(config.get("population_statistics", 0), model)
         plan = make_freeze_plan(config, model, shape, step_at=lambda epoch: 0)
         undecayed_params(config, model, shape)
         if is_new_run and plan is TRAIN_ALL:

@@ -22,6 +22,9 @@ PerExample = Float[Array, " b"]
 ExampleLoss = Callable[[Outputs, Outputs], PerExample]  # (outputs, targets)
 
 
+J = 0.1  # of lecun1998, where the config leaves it open
+
+
 def softmax_cross_entropy(outputs: Outputs, targets: Outputs) -> PerExample:
     """-sum_k t_k log softmax(outputs)_k."""
     return optax.softmax_cross_entropy(outputs, targets)
@@ -42,12 +45,13 @@ def mean_absolute(outputs: Outputs, targets: Outputs) -> PerExample:
     return jnp.abs(outputs - targets).mean(-1)
 
 
-def lecun1998(outputs: Outputs, targets: Outputs, rubbish: float = 0.1) -> PerExample:
+def lecun1998(outputs: Outputs, targets: Outputs, j: float = J) -> PerExample:
     """y_D + log(exp(-j) + sum_k exp(-y_k)), with penalties y = -outputs (LeCun et al. 1998, eq. 9).
 
-    The constant j keeps the penalties of classes that are already far from growing further.
+    The constant j keeps the penalties of classes that are already far from growing further: one
+    over j hardly does. The paper says that it is positive, and not how large.
     """
-    others = jnp.concatenate([outputs, jnp.full_like(outputs[:, :1], -rubbish)], -1)
+    others = jnp.concatenate([outputs, jnp.full_like(outputs[:, :1], -j)], -1)
     return jax.nn.logsumexp(others, -1) - (outputs * targets).sum(-1)
 
 
@@ -78,6 +82,10 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | M
             f"choices: {', '.join(choices)}"
         )
     of = LOSSES[c.name]
+    if (j := c.get("j")) is not None:
+        if c.name != "lecun1998":
+            raise UserError(f"loss.j={j}: loss.name={c.name!r} has no such constant; leave it out")
+        of = functools.partial(lecun1998, j=j)
     targets = functools.partial(make_targets, task=task, smoothing=c.label_smoothing)
     weights = tuple(c.auxiliary_weights)
 

@@ -11,23 +11,39 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data.dataset import SplitName, Task
+from cnn_jax.data.dataset import Split, SplitName, Task
 from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
 from cnn_jax.runtime import report_pictures, workdir
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.training import losses, metrics
 from cnn_jax.training.experiment import Experiment
+from cnn_jax.training.population_statistics import images_taken, with_population_statistics
 from cnn_jax.training.train_state import TrainState
 
 
 def write_report(
-    experiment: Experiment, state: TrainState, split: SplitName, folder: Path
+    experiment: Experiment,
+    state: TrainState,
+    split: SplitName,
+    folder: Path,
+    trained_on: Split | None = None,
 ) -> dict[str, Any]:
     """The full report of `state` on `split`, also as report.json and pictures in `folder`.
 
-    `folder` is that of `report_folder`.
+    `folder` is that of `report_folder`; `trained_on` the images of training, where the dataset is
+    another.
     """
     dataset = experiment.dataset
+    if count := statistics_images(experiment):
+        state = with_population_statistics(
+            state,
+            experiment.step_spec,
+            trained_on or dataset.train,
+            experiment.devices,
+            count,
+            experiment.config.batch_size,
+            experiment.read_options,
+        )
     examples = experiment.evaluator(split, experiment.protocol)(state)
     result, worst = describe(
         experiment.config,
@@ -36,6 +52,8 @@ def write_report(
         (split, str(experiment.protocol or SINGLE), experiment.config.data.name),
         lambda row: dataset.example_name(split, row),
     )
+    if count:
+        result["population_statistics"] = count
     result["step"] = int(state.step)
     result["data_sha256"] = dataset.identity["splits"][split]["sha256"]
     if jax.process_index() == 0:
@@ -75,38 +93,46 @@ def smallest_loss(config: ConfigDict, task: Task) -> float:
     return losses.smallest_loss(config.loss.name, config.loss.label_smoothing, outputs)
 
 
+def statistics_images(experiment: Experiment, asked: int | None = None) -> int:
+    """The images that BatchNorm's statistics of the report are over, 0: those of training."""
+    own = experiment.config.get("population_statistics")  # which earlier versions do not have
+    count = (own or 0) if asked is None else asked
+    return images_taken(count, len(experiment.dataset.train), experiment.config.batch_size)
+
+
 def report_folder(experiment: Experiment, folder: Path, is_own_data: bool = True) -> Path:
-    """Where the report of (data, split, protocol) lies: no other overwrites it.
+    """Where the report of (data, split, protocol, statistics) lies: no other overwrites it.
 
     That of a run's own data by the protocol of its config is in the workdir itself, any other one
     in a folder below `reports`.
     """
     dataset, protocol = experiment.dataset, str(experiment.protocol or SINGLE)
-    split = dataset.reported
-    words = [split, protocol]
+    split, count = dataset.reported, statistics_images(experiment)
+    words = [split, protocol, *([f"statistics_{count}"] if count else [])]
     if not is_own_data:
         last = re.split("[:/]", experiment.config.data.name.rstrip("/"))[-1]
         words = [last, dataset.identity["splits"][split]["sha256"][:8], *words]
-    elif (written_report(folder) or run_report(experiment, folder)) == (split, protocol):
+    elif (written_report(folder) or run_report(experiment, folder)) == (split, protocol, count):
         return folder
     return folder / "reports" / "-".join(re.sub(r"\W+", "_", word).strip("_") for word in words)
 
 
-def written_report(folder: Path) -> tuple[str, str] | None:
-    """(split, protocol) of a workdir's report.json; None where it has none that can be read."""
+def written_report(folder: Path) -> tuple[str, str, int] | None:
+    """(split, protocol, statistics) of a workdir's report.json; None where it has none to read."""
     try:
         report = read_json_object(folder / "report.json", "split", "protocol")
-        return report["split"], report["protocol"]
+        return report["split"], report["protocol"], report.get("population_statistics", 0)
     except (OSError, ValueError, TypeError):
         return None
 
 
-def run_report(experiment: Experiment, folder: Path) -> tuple[str, str]:
-    """(split, protocol) of the report that training ends with."""
+def run_report(experiment: Experiment, folder: Path) -> tuple[str, str, int]:
+    """(split, protocol, statistics) of the report that training ends with."""
     dataset, size = experiment.dataset, experiment.config.data.image_size
     try:
-        text = read_json_object(folder / workdir.CONFIG, "protocol")["protocol"]
-        protocol = EvalProtocol.parse(text, size, dataset.train.image_shape[-1])
+        own = read_json_object(folder / workdir.CONFIG, "protocol")
+        protocol = EvalProtocol.parse(own["protocol"], size, dataset.train.image_shape[-1])
+        count = statistics_images(experiment, own.get("population_statistics", 0))
     except (OSError, ValueError, TypeError):
-        protocol = experiment.protocol
-    return dataset.reported, str(protocol or SINGLE)
+        protocol, count = experiment.protocol, statistics_images(experiment)
+    return dataset.reported, str(protocol or SINGLE), count

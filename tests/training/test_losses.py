@@ -1,5 +1,6 @@
 """Losses against NumPy, with smoothing, auxiliary heads and regression targets."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -46,6 +47,24 @@ def test_lecun_1998_has_a_rubbish_class(tiny):
     own = penalties[[0, 1], LABELS]
     expected = own + np.log(np.exp(-0.1) + np.exp(-penalties).sum(-1))
     np.testing.assert_allclose(loss_of(tiny, CLASSES, LOGITS, LABELS)["loss"], expected, rtol=1e-6)
+
+
+def test_lecun_1998_pushes_classes_within_j(tiny):
+    """The push on a wrong class at penalty y, the right one at 0: exp(-y) / (exp(-j) + the sum)."""
+    tiny.loss.name = "lecun1998"
+    for j, pushes in ((None, (0.0664, 0.00352, 1.08e-9)), (24.0, (0.119, 0.00669, 2.06e-9))):
+        tiny.loss.j = j
+        of = make_loss(tiny, CLASSES)
+        for penalty, push in zip((2.0, 5.0, 20.0), pushes, strict=True):
+            outputs = jnp.array([[0.0, -penalty]])
+            gradient = jax.grad(lambda x, f=of: f(Output(x), jnp.array([0]))["loss"][0])(outputs)
+            assert float(gradient[0, 1]) == pytest.approx(push, rel=5e-3), (j, penalty)
+
+
+def test_j_is_a_constant_of_lecun_1998_alone(tiny):
+    tiny.loss.j = 1.0
+    with pytest.raises(UserError, match=r"loss\.j=1\.0: loss\.name='softmax_cross_entropy' has"):
+        make_loss(tiny, CLASSES)
 
 
 def test_regression_standardises_its_target(tiny):
