@@ -1,6 +1,7 @@
 """What is computed over the training split: exact, once, and kept with the run."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +76,23 @@ def test_what_is_kept_counts(config, tmp_path, monkeypatch):
     after = evaluate_only(config, str(folder))
     assert after["loss"] != before["loss"]
     assert json.loads((folder / "report.json").read_text())["loss"] == after["loss"]
+
+
+class Code:
+    """What a pickle can do: run anything when it is opened."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_constants_are_never_unpickled(tmp_path):
+    np.savez(tmp_path / FILE, shift=np.array([Code(tmp_path / "opened")]), scale=np.ones(1))
+    with pytest.raises(UserError, match=r"constants.npz is damaged \("):
+        InputStatistics.read(tmp_path)
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_damaged_file_is_said_to_be(tmp_path):

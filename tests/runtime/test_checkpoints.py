@@ -432,8 +432,8 @@ def test_loss_that_is_not_finite(tmp_path):
         assert all(np.isfinite(leaf).all() for leaf in numbers)
 
 
-def test_parameter_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
-    """An infinite weight of a unit that is never on does not show in the loss."""
+def test_a_statistic_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    """Running statistics have no part in the loss of training."""
     tiny = tiny_config()
     from cnn_jax.training import compiled_steps
 
@@ -441,11 +441,12 @@ def test_parameter_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
 
     def with_fault(*arguments):
         state = real(*arguments)
-        bias = state.params["hidden1"]["kernel"].at[0, 0].set(jnp.inf)
-        return state.replace(params={**state.params, "hidden1": {"kernel": bias}})
+        return state.replace(batch_stats=jax.tree.map(lambda s: s + jnp.inf, state.batch_stats))
 
     monkeypatch.setattr(compiled_steps, "init_state", with_fault)
-    with pytest.raises(UserError, match=r"is not finite at step .*no checkpoint was made"):
+    tiny.model.norm = "batch"
+    tiny.checkpoint.every_steps = 1
+    with pytest.raises(UserError, match=r"batch_stats/.*/mean is not finite at step 1 .*no checkp"):
         train_and_evaluate(tiny, tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 

@@ -1,11 +1,15 @@
 """The second Ctrl-C does what the process was told: no exception comes out of a handler."""
 
+import os
 import signal
+import types
 
 import pytest
 
+from cnn_jax import main, train
 from cnn_jax.runtime import preemption
 from cnn_jax.runtime.preemption import Interruption, on_second_interrupt
+from configs.base import base
 
 
 @pytest.fixture
@@ -27,6 +31,26 @@ def test_a_second_interrupt_stops_at_once(calls, first):
         signal.raise_signal(signal.SIGINT)
         assert calls == ["stopped"]
         assert interruption.requested(2) == first
+
+
+def test_a_second_interrupt_of_a_command_ends_its_process(monkeypatch, capfd):
+    """By the status of a Ctrl-C and without an exception, which might come amid a library."""
+    ends, went_on = [], []
+
+    def train_until_two_interrupts(*_):
+        with Interruption():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            went_on.extend(ends)
+
+    for flag, value in (("DRY_RUN", False), ("MODE", "train"), ("EXTEND", False)):
+        monkeypatch.setattr(main, flag, types.SimpleNamespace(value=value))
+    monkeypatch.setattr(preemption, "_second_interrupt", preemption.raise_interrupt)
+    monkeypatch.setattr(train, "train_and_evaluate", train_until_two_interrupts)
+    monkeypatch.setattr(os, "_exit", ends.append)
+    assert main.run(base("x", "digits", 8), "runs/x") is None
+    assert (ends, went_on) == ([130], [130])
+    assert capfd.readouterr().out.startswith("stopped at once: go on from the last checkpoint: ")
 
 
 def test_without_a_command_it_is_pythons_own(monkeypatch):

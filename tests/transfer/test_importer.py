@@ -340,6 +340,25 @@ def test_old_torch_is_refused(tmp_path, state, monkeypatch):
         run(tmp_path, state, weights=tmp_path / "model.pth")
 
 
+def test_torch_opens_tensors_only(tmp_path, state, monkeypatch):
+    """Whatever is in the file, torch is asked to refuse code."""
+    asked = []
+
+    class Torch:
+        __version__ = "2.10.0"
+
+        @staticmethod
+        def load(path, **options):
+            asked.append(options)
+            raise type("UnpicklingError", (Exception,), {})
+
+    monkeypatch.setitem(sys.modules, "torch", Torch)
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(UserError, match="torch refuses to run its code"):
+        run(tmp_path, state, weights=tmp_path / "model.pth")
+    assert [options.get("weights_only") for options in asked] == [True]
+
+
 def test_bad_files(tmp_path, state, reference):
     whole = write(tmp_path / "whole.safetensors", state)
     cut = tmp_path / "cut.safetensors"

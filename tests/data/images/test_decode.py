@@ -14,6 +14,8 @@ from tests.support.folders import encoded, picture
 RGB = picture(0)
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
 
+OTHER_FORMATS = ("GIF", "BMP", "TIFF", "ICO", "PPM")  # which Pillow opens, if it is let
+
 
 def assert_close(found, wanted, levels):
     assert found.dtype == np.uint8
@@ -142,6 +144,7 @@ def png_header(width, height):
         (b"", "zero bytes"),
         (b"this is text, whatever its name says", "not a JPEG, PNG or WebP"),
         (b"GIF89a" + b"\0" * 50, "not a JPEG, PNG or WebP"),
+        *((encoded(RGB, kind), "not a JPEG, PNG or WebP") for kind in OTHER_FORMATS),
         (encoded(RGB)[:300], "truncated|header|broken"),
         (encoded(RGB)[:-200], "truncated"),
         (encoded(RGB, "PNG")[:-300], "truncated|broken"),
