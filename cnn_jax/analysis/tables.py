@@ -24,7 +24,17 @@ NET_COLUMNS = (
 )  # fmt: skip
 OPTION_COLUMNS = ("option", "choices", "default")
 RECIPE_COLUMNS = ("point", "key", "paper", "config", "is", "source")
-LEFT = ("stage", "layer", "net", "kernels", "protocol", *OPTION_COLUMNS, *RECIPE_COLUMNS)
+LEFT = (
+    "name",
+    "stage",
+    "layer",
+    "net",
+    "kernels",
+    "protocol",
+    "licence",
+    *OPTION_COLUMNS,
+    *RECIPE_COLUMNS,
+)
 
 
 def stage_row(stage: Stage) -> list[str]:

@@ -19,17 +19,19 @@ from cnn_jax.runtime.config_files import SHIPPED, config_of_run, load_module
 from cnn_jax.training import open_values
 from cnn_jax.training.experiment import make_model
 from cnn_jax.training.task_file import read_task
+from cnn_jax.transfer import pretrained
 from cnn_jax.transfer.initial_weights import make_initial_weights
 from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, read_description
 
 
 def load(run_or_weights: str | os.PathLike) -> LoadedNet:
-    """The net of a workdir's best checkpoint, or of a folder of weights.
+    """The net of a workdir's best checkpoint, of a folder of weights, or of published ones by name.
 
-    Needs neither the data nor the devices that it was trained with. Raises `UserError`.
+    "resnet50.tv_in1k" is fetched the first time; `cnn_jax weights` lists the names. Needs neither
+    the data nor the devices that it was trained with. Raises `UserError`.
     """
-    folder = Path(run_or_weights).expanduser()
+    folder = pretrained.locate(os.fspath(run_or_weights), "load")
     if (folder / DESCRIPTION).is_file():
         return load_folder(folder)
     return load_run(folder)

@@ -9,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax import data
+from cnn_jax.data import imagenet
 from cnn_jax.data.dataset import Split, Task
 from cnn_jax.data.identity import label_map
 from cnn_jax.data.images.lazy_images import LazyImages
@@ -72,5 +73,6 @@ def relabelled(split: Split, theirs: Task, ours: Task, name: str) -> Split:
         raise UserError(f"data={name!r} is {theirs.kind}, and the net was trained for {ours.kind}")
     if theirs.kind == "regression" or theirs.classes == ours.classes:
         return split
-    labels = label_map(theirs.classes, ours.classes, f"data={name!r}", "the net")
+    there, here = (imagenet.in_words(task.classes) for task in (theirs, ours))
+    labels = label_map(there, here, f"data={name!r}", "the net")
     return dataclasses.replace(split, labels=labels[split.labels])

@@ -35,8 +35,9 @@ def main(argv: Sequence[str]) -> None:
     from cnn_jax.inference.loading import load
     from cnn_jax.inference.weights_folder import write_weights_folder
     from cnn_jax.runtime.progress import ProgressBar
+    from cnn_jax.transfer import pretrained
 
-    origin, out = Path(WORKDIR.value).expanduser(), Path(OUT.value).expanduser()
+    origin, out = pretrained.locate(WORKDIR.value, "workdir"), Path(OUT.value).expanduser()
     if out.resolve() == origin.resolve():
         raise UserError(f"--out={OUT.value!r} is the workdir itself: name another folder")
     net = load(origin)

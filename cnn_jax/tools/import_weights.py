@@ -2,10 +2,13 @@
 
     python -m cnn_jax.tools.import_weights --model=NAME --weights=FILE --out=DIR [--reference=DIR]
 
-FILE is a .safetensors file, or a .pth where torch is installed. With a reference (a folder with
-`input.npy` and `logits.npy`, and optionally `feat_STAGE.npy`) the net is run on its input, the
-largest difference of every stage is printed, and nothing is saved where one exceeds 5e-3. Where
-float32 exceeds it, the net is run in float64 too, to tell a wrong net from rounding.
+FILE is a .safetensors file, or a .pth where torch is installed. DIR is complete: tensors, net,
+class names (ImageNet's for a head of a thousand), preprocessing, SHA-256, and with
+--published=resnet50.tv_in1k (`cnn_jax weights` lists the names) also figure and licence. With a
+reference (a folder with `input.npy` and `logits.npy`, and optionally `feat_STAGE.npy`) the net is
+run on its input, the largest difference of every stage is printed, and nothing is saved where one
+exceeds 5e-3. Where float32 exceeds it, the net is run in float64 too, to tell a wrong net from
+rounding.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from pathlib import Path
 from absl import flags
 
 from cnn_jax.cli import run
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.progress import ProgressBar
-from cnn_jax.transfer import importer, parity
-from cnn_jax.transfer.weights import save_weights, sha256
+from cnn_jax.transfer import import_record, importer, parity, pretrained
+from cnn_jax.transfer.weights import sha256
 
 MODEL = flags.DEFINE_string("model", None, "registered name of the net", required=True)
 WEIGHTS = flags.DEFINE_string("weights", None, ".safetensors or .pth file", required=True)
@@ -27,6 +30,13 @@ OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 REFERENCE = flags.DEFINE_string("reference", None, "folder with input.npy and logits.npy")
 HEAD = flags.DEFINE_enum("head", "keep", ["keep", "drop"], "drop leaves the classifiers out")
 NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "expected classes; default: the file's")
+CLASSES = flags.DEFINE_string(
+    "classes", "", "file with a name a line, imagenet, or none; default: imagenet where 1000"
+)
+LICENCE = flags.DEFINE_string("licence", "", "of the weights; default: that of --published")
+PUBLISHED = flags.DEFINE_string(
+    "published", "", "timm's name for the file, whose preprocessing, figure and licence are known"
+)
 TRANSFORM = flags.DEFINE_boolean(
     "transform_input",
     None,
@@ -58,9 +68,24 @@ def check_parity(
     return differences
 
 
+def find_published(name: str, model: str) -> pretrained.Pretrained | None:
+    """What is known of the file by timm's name for it; raises `UserError`."""
+    row = pretrained.find(name, "published") if name else None
+    if name and row is None:
+        raise unknown("published", name, pretrained.table())
+    if row is not None and row.model != model:
+        raise UserError(f"--published={name} is {row.model}, and --model={model}: name the same")
+    return row
+
+
+def num_classes(imported: importer.ImportedNet) -> int:
+    return imported.net.num_classes  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     drop = HEAD.value == "drop"
+    published = find_published(PUBLISHED.value, MODEL.value)
     with ProgressBar(f"reading {WEIGHTS.value}", 2) as bar:
         imported = importer.import_weights(MODEL.value, WEIGHTS.value, NUM_CLASSES.value, drop)
         bar.advance(description="hashing it")
@@ -80,23 +105,23 @@ def main(argv: Sequence[str]) -> None:
         differences = check_parity(imported, REFERENCE.value, transform)
         largest_differences = {one.name: one.largest for one in differences}
 
+    classes = () if drop else import_record.read_classes(CLASSES.value, num_classes(imported))
     if drop:
         imported = imported.without_head()
-    description = {
-        "model": MODEL.value,
-        "num_classes": None if drop else imported.net.num_classes,
-        "options": imported.options,
-        "source": {
-            "names": imported.names.library,
-            "file": Path(WEIGHTS.value).name,
-            "sha256": digest,
-        },
-        "preprocessing": importer.preprocessing_record(imported, transform),
-        "largest_differences": largest_differences,
+    source = {
+        "names": imported.names.library,
+        "file": Path(WEIGHTS.value).name,
+        "sha256": digest,
     }
-    variables = imported.variables()
-    save_weights(OUT.value, variables["params"], variables.get("batch_stats", {}), description)
-    count = sum(value.size for value in imported.params.values())
+    description = import_record.describe(
+        imported, source, transform, published, classes, LICENCE.value
+    )
+    description["largest_differences"] = largest_differences
+    count = import_record.save_imported(Path(OUT.value), imported, description)
+    if classes and not CLASSES.value:
+        print(
+            "classes: named as ImageNet's thousand; --classes=FILE names others, none leaves them"
+        )
     checked = largest_differences is not None
     verdict = "checked against the reference" if checked else "not checked: no --reference"
     print(f"saved {MODEL.value}, {count:,} parameters, to {OUT.value} ({verdict})")

@@ -143,14 +143,20 @@ def strip_tensor_names(tensors: FlatTree, names: NameMap) -> tuple[FlatTree, str
     `backbone.`. What the map itself names is no prefix.
     """
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    known, prefix = set(names.modules.values()), ""
+    known, prefix = {*names.modules.values(), *names.aliases}, ""
     while tensors and not any(name.rpartition(".")[0] in known for name in tensors):
         firsts = {name.partition(".")[0] for name in tensors}
         if len(firsts) > 1 or not all("." in name for name in tensors):
             break
         prefix += f"{firsts.pop()}."
         tensors = {name.partition(".")[2]: value for name, value in tensors.items()}
-    return tensors, prefix
+    return {with_alias(name, names.aliases): value for name, value in tensors.items()}, prefix
+
+
+def with_alias(name: str, aliases: dict[str, str]) -> str:
+    """A tensor's name as the map has it, where the file has another source's."""
+    module, _, leaf = name.rpartition(".")
+    return f"{aliases[module]}.{leaf}" if module in aliases else name
 
 
 def layers_of_heads(names: NameMap, head: Collection[str], tensors: FlatTree) -> set[str]:

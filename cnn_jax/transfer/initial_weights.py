@@ -14,6 +14,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from cnn_jax import models
+from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, flatten
@@ -21,6 +22,7 @@ from cnn_jax.runtime import workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.transfer import pretrained
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
@@ -48,9 +50,10 @@ class TrainedWeights:
 def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     """The weights in a folder; `key` names in errors what asked for them.
 
-    A workdir gives those of its best checkpoint, the averaged ones where there are any.
+    A workdir gives those of its best checkpoint, the averaged ones where there are any. Published
+    weights are named, "resnet50.tv_in1k", and fetched the first time.
     """
-    folder = Path(path).expanduser()
+    folder = pretrained.locate(path, key)
     if (folder / DESCRIPTION).is_file():
         params, stats, description = load_weights(folder)
         flat = flatten({"params": params, "batch_stats": stats})
@@ -86,6 +89,8 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
 
 def check_source(path: str, key: str = "init.from") -> None:
     """Raises `UserError` where there are no weights in a folder, by the names of its files."""
+    if pretrained.find(path, key) is not None:
+        return  # fetched when it is read
     folder = Path(path).expanduser()
     is_run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
     if not (is_run or (folder / DESCRIPTION).is_file()):
@@ -228,7 +233,8 @@ def fit_head(
     axes: dict[str, int],
 ) -> tuple[FlatTree, str, str]:
     """(the tensors with the classes in the order of `classes`, why no head is taken, a note)."""
-    flat, there = weights.flat, weights.classes
+    flat, there = weights.flat, imagenet.in_words(weights.classes)
+    classes = imagenet.in_words(classes)
     if head == "drop":
         return flat, "init.head='drop'", ""
     if not (there and classes):

@@ -23,6 +23,8 @@ def from_torch(
     if len(shape) == 1:  # old files have vectors of shape (1, C)
         fits = tensor.size == max(tensor.shape, default=0) == outputs
         return tensor.astype(np.float32).reshape(shape) if fits else None
+    if flattened is not None and tensor.shape == (outputs, *flattened):  # as a convolution
+        tensor = tensor.reshape(outputs, -1)
     if tensor.ndim == 2 and flattened is not None and tensor.shape == (outputs, np.prod(flattened)):
         tensor = tensor.reshape(outputs, *flattened).transpose(0, 2, 3, 1).reshape(outputs, -1)
     if tensor.ndim == 4 and len(shape) == 2 and tensor.shape[2:] == (1, 1):

@@ -8,6 +8,8 @@ from typing import Any
 from cnn_jax import models
 from cnn_jax.runtime import workdir
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.transfer import pretrained
+from cnn_jax.transfer.weight_maps import MAPS
 from cnn_jax.transfer.weights import DESCRIPTION
 
 
@@ -21,9 +23,12 @@ def options_of_import(description: dict[str, Any]) -> dict[str, Any]:
 
 def form_of_weights(path: str) -> dict[str, Any]:
     """The options of the net whose weights are in a folder, and nothing where none can be read."""
-    folder = Path(path).expanduser()
     try:
-        if (folder / DESCRIPTION).is_file():
+        row = pretrained.find(path, "init.from")
+        folder = Path(path).expanduser() if row is None else pretrained.cached(row)
+        if row is not None and not pretrained.is_kept(row):
+            model, options = row.model, MAPS[row.model]().options
+        elif (folder / DESCRIPTION).is_file():
             description = read_json_object(folder / DESCRIPTION)
             model, options = description["model"], options_of_import(description)
         else:

@@ -21,8 +21,9 @@ from cnn_jax.errors import UserError
 from cnn_jax.models.layers import ConvUnit, Output, sow_activation
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import import_weights as tool
-from cnn_jax.transfer import importer, parity
+from cnn_jax.transfer import importer, parity, pretrained
 from cnn_jax.transfer.layouts import torch_shape
+from cnn_jax.transfer.pretrained import Pretrained
 from cnn_jax.transfer.weight_maps import MAPS
 from cnn_jax.transfer.weight_maps.name_map import NameMap, same, torch_tensor_name
 from cnn_jax.transfer.weights import load_weights, save_weights
@@ -141,6 +142,7 @@ def test_import_agrees_with_numpy(tmp_path, state, reference, capsys):
     assert description["num_classes"] == 5
     assert set(description["largest_differences"]) == {"features", "logits"}
     assert max(description["largest_differences"].values()) < 1e-4
+    assert description["classes"] is None
     net = models.create(description["model"], description["num_classes"], **description["options"])
     variables = {"params": params, "batch_stats": batch_stats}
     logits = net.apply(variables, jax.numpy.asarray(np.load(reference / "input.npy"))).logits
@@ -379,6 +381,21 @@ def test_unknown_nets(tmp_path, state):
         run(tmp_path, state, model="smal")
     with pytest.raises(UserError, match=r"torchvision's is resnet50_v1_5"):
         run(tmp_path, state, model="resnet50")
+
+
+def test_an_import_names_classes_figure_and_licence(tmp_path, state, monkeypatch):
+    row = Pretrained("small.x_in1k", "small", "mit", 70, 90, 6, 7, "bicubic", (0.5,), (0.25,), 1)
+    monkeypatch.setattr(pretrained, "table", lambda: {row.name: row, "b.c": row})
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n")
+    out = run(tmp_path, state, classes=str(tmp_path / "names.txt"), published="small.x_in1k")
+    record = json.loads((out / "weights.json").read_text())
+    assert record["classes"] == [*"abcde"]
+    assert record["licence"] == "mit"
+    assert record["figures"]["accuracy"] == 0.7
+    assert record["preprocessing"]["mean"] == [0.5]
+    assert record["preprocessing"]["resize"] == 7
+    with pytest.raises(UserError, match=r"published='small.y_in1k' is unknown"):
+        run(tmp_path, state, published="small.y_in1k")
 
 
 def test_a_folder_is_held_to_its_hash(tmp_path, state):

@@ -42,6 +42,8 @@ class NameMap:
     # Stage of torch's net -> our intermediate result, and what is still to be done to it.
     stages: dict[str, tuple[str, Transform]] = dataclasses.field(default_factory=dict)
     preprocessing: Preprocessing = Preprocessing()
+    # Modules as another source of the same tensors calls them -> as this one does.
+    aliases: dict[str, str] = dataclasses.field(default_factory=dict)
     # The start of the SHA-256 of the published file whose net re-normalises its inputs itself.
     transforms_input: str = ""
 

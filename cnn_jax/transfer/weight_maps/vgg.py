@@ -1,4 +1,4 @@
-"""VGG of torchvision, with BatchNorm and without."""
+"""VGG of torchvision and timm, with BatchNorm and without."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import jax
 
 from cnn_jax.models.vgg import COLUMNS
 from cnn_jax.transfer.weight_maps.name_map import NameMap, unchanged
+
+# timm's dense layers, of which the first two are convolutions there.
+TIMM = {
+    "pre_logits.fc1": "classifier.0",
+    "pre_logits.fc2": "classifier.3",
+    "head.fc": "classifier.6",
+}
 
 
 def vgg(column: str, batch_norm: bool) -> Callable[[], NameMap]:
@@ -25,7 +32,8 @@ def vgg(column: str, batch_norm: bool) -> Callable[[], NameMap]:
         stages = unchanged(pools)
         stages |= {"classifier.1": ("fc6", jax.nn.relu), "classifier.4": ("fc7", jax.nn.relu)}
         options = {} if batch_norm else {"adaptive": True}
-        return NameMap("torchvision", modules, options, {"fc6": (512, 7, 7)}, stages)
+        sides = {"fc6": (512, 7, 7)}
+        return NameMap("torchvision", modules, options, sides, stages, aliases=TIMM)
 
     return build
 
