@@ -9,7 +9,7 @@ if typing.TYPE_CHECKING:
 
     from cnn_jax.inference.loaded_net import LoadedNet
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def load(run_or_weights: str | os.PathLike) -> LoadedNet:

@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Float64
 from ml_collections import ConfigDict
@@ -43,7 +44,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Images = np.ndarray | LazyImages  # uint8 [N, H, W, C]; lazy ones are decoded, once a pass
 # Of all images, of each channel, or an image.
 Shift = np.float32 | Float32[np.ndarray, " *c"] | Float32[np.ndarray, "h w c"]
-Scale = np.float32 | Float32[np.ndarray, " *c"]
+Scale = np.float32 | Float32[np.ndarray, " *s"]  # one for all channels, or c
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ class InputStatistics:
         """Whether `of` decodes all of the training images."""
         return config.data.normalisation not in FIXED or augment.uses_colours(config.augment)
 
-    def normalise(self, images: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    def normalise(self, images: Float[Array | np.ndarray, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Images in grey levels -> as the net sees them.
 
         Of images of another size than the mean image, each channel's mean of it is subtracted.
@@ -75,7 +76,7 @@ class InputStatistics:
         if shift.ndim == 3 and shift.shape[:2] != images.shape[-3:-1]:
             shift = shift.mean((0, 1))
         shift, scale = (jax.lax.broadcast_to_rank(v, images.ndim) for v in (shift, self.scale))
-        return (images - shift) * scale
+        return jnp.asarray((images - shift) * scale)
 
     def make_augment(
         self, config: ConfigDict, image_shape: tuple[int, int, int], task: Task

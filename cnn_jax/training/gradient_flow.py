@@ -84,8 +84,8 @@ class FlowRecorder:
             draw_flow(rows, self.folder / "flow.png", title)
 
 
-def as_number(value: np.ndarray) -> Any:
-    """A float or a list, None for what is not finite: JSON has no word for it."""
+def as_number(value: Any) -> Any:
+    """Of an array a float or a list, None for what is not finite: JSON has no word for it."""
     if value.ndim:
         return [as_number(entry) for entry in value]
     return float(f"{float(value):.6g}") if np.isfinite(value) else None
@@ -118,7 +118,7 @@ def measure_flow(
     inputs = spec.normalise(images.astype(jnp.float32))
     key = rng_stream(spec.seed, "flow")
 
-    def mean_loss(params: Tree) -> tuple[jax.Array, Flow]:
+    def mean_loss(params: Tree) -> tuple[jax.Array, dict[str, Any]]:
         log = ActivationLog()
         own = {"params": params, "batch_stats": state.batch_stats}
         variables: Any = join(own, state.frozen)

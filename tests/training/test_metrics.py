@@ -123,7 +123,11 @@ def test_regression_figures():
     task = Task("regression", unit="degrees", mean=10.0, std=2.0)
     outputs = jnp.array([[0.0], [1.0], [-1.0]])
     labels = np.array([9.0, 12.0, 12.0])
-    found = {"prediction": np.asarray(metrics.example_figures(task, outputs, labels)["prediction"])}
+    found = {
+        "prediction": np.asarray(
+            metrics.example_figures(task, outputs, jnp.array(labels))["prediction"]
+        )
+    }
     np.testing.assert_allclose(found["prediction"], [10, 12, 8])
     error = np.array([1.0, 0.0, -4.0])
     summary = metrics.summarise(task, {**found, "label": labels, "loss": np.zeros(3)})

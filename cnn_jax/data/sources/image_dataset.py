@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def is_streaming(config: ConfigDict, photos: LazyImages) -> bool:
         )
     if config.streaming is not None:
         return config.streaming
-    return bool(config.train_crop) or np.prod(photos.shape) > config.memory_megabytes * 1e6
+    return bool(config.train_crop) or math.prod(photos.shape) > config.memory_megabytes * 1e6
 
 
 def find_bad(photos: LazyImages, decode: bool) -> BadRows:
