@@ -31,6 +31,33 @@ CIFAR_16 = last_epoch(
 )
 CIFAR_NOTE = "CIFAR-10 at 16 pixels, 5,000 training images, 8 epochs; 55,000 held out."
 
+# For deep nets: 27,000 images of 45,000 seen once, and fewer to evaluate on.
+CIFAR_16_ONCE = {
+    **CIFAR_16,
+    **last_epoch(0.6, data__validation=5_000.0),
+}
+CIFAR_ONCE_NOTE = "CIFAR-10 at 16 pixels, 27,000 images seen once; 15,000 held out."
+
+# VGG with an eighth of its channels, on CIFAR-10 at its own 32 pixels, a mean for its dense layers.
+VGG_THIN = Scale(
+    last_epoch(
+        0.4,
+        data__image_size=32,
+        data__fit="pad",
+        data__validation=5_000.0,
+        model__norm="batch",
+        model__head="avg",
+        model__width=0.125,
+        augment=(),
+        schedule__name="cosine",
+        optimizer__name="adam",
+        optimizer__learning_rate=2e-3,
+        optimizer__weight_decay=0.0,
+        batch_size=64,
+    ),
+    note="An eighth of the channels, a global mean for the dense layers, 18,000 images seen once.",
+)
+
 # AlexNet at 67 pixels, the smallest that pass its pools, with a mean for its dense layers.
 ALEXNET_67 = {
     "laptop": Scale(

@@ -14,7 +14,9 @@ recognition", Proc. IEEE 86(11), 1998, sec. II-B and appendix A.
   "Batch normalization"), 44,878: sigmoids, averages, the biases that BatchNorm cancels, and 28
   pixels without a border, 24 -> 12 -> 8 -> 4 a side.
 
-`activation="sigmoid"` with `f6="tanh"` is the form of lecture notes.
+`activation="sigmoid"` with `f6="tanh"` is the form of lecture notes. `pooling="stride"` has no
+pools: the convolutions before them have a stride of 2 (Springenberg et al. 2015, sec. 2.1).
+`norm_place="after"`: the norm follows the non-linearity, whose layer keeps its bias.
 
 Images under 32 pixels are zero-padded to 32, as the paper centres its 28x28 characters, unless
 `border="none"`. Larger ones give C5 more inputs. The paper prints the class codes as a picture
@@ -25,6 +27,7 @@ random codes from a fixed seed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -34,6 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
+from cnn_jax.errors import UserError
 from cnn_jax.models.layers import (
     CENTRING_NORMS,
     Activation,
@@ -137,11 +141,12 @@ class LeNet5(nn.Module):
 
     num_classes: int = 10
     c3: Literal["partial", "full"] = "full"
-    pooling: Literal["trainable", "avg", "max"] = "avg"
+    pooling: Literal["trainable", "avg", "max", "stride"] = "avg"
     output: Literal["rbf", "linear"] = "linear"
     activation: Activation = "tanh"
     f6: Literal["as_the_others", "tanh"] = "as_the_others"
     norm: Norm = "none"
+    norm_place: Literal["before", "after"] = "before"  # the non-linearity
     biases: Literal["effective", "all"] = "effective"  # or those that a norm cancels, too
     border: Literal["to_32", "none"] = "to_32"
     dropout: Rate = 0.0
@@ -156,26 +161,32 @@ class LeNet5(nn.Module):
 
         def convolve(x: Maps, maps: int, name: str) -> Maps:
             bias = self.biases == "all" or self.norm not in CENTRING_NORMS
-            init = kernel_init(25 * x.shape[-1])
-            return conv(
-                maps, 5, padding="VALID", bias=bias, name=name, kernel_init=init, dtype=self.dtype
-            )(x)
+            stride = 2 if self.pooling == "stride" else 1
+            common = {"name": name, "kernel_init": kernel_init(25 * x.shape[-1])}
+            common["dtype"] = self.dtype
+            bias = bias or self.norm_place == "after"
+            return conv(maps, 5, stride, padding="VALID", bias=bias, **common)(x)
 
         def dense(x: Vectors, units: int, name: str) -> Vectors:
-            bias = self.biases == "all" or self.norm != "batch"
+            bias = self.biases == "all" or self.norm != "batch" or self.norm_place == "after"
             init = kernel_init(x.shape[-1])
             return nn.Dense(units, use_bias=bias, name=name, kernel_init=init, dtype=self.dtype)(x)
 
         def norm_act(x: Activations, layer: str) -> Activations:
-            x = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)(x)
             own = layer == "f6" and self.f6 == "tanh"
-            return activate("tanh" if own else self.activation, x)
+            act = functools.partial(activate, "tanh" if own else self.activation)
+            normed = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)
+            return normed(act(x)) if self.norm_place == "after" else act(normed(x))
 
         def pool(x: Maps, name: str) -> Maps:
+            if self.pooling == "stride":
+                return x
             if self.pooling == "trainable":
                 return activate(self.activation, Subsampling(self.dtype, name=name)(x))
             return window_pool(self.pooling, x, 2, 2)
 
+        if self.pooling == "stride" and self.c3 == "partial":
+            raise UserError("model.pooling='stride' strides a full C3: set model.c3='full'")
         if self.border == "none":
             require_size(images, 16, "lenet5 without a border")
         least = 32 if self.border == "to_32" else 0

@@ -3,6 +3,7 @@ networks", ECCV 2016, tables 2 to 4.
 
     3x3, 16 -> layer1 n blocks of 32x32 -> layer2 n of 16x16 -> layer3 n of 8x8 -> mean -> fc
 
+    resnet20_v2_cifar 269,722, which is ours, to compare with 20 layers of the first paper
     resnet110_v2_cifar 1,727,962    resnet164_v2_cifar 1,703,258    resnet1001_v2_cifar 10,327,706
 
 The paper's 1.7, 1.7 and 10.2 M; the last is 10,178,490 without BatchNorm. 110 layers are 6n+2 of
@@ -131,6 +132,7 @@ def cifar(depth: int, bottleneck: bool) -> Net:
 
 
 NETS = {
+    "resnet20_v2_cifar": cifar(20, bottleneck=False),
     "resnet110_v2_cifar": cifar(110, bottleneck=False),
     "resnet164_v2_cifar": cifar(164, bottleneck=True),
     "resnet1001_v2_cifar": cifar(1001, bottleneck=True),

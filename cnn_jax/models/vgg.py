@@ -27,6 +27,7 @@ column from scratch, so that is the default, and `initialiser="gaussian"` the ot
 Options off by default, none of them the paper's net:
 - `stacked=False`: each block's stack becomes one convolution of the same field, as sec. 4.1 tries
   on B (a pair of 3x3 becomes one 5x5).
+- `width=0.25`: a quarter of the channels of every convolution, and of fc6 and fc7.
 - `lrn`, `norm`, `pooling`, `activation`, `dropout`; a `norm` keeps the biases, as in torchvision.
 - `head="avg"` or `"max"`: a global pool and one linear layer for the three dense ones.
 - `adaptive=True`: average pooling to 7x7 before fc6, as torchvision has it. Without it another
@@ -57,7 +58,7 @@ from cnn_jax.models.layers import (
     sow_activation,
     window_pool,
 )
-from cnn_jax.models.options import Rate
+from cnn_jax.models.options import Rate, Scale
 from cnn_jax.models.registry import Net
 
 # The kernel of each convolution of the five blocks, by column of table 1.
@@ -80,6 +81,7 @@ class VGG(nn.Module):
 
     num_classes: int = 1000
     column: str = "D"
+    width: Scale = 1.0
     stacked: bool = True
     lrn: bool = False
     pooling: Pooling = "max"
@@ -101,6 +103,7 @@ class VGG(nn.Module):
         x = images
         # 112x112x64, 56x56x128, 28x28x256, 14x14x512, 7x7x512
         for block, (width, kernels) in enumerate(zip(WIDTHS, COLUMNS[self.column], strict=True), 1):
+            width = round(self.width * width)
             if not self.stacked:
                 kernels = (1 + sum(k - 1 for k in kernels),)
             for i, kernel in enumerate(kernels, 1):
@@ -114,7 +117,7 @@ class VGG(nn.Module):
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 7) if self.adaptive else x
         for layer, name in ((ConvolutionalDense, "fc6"), (nn.Dense, "fc7")):
-            x = activate(self.activation, layer(4096, **common, name=name)(x))
+            x = activate(self.activation, layer(round(self.width * 4096), **common, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 

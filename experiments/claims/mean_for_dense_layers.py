@@ -5,7 +5,7 @@ python -m experiments.run mean_for_dense_layers
 
 from experiments.claim import Claim, Scale
 from experiments.measures import ACCURACY
-from experiments.scales import last_epoch
+from experiments.scales import VGG_THIN, last_epoch
 from experiments.statistics import Rule
 
 CLAIM = Claim(
@@ -27,6 +27,11 @@ CLAIM = Claim(
     rule=Rule("less", margin=0.5),
     seeds=6,
     scales={
+        "laptop": Scale(
+            {k: v for k, v in VGG_THIN.changes.items() if k != "model.head"}
+            | {"model.name": "vgg11_bn", "model.adaptive": False},
+            note="VGG-11 with an eighth of the channels; dense layers of 512 units.",
+        ),
         "gpu": Scale(
             last_epoch(
                 20.0,
@@ -38,6 +43,6 @@ CLAIM = Claim(
                 schedule__name="cosine",
             ),
             note="10,000 images of 32 pixels.",
-        )
+        ),
     },
 )

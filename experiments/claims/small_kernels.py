@@ -5,7 +5,7 @@ python -m experiments.run small_kernels
 
 from experiments.claim import Claim, Scale
 from experiments.measures import ACCURACY
-from experiments.scales import last_epoch
+from experiments.scales import VGG_THIN, last_epoch
 from experiments.statistics import Rule
 
 CLAIM = Claim(
@@ -22,6 +22,7 @@ CLAIM = Claim(
     rule=Rule("greater", margin=0.5),
     seeds=6,
     scales={
+        "laptop": Scale({**VGG_THIN.changes, "model.name": "vgg13_bn"}, note=VGG_THIN.note),
         "gpu": Scale(
             last_epoch(
                 20.0,
@@ -35,6 +36,6 @@ CLAIM = Claim(
                 schedule__name="cosine",
             ),
             note="10,000 images of 32 pixels, a global mean for the dense layers.",
-        )
+        ),
     },
 )

@@ -77,3 +77,13 @@ def reductions(config: ConfigDict, folder: Path) -> dict[str, float]:
             assert layer.kernel is not None
             naive += math.prod(layer.output) * math.prod(layer.kernel) * channels
     return {"modules": float(len(modules)), "reduced over naive": reduced / naive}
+
+
+def first_block(config: ConfigDict, folder: Path) -> dict[str, float]:
+    """The second block of a ResNet's first stage, which changes no shape."""
+    del folder
+    layers = [layer for layer in summary_of(config).layers if layer.path.startswith("layer1_1/")]
+    return {
+        "channels": float(layers[-1].output[-1]),
+        "multiply-adds": float(sum(layer.multiply_adds for layer in layers)),
+    }

@@ -30,6 +30,29 @@ def init(model, images):
     return jax.tree_util.tree_map_with_path(value, shapes)
 
 
+def test_a_norm_before_or_after_the_non_linearity():
+    """F6's norm is -1 for every image: 0 behind it with ReLU, -1 where it comes last."""
+    x = jnp.ones((1, 32, 32, 1))
+    for place, expected in (("before", 0.0), ("after", -84.0)):
+        net = models.create("bn_lenet", activation="relu", norm_place=place)
+        variables = jax.tree.map(jnp.zeros_like, init(net, x))
+        variables["params"]["norm_f6"]["bias"] -= 1
+        variables["params"]["output"]["kernel"] += 1
+        assert ("bias" in variables["params"]["c1"]) == (place == "after")
+        assert net.apply(variables, x).logits.tolist() == [[expected] * 10]
+
+
+def test_strides_in_place_of_pools():
+    x = jnp.ones((1, 32, 32, 1))
+    net = models.create("lenet5", pooling="stride")
+    variables = init(net, x)
+    _, state = net.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
+    maps = [state["intermediates"][name]["__call__"][0].shape for name in ("c1", "c3")]
+    assert maps == [(1, 14, 14, 6), (1, 5, 5, 16)]
+    with pytest.raises(UserError, match=r"model\.c3='full'"):
+        models.create("lenet5_1998", pooling="stride").init(KEY, x)
+
+
 def test_tanh_at_f6_behind_sigmoids():
     """A bias far below 0: F6 ends at -1 with tanh, at 0 with the sigmoid of the other layers."""
     x = jnp.zeros((1, 32, 32, 1))
@@ -172,7 +195,7 @@ def test_wrong_names_options_and_values_name_the_choices():
             "name": "lenet5",
             "pool": "max",
         },
-        r"lenet5: model.pooling='mean' is unknown; choices: trainable, avg, max": {
+        r"lenet5: model.pooling='mean' is unknown; choices: trainable, avg, max, stride": {
             "name": "lenet5",
             "pooling": "mean",
         },

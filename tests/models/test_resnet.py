@@ -10,7 +10,7 @@ import pytest
 from cnn_jax import models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
-from cnn_jax.models import resnet
+from cnn_jax.models import resnet, resnet_cifar
 from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
 from cnn_jax.models.layers.batch_norm import NoisyBatchNorm
 from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
@@ -126,6 +126,40 @@ def test_a_plain_net_is_the_residual_net_without_its_shortcuts():
         residual.apply(variables, x), plain.apply(variables, x) + x, rtol=1e-5, atol=1e-4
     )
     assert count("plain34").parameters == count("resnet34", shortcut="A").parameters
+
+
+def test_a_shortcut_around_one_layer_and_a_norm_after_the_sum():
+    """Kernels of 0 leave biases and shortcuts: two sums in one block, a normed sum in the other."""
+    x, bias = draw((2, 4, 4, 3)), np.array([0.5, -1.0, 0.0], np.float32)
+    unit = ConvUnit(train=False, norm="none")
+    made = resnet_cifar.OneLayerBlocks(3, 1, unit, lambda y: y, shortcut="A")
+    variables = jax.tree.map(np.zeros_like, make(made, x))
+    for name in ("conv1", "conv2"):
+        variables["params"][name]["bias"] = bias
+    relu = lambda y: np.maximum(y, 0)  # noqa: E731
+    expected = relu(relu(np.asarray(x) + bias) + bias)
+    np.testing.assert_allclose(made.apply(variables, x), expected, rtol=1e-6)
+    made = block(resnet_cifar.NormLastBlock, 3, 1, shortcut="A")
+    variables = make(made, x)
+    variables["params"]["conv2"]["kernel"] *= 0
+    mean, var = (variables["batch_stats"]["sum_norm"][key] for key in ("mean", "var"))
+    scale, shift = (variables["params"]["sum_norm"][key] for key in ("scale", "bias"))
+    expected = relu((np.asarray(x) - mean) / np.sqrt(var + 1e-5) * scale + shift)
+    np.testing.assert_allclose(made.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
+    assert "conv2_norm" not in variables["params"]
+
+
+def test_a_separable_block_filters_each_map_alone():
+    """One map of the input is not 0: the first filter's output has one, too."""
+    x = jnp.zeros((1, 4, 4, 3)).at[..., 1].set(draw((1, 4, 4)))
+    made = resnet_cifar.SeparableBlock(6, 1, ConvUnit(train=False, norm="none"), lambda y: y)
+    variables = make(made, x)
+    assert variables["params"]["conv1_depthwise"]["kernel"].shape == (3, 3, 1, 3)
+    assert variables["params"]["conv1"]["kernel"].shape == (1, 1, 3, 6)
+    variables["params"]["conv1_depthwise"]["bias"] *= 0
+    _, state = made.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
+    out = state["intermediates"]["conv1_depthwise"]["__call__"][0]
+    assert (np.abs(out).max((0, 1, 2)) > 0).tolist() == [False, True, False]
 
 
 def test_a_shortcut_without_norm_is_a_convolution_with_a_bias():
