@@ -155,6 +155,7 @@ rules, [LOG.md](LOG.md) what did not work.
     python -m experiments.run max_pooling --data_dir=PATH
     python -m experiments.run --all --budget=60        goes on where it was stopped
     python -m experiments.run max_pooling --dry_run    one training command a line, and the price
+    python -m experiments.zoo --budget=60              accuracy against operations, measured
 """
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from cnn_jax.errors import UserError
 from experiments import claim as claims
 from experiments import details, results
 from experiments.protocol import Settings, Study
-from experiments.runner import Cache, Job, perform_all
+from experiments.runner import Cache, Job, cores, perform_all
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -50,7 +49,7 @@ def main(argv: Sequence[str]) -> int | None:
         return None
     until = time.monotonic() + 60 * BUDGET.value
     perform = functools.partial(
-        perform_all, cache=cache, data_dir=DATA_DIR.value, cores=cores(), until=until
+        perform_all, cache=cache, data_dir=DATA_DIR.value, cores=cores(PROCESSES.value), until=until
     )
     # Of other seeds than the claim's own nothing is written: that is a check.
     keep = (lambda study, result: None) if SEEDS.value or FIRST_SEED.value else write
@@ -174,16 +173,6 @@ def price(study: Study) -> float | None:
         return None
     arms = json.loads(path.read_text())["variants"].values()
     return sum(arm["seconds"] for arm in arms) / len(arms)
-
-
-def cores() -> list[int | None]:
-    """One process a core on CPUs; one alone, unpinned, where there is an accelerator."""
-    import jax
-
-    if jax.default_backend() != "cpu":
-        return [None]
-    free: list[int | None] = [*sorted(os.sched_getaffinity(0))]
-    return free[: PROCESSES.value] if PROCESSES.value else free
 
 
 if __name__ == "__main__":  # flags only here, so that experiments can be imported

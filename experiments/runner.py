@@ -290,3 +290,13 @@ def record_of(future: futures.Future) -> dict[str, Any]:
         raise
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+
+
+def cores(processes: int = 0) -> list[int | None]:
+    """One process a core on CPUs, or as many as `processes`; one alone, unpinned, on others."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return [None]
+    free: list[int | None] = [*sorted(os.sched_getaffinity(0))]
+    return free[:processes] if processes else free

@@ -33,7 +33,7 @@ def small_batch_statistics(config: ConfigDict, folder: Path) -> dict[str, float]
     test, spec = experiment.dataset.test, experiment.step_spec
 
     @jax.jit
-    def answers(variables, images):
+    def answers(variables: Any, images: Any) -> jax.Array:
         output, _ = spec.apply(
             variables, spec.normalise(images), train=True, mutable=["batch_stats"]
         )
@@ -95,7 +95,7 @@ def sanity_checks(config: ConfigDict, folder: Path) -> dict[str, float]:
     """
     experiment, state = restore(config, folder)
     spec, test = experiment.step_spec, experiment.dataset.test
-    images = np.asarray(spec.normalise(np.float32(test.images[:EXPLAINED])))
+    images = np.asarray(spec.normalise(jax.numpy.float32(test.images[:EXPLAINED])))
     classes = logits_of(experiment, state, test.images[:EXPLAINED]).argmax(-1)
     shapes = grad_cam.map_shapes(spec.model, images.shape[1:])
     stage = grad_cam.choose_stage(shapes)

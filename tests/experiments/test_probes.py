@@ -1,5 +1,6 @@
 """What claims measure on nets, against values worked by hand."""
 
+import json
 import math
 import os
 import types
@@ -13,7 +14,7 @@ from cnn_jax.models import googlenet
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.experiment import make_experiment
-from experiments.probes import counts, halves, last_weights, members, trained, untrained
+from experiments.probes import counts, halves, last_weights, members, target, trained, untrained
 from experiments.runner import Cache, Job, perform, perform_all
 
 
@@ -191,3 +192,18 @@ def test_members_differ_in_their_seed_and_their_mean_is_one_answer(tmp_path):
     assert (tmp_path / "2" / "report.json").exists()
     assert figures["gain over the mean"] == figures["together"] - figures["mean alone"]
     assert figures["mean alone"] < figures["best alone"] <= 100
+
+
+def test_time_to_a_target_is_that_of_the_same_training(run, monkeypatch):
+    """A target out of reach takes all steps, and leaves the weights of the run."""
+    config, folder, _ = run
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in rows if "validation/accuracy" in row][-1]
+    never = target.time_to(config, 2.0)
+    assert (never["reached"], never["steps"]) == (0.0, last["step"])
+    assert never["accuracy"] == pytest.approx(100 * last["validation/accuracy"])
+    assert never["processor seconds"] > 0
+    often = config.copy_and_resolve_references().unlock()
+    often.eval_every_epochs = 0.25
+    soon = target.time_to(often.lock(), 0.0)
+    assert (soon["reached"], soon["steps"]) == (1.0, 11)  # a quarter of 1,293 images, by 32
