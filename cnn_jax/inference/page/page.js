@@ -4,6 +4,7 @@ let limits = { max_bytes: Infinity };
 let latest = 0;
 
 function say(text, isError = false) {
+  if (isError) at("result").hidden = true; // it is of an earlier image
   at("state").textContent = text;
   at("state").className = isError ? "error" : "";
 }
