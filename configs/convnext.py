@@ -7,7 +7,8 @@ imagenet2012: table 5: AdamW, rate 4e-3, batch 4096, weight decay 0.05, 300 epoc
 smoothing 0.1, averaged weights (0.9999), stochastic depth 0.1. Silent: the cosine's end at 1e-6,
 crops, means and the centre crop are those of the authors' main.py and datasets.py, and so is no
 decay of vectors (optim_factory.py).
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 4 minutes. Result: digits 96.4 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Mixup or CutMix is drawn for each image, with its neighbour in the batch; timm's draws once a

@@ -7,7 +7,8 @@ imagenet2012: RMSProp with decay and momentum 0.9, weight decay 1e-5, rate 0.256
 smoothing, 5 epochs of warm-up, 350 epochs, averaged weights, and decay of all but BatchNorm are
 those of the authors' main.py; epsilon of utils.py; crops and the middle of size + 32 pixels of
 their preprocessing.py.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 3 minutes. Result: digits 88.9 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Photographs are resized bilinearly, antialiased; the authors' resizing is bicubic.

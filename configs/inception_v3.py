@@ -7,7 +7,8 @@ every two epochs, gradients clipped at 2.0, 100 epochs, averaged weights (sec. 8
 0.1 (sec. 7). Silent: momentum 0.9, weight decay 4e-5 of kernels, the average's 0.9999, crops,
 colours and the centre crop are those of the authors' inception_train.py, inception_model.py and
 image_processing.py; the auxiliary head's 0.4 too.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 7 minutes. Result: digits 97.8 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Updates are synchronous, of 1,600 images, and BatchNorm sees them all; the paper's replicas update

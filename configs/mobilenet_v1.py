@@ -6,7 +6,8 @@ imagenet2012: RMSProp and no weight decay on the depthwise filters (sec. 3.2; sl
 mobilenet_v1.py, regularize_depthwise=False). Silent: rate, schedule and batch are MobileNet v2's
 (sec. 6.1); momentum, epsilon and decay those of slim's train_image_classifier.py; crops, scale and
 the centre crop of slim's inception_preprocessing.py; flips alone and 300 epochs are ours.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 3 minutes. Result: digits 80.5 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Updates are synchronous, of one batch; the paper's are asynchronous, of how many is not said.

@@ -7,7 +7,8 @@ epoch, batch 96 (sec. 6.1). Silent: label smoothing, averaged weights and 5.5 mi
 those of the authors' mobilenet/README.md, epsilon of slim's train_image_classifier.py, no decay of
 the depthwise filters of mobilenet.py; crops, colours, scale and the centre crop are slim's
 inception_preprocessing.py.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 3 minutes. Result: digits 85.0 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Updates are synchronous; the paper's are asynchronous, of 16 workers with 96 images each.

@@ -6,7 +6,8 @@ imagenet2012: RMSProp with momentum 0.9, rate 0.1 times 0.99 every 3 epochs, bat
 decay 1e-5, averaged weights (0.9999), Inception's preprocessing (sec. 6.1.1; slim's
 inception_preprocessing.py). Silent: epsilon is MnasNet's and EfficientNet's, no decay of the
 depthwise filters that of slim's mobilenet.py, and 600 epochs are ours.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 4 minutes. Result: digits 93.0 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Brightness changes before saturation; slim draws which is first. Crops are not drawn about the

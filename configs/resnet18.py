@@ -13,8 +13,9 @@ deviations, as in configs/alexnet.py.
 fashion_mnist: the textbooks' run at 96x96: plain SGD, rate 0.01, batch 128, 10 epochs.
 cifar10: at its 32x32, a source of weights to fine-tune (configs/artworks.py): Nesterov, rate 0.05
 to 0 by a cosine, weight decay 5e-4, batch 128, 15 epochs, pad 4 and crop, flips.
-Result: cifar10, 81.0 % on test, one seed; half an hour on 2 free CPU cores (`--dry_run` says what
-on yours). The others are not measured yet.
+Price on 2 CPU cores: digits 5 minutes, cifar10 half an hour. Result: digits 97.5 %, cifar10 81.0 %
+test accuracy, one seed; fashion_mnist and imagenet2012 are not trained here (`--dry_run` says the
+price on your machine).
 
 What differs from the paper:
 - The mean image is that of the middle crops of 224 px, whatever part of a photograph is seen.

@@ -9,7 +9,8 @@ decayed; the rate is inside the momentum, as in Caffe, the paper's framework.
 Paper: 8.75 % test error. `--config.model.name=resnet56_cifar`, `plain20_cifar`, ... train the other
 depths; ResNet-110 warms up: `--config.schedule.warmup=constant --config.schedule.warmup_from=0.1
 --config.schedule.warmup_epochs=1.1`.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 3 minutes. Result: digits 98.1 % test accuracy, one seed;
+cifar10 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper: the 45k/5k split, by class, is ours and not the authors'. ResNet-110's
 warm-up ends by iterations (400), not when the training error falls under 80 %.

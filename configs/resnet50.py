@@ -10,7 +10,8 @@ over training images of the trained net, as the release's ("not moving average",
 Silent, so ours: how many images these are; vectors are not decayed, and the rate is inside the
 momentum, as in Caffe, its framework; five evaluations of patience; PCA colour by standard
 deviations, as in configs/alexnet.py.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 6 minutes. Result: digits 95.3 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - The mean image is that of the middle crops of 224 px, whatever part of a photograph is seen.

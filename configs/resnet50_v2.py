@@ -7,7 +7,8 @@ momentum 0.9, weight decay 1e-4, rate 0.1 divided by 10 at epochs 30 and 60 of 9
 report is of the 320 px square of a shorter side of 320 (table 5). Silent: mean and deviation of
 ImageNet, Nesterov's momentum, the decay of all parameters and colours by eigenvalues are those of
 the authors' resnet-1k-layers, which builds on fb.resnet.torch.
-Price and result: not measured yet; `--dry_run` says the price on your machine.
+Price on 2 busy CPU cores: digits 2 minutes. Result: digits 96.7 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - The report takes the mean of the square and of its mirror image; table 5 is of the square alone.

@@ -6,7 +6,7 @@
 ResNet-18 for 32 pixels (3x3 stem), bfloat16, batch 512, Nesterov with one rise and a cosine's fall,
 label smoothing, all 50,000 training images, one evaluation, at the end. 94: 16 epochs, pad and
 crop, flips. 96: 40 epochs and a square cut out as well.
-Price and result: not measured yet, for want of an accelerator.
+Price and result: not trained here, for want of an accelerator (`--dry_run` says the price).
 Without an argument it is 94 on `digits`; a dataset is named after the target: `:94:cifar100`.
 """
 
