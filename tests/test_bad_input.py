@@ -86,7 +86,7 @@ MISTAKES = {
     "--config.schedule.gamma=1": "schedule.gamma=1.0 must be < 1 for schedule.name='plateau'",
     # what does not fit
     "--config.batch_size=1400": "batch_size=1400 is larger than the training split of digits (1294",
-    "--config.devices=9": "devices=9, but there are 1; 0 takes all",
+    "--config.devices=9": "devices=9, but there are 1; choose devices=0: all",
     "--config.data.validation=1430": "data.validation=1430.0 holds out 1430 of 1438 examples",
     "--config.data.validation=20.5": "data.validation=20.5 holds out 20 of 1438 examples",
     "--config.data.test=0": "data.test=0.0: digits has no test split of its own",
@@ -116,7 +116,7 @@ def test_mistake(tmp_path, words):
 def test_batch_that_does_not_divide_over_the_devices(tmp_path):
     words = [TINY, f"--workdir={tmp_path / 'run'}", "--config.batch_size=100"]
     line = error_of(*words, devices=8)
-    assert "batch_size=100 does not divide over 8 devices; the nearest that does: 104" in line
+    assert "batch_size=100 does not divide over 8 devices; choose batch_size=104, or more" in line
 
 
 def test_image_too_small_for_the_net(tmp_path):
@@ -263,6 +263,7 @@ def test_config_of_a_run_that_cannot_be_read(finished, tmp_path):
     (tmp_path / "run/config.json").write_text("{")
     line = error_of(TINY, f"--workdir={tmp_path / 'run'}")
     assert f"{tmp_path / 'run/config.json'} cannot be read" in line
+    assert line.strip().endswith("remove it, and it is written again")
 
 
 # The table of ranges

@@ -49,7 +49,8 @@ def load(config: ConfigDict, undivided: bool = False) -> Dataset:
             TrainCrop.parse(config.train_crop, config.image_size)
             raise UserError(
                 f"data.train_crop={config.train_crop!r} cuts from photographs, and {config.name} "
-                f"has images of one size; choose augment=({config.train_crop!r},)"
+                "has images of one size; choose data.train_crop='' and "
+                f"augment=({config.train_crop!r},)"
             )
         ids = np.arange(len(source), dtype=np.int32)
         splits = divided(Split(source.images, source.labels, ids), source, config)

@@ -146,7 +146,9 @@ def shift_and_scale(kind: str, train_images: Images) -> tuple[Shift, Scale]:
         shift, scale = 0.1 * 255 / 1.275, 1.275 / 255
     elif kind == "imagenet":
         if train_images.shape[-1] != 3:
-            raise UserError("data.normalisation='imagenet' is for three channels: data.channels=3")
+            raise UserError(
+                "data.normalisation='imagenet' is for three channels; choose data.channels=3"
+            )
         shift, scale = 255 * np.array(IMAGENET_MEAN), 1 / (255 * np.array(IMAGENET_STD))
     elif kind == "per_channel":
         mean, square, _ = moments(train_images)

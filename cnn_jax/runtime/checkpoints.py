@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,6 +33,8 @@ from cnn_jax.runtime.checksums import CHECKSUMS, damage, is_there, write_checksu
 
 UNDER_WAY = ".saving-"
 REPLACED = ".replaced"  # a whole save of a step that is saved again
+# How JAX and Orbax say that a process of several was waited for in vain.
+PEER = re.compile(r"DEADLINE_EXCEEDED|UNAVAILABLE|[Bb]arrier|[Cc]oordination|heartbeat|Gloo")
 NOTHING, DAMAGED = -1, -2  # in place of a step: nothing was saved; all that was is damaged
 
 
@@ -59,12 +62,31 @@ def silence_orphans() -> None:
     sys.unraisablehook = hook
 
 
+def place_of(folder: Path) -> tuple[int, int] | None:
+    """What stays the same of a folder that is renamed; None where there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_of_a_peer(error: BaseException | None) -> bool:
+    """Whether a wait for another process has failed, not a write."""
+    while error is not None:
+        if not isinstance(error, OSError) and PEER.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class Checkpoints:
     """The saves of one workdir. Every process calls `save`; process 0 hashes and tidies up."""
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
         self.folder = Path(workdir).absolute() / "checkpoints"
         self.keep = keep
+        self._place = place_of(self.folder.parent)
         self._orbax = None
         self._saved: int | None = None  # the step of the last save that was started
         self._pending: concurrent.futures.Future | None = None
@@ -144,6 +166,11 @@ class Checkpoints:
         self.wait()
         if step == self._saved:  # the same bits are there already
             return
+        if self._place not in (None, place_of(self.folder.parent)):
+            raise UserError(
+                f"the folder {self.folder.parent} was moved or removed while its run was under way:"
+                f" step {step} is not saved elsewhere; put it back, and give the same command again"
+            )
         import orbax.checkpoint as ocp
 
         try:
@@ -186,7 +213,10 @@ class Checkpoints:
 
     def _failure(self, step: int, error: Exception) -> UserError:
         self._orbax = self._saved = None  # Orbax would raise it again at the next save
-        failure = not_written(f"the checkpoint of step {step}", self.folder, error)
+        what = f"the checkpoint of step {step}"
+        failure = not_written(what, self.folder, error)
+        if jax.process_count() > 1 and is_of_a_peer(error):
+            failure = f"{what} was not written: another process of the run has ended or hangs"
         self.tidy()
         done = self.steps()
         last = f"the last whole one is of step {done[-1]}" if done else "there is none before it"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import platform
+import re
+import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 FOLDER = "~/.cache/cnn_jax/compiled"
+UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 LARGEST = 2 << 30  # bytes; what was used longest ago goes first
 
 
@@ -30,6 +36,28 @@ def enable_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_max_size", LARGEST)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        remove_damaged(folder)
+
+
+def remove_damaged(folder: Path) -> None:
+    """From now on, what JAX warns that it cannot read is removed, and so written anew.
+
+    JAX leaves half a program, of a process that was killed, where it is: at every start it would
+    be compiled, with a warning.
+    """
+    show = warnings.showwarning
+
+    def hook(message: Any, *where: Any, **more: Any) -> None:
+        if (found := UNREADABLE.match(str(message))) is None:
+            show(message, *where, **more)
+            return
+        marks = folder.glob(f"{glob.escape(found[1])}-*-atime")  # written as a program is read
+        if read := sorted(marks, key=lambda path: path.read_bytes()[::-1]):
+            read[-1].with_name(read[-1].name.removesuffix("-atime") + "-cache").unlink(True)
+            read[-1].unlink(True)
+        print(f"warning: the program kept of {found[1]} is damaged: compiled anew", file=sys.stderr)
+
+    warnings.showwarning = hook
 
 
 def processor_kind() -> str:

@@ -101,7 +101,7 @@ class Devices:
             raise unknown("parallel", mode, MODES)
         devices = jax.devices()
         if not 0 <= count <= len(devices):
-            raise UserError(f"devices={count}, but there are {len(devices)}; 0 takes all")
+            raise UserError(f"devices={count}, but there are {len(devices)}; choose devices=0: all")
         row = np.array(devices[: count or None])
         return cls(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)))
 
@@ -145,7 +145,7 @@ class Devices:
             raise UserError(
                 f"batch_size={batch_size} does not divide over {self.count} devices"
                 + (f" x accumulate={microbatches} parts" if microbatches > 1 else "")
-                + f"; the nearest that does: {self.round_up(batch_size, microbatches)}"
+                + f"; choose batch_size={self.round_up(batch_size, microbatches)}, or more"
             )
 
     def round_up(self, batch_size: int, microbatches: int = 1) -> int:

@@ -37,6 +37,7 @@ FREE_KEYS = (
 # Keys with which a run may go on for longer, when it is asked to be extended.
 EXTENDED = ("epochs", "early_stopping_patience")
 FOLDER = "folder:"
+ANOTHER = "choose another --workdir"
 # What a run had that does not say it: defaults that were others.
 EARLIER = {"model.pool1": "padded"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -108,7 +109,7 @@ def config_of(workdir: str | os.PathLike, extend: bool = False) -> dict[str, Any
     saved = meta.get("config")
     if not ((folder / CONFIG).exists() and any((folder / "checkpoints").glob("*"))):
         return saved
-    there = read_config(folder)
+    there = read_config(folder, "remove it, and it is written again" if saved else ANOTHER)
     if saved and (differ := differences(there, saved, free_keys(folder, extend))):
         raise UserError(
             f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
@@ -154,13 +155,11 @@ def lock(workdir: str | os.PathLike) -> IO:
     return held
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, advice: str = ANOTHER) -> dict[str, Any]:
     try:
         return read_json_object(folder / CONFIG)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / CONFIG} cannot be read ({error}): choose another --workdir"
-        ) from error
+        raise UserError(f"{folder / CONFIG} cannot be read ({error}): {advice}") from error
 
 
 def data_of(folder: Path) -> dict[str, Any] | None:
@@ -189,7 +188,7 @@ def check_same(
 ) -> None:
     if not (differ := differences(there, here, free)):
         return
-    advice = "choose another --workdir"
+    advice = ANOTHER
     longer = here.get("epochs", 0) > there.get("epochs", 0)
     if longer and not differences(there, here, EXTENDED):
         advice += ", or add --extend: the run goes on to more epochs"

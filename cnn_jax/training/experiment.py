@@ -257,7 +257,7 @@ def choose_steps_per_dispatch(config: ConfigDict, dataset: Dataset) -> int:
     if requested > 1:
         raise UserError(
             f"steps_per_dispatch={requested}: {config.data.name} is streamed, batch by batch; "
-            "choose 1, or 0, which fits every set"
+            "choose steps_per_dispatch=1, or 0, which fits every set"
         )
     return 1
 
@@ -324,6 +324,7 @@ def make_protocol(config: ConfigDict, model: nn.Module, dataset: Dataset) -> Eva
         jax.eval_shape(lambda v, x: sliding(model).apply(v, x, train=False), variables, large)
     except (flax.errors.FlaxError, TypeError, ValueError) as error:
         raise UserError(
-            f"{key}: {config.model.name} takes images of {size} pixels only; choose ten_crop"
+            f"{key}: {config.model.name} takes images of {size} pixels only; "
+            "choose protocol='ten_crop'"
         ) from error
     return protocol

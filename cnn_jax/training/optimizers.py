@@ -163,7 +163,8 @@ def check_optimizer(config: ConfigDict) -> None:
     inside = completed(c).rate_inside
     if inside and c.name not in WITH_MOMENTUM:
         raise UserError(
-            f"optimizer.rate_inside=True: optimizer.name={c.name!r} has no momentum; choose one of "
+            f"optimizer.rate_inside=True: optimizer.name={c.name!r} has no momentum; choose "
+            "optimizer.rate_inside=False, or one of "
             f"{', '.join(WITH_MOMENTUM)}"
         )
     if c.get("bias_correction") is not None and not c.name.startswith("adam"):
@@ -174,7 +175,8 @@ def check_optimizer(config: ConfigDict) -> None:
     if inside and c.weight_decay and c.weight_decay_kind == "decoupled":
         raise UserError(
             "optimizer.weight_decay_kind='decoupled' is taken times the rate after the momentum, "
-            f"optimizer.name={c.name!r} has the rate inside: choose 'l2'"
+            f"optimizer.name={c.name!r} has the rate inside: "
+            "choose optimizer.weight_decay_kind='l2'"
         )
 
 

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import random
+import re
 import resource
 import shutil
 
@@ -467,3 +468,40 @@ def test_a_step_that_is_saved_again_is_never_lost(copy, monkeypatch):
     checkpoints.close()
     assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["00000001", "00000002"]
     assert checkpoints.read_meta(2) == {"note": 4}
+
+
+def test_a_run_whose_folder_is_moved_saves_nowhere_else(tmp_path):
+    """It would go on in a new folder, without config and lock, at the old place."""
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoints = Checkpoints(run)
+    checkpoints.save(1, tree_of(1), {}, best=1)
+    checkpoints.wait()
+    run.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"run was moved or removed .*step 2 is not saved"):
+            checkpoints.save(2, tree_of(2), {}, best=1)
+        assert not run.exists()
+    (tmp_path / "moved").rename(run)
+    checkpoints.save(2, tree_of(2), {}, best=1)
+    checkpoints.close()
+    assert checkpoints.steps() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("count", "error", "told"),
+    [
+        (2, ["Barrier timed out"], "was not written: another process of the run has ended or ha"),
+        (2, ["save failed", "DEADLINE_EXCEEDED: 1/2"], "another process of the run has ended or h"),
+        (2, [OSError(errno.ENOSPC, "No space left")], r"\(No space left; [0-9,]+ bytes free there"),
+        (1, ["Barrier timed out"], r"could not be written to .*\(Barrier timed out; "),
+    ],
+)
+def test_a_peer_that_has_ended_is_no_full_disk(tmp_path, monkeypatch, count, error, told):
+    """`error`: what was raised, and from what."""
+    chain = [text if isinstance(text, OSError) else RuntimeError(text) for text in error]
+    chain[0].__cause__ = chain[1] if len(chain) > 1 else None
+    monkeypatch.setattr(jax, "process_count", lambda: count)
+    failure = Checkpoints(tmp_path)._failure(3, chain[0])
+    assert re.search(f"checkpoint of step 3 .*{told}", str(failure))
+    assert str(failure).endswith("; there is none before it")

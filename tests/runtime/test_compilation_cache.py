@@ -22,18 +22,35 @@ print(sum(event.endswith("cache_hits") for event in hits))
 
 def hits(home, **env):
     """How many programs a new process finds on disk."""
+    done = run(home, **env)
+    assert done.stderr == ""
+    return int(done.stdout)
+
+
+def run(home, **env):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")}
     env = kept | {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | env
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return int(done.stdout)
+    return done
 
 
 def test_the_second_process_compiles_nothing(tmp_path):
     assert hits(tmp_path) == 0
     assert hits(tmp_path) > 0
     assert list((tmp_path / ".cache/cnn_jax/compiled").glob("*/*-cache"))
+
+
+def test_half_a_program_is_written_anew(tmp_path):
+    """As a process leaves it that is killed while it writes."""
+    assert hits(tmp_path) == 0
+    (kept,) = (tmp_path / ".cache/cnn_jax/compiled").glob("*/jit__lambda*-cache")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])
+    warned = run(tmp_path, PYTHONWARNINGS="default")
+    assert warned.stderr == "warning: the program kept of jit__lambda is damaged: compiled anew\n"
+    assert run(tmp_path).stderr == ""
+    assert len(kept.read_bytes()) > len(whole) // 2
 
 
 def test_the_users_own_choice_stands(tmp_path):

@@ -90,7 +90,7 @@ def resize_images(images: Images, size: int, method: str) -> UInt8[np.ndarray, "
         if size < max(height, width):
             raise UserError(
                 f"data.image_size={size} is smaller than the images ({height}x{width}): "
-                "data.fit='pad' cannot shrink them, choose 'bilinear' or 'nearest'"
+                "data.fit='pad' cannot shrink them, choose data.fit='bilinear' or 'nearest'"
             )
         return pad(images, size)
     return np.stack([resize(image, size, size, method) for image in images])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -165,13 +167,16 @@ def supervised_keys(info: Any, key: str) -> tuple[str, str]:
 def read_labels(source: TfdsSource, label_key: str) -> Int32[np.ndarray, " n"]:
     """The label of every record; kept beside the records where that can be written."""
     cache = Path(source.folder) / "cnn_jax_labels.npy"
-    if cache.is_file():
-        labels = np.load(cache)
-        if len(labels) == len(source):
+    with contextlib.suppress(OSError, ValueError, EOFError):  # none, or half of one: read anew
+        labels = np.load(io.BytesIO(read_regular(cache)), allow_pickle=False)
+        if (labels.dtype, labels.shape) == (np.int32, (len(source),)):
             return labels
     numbers = range(len(source))
     read = map_in_threads(lambda i: source.record(i)[label_key], numbers, "reading labels")
     labels = np.fromiter(read, np.int32, len(source))
     with contextlib.suppress(OSError):  # a shared, read-only set: read again next time
-        np.save(cache, labels)
+        temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
+        with open(temporary, "wb") as stream:
+            np.save(stream, labels)
+        os.replace(temporary, cache)
     return labels

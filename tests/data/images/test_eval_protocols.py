@@ -183,7 +183,7 @@ def test_arrays_take_protocols_too():
         ("ten_crop(8)", "start no lower than data.image_size=16"),
         ("multi_scale(20, 18, 30)", "must rise"),
         ("multi_scale(20, 1.5)", r"none negative: multi_scale\(\*sides: int\)"),
-        ("dense(32)", "perceptron takes images of 16 pixels only; choose ten_crop"),
+        ("dense(32)", "perceptron takes images of 16 pixels only; choose protocol='ten_crop'"),
     ],
 )
 def test_protocols_that_cannot_be(tmp_path, protocol, message):
