@@ -20,10 +20,11 @@ from cnn_jax.training import metrics, reporting
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.gradient_flow import FlowRecorder
+from cnn_jax.training.recovery import Recovery, Verdict, not_finite, with_rate
 from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
-from cnn_jax.training.train_step import TrainCarry
+from cnn_jax.training.train_step import TrainCarry, rate_of
 
 FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
 
@@ -67,6 +68,7 @@ class Training:
             folder, experiment.clock.total_steps, self.progress.step, self.progress.rows_bytes
         )
         self.flow = FlowRecorder(experiment, folder, self.progress.step)
+        self.recovery = Recovery(experiment, folder, self.writers.say)
         self.compiled = False
         self.interruption = Interruption()
 
@@ -83,28 +85,65 @@ class Training:
         if self.extend:
             progress.go_on(self.experiment.config.early_stopping_patience)
         self.checkpoints.prune(progress.best_step)
-        return progress, TrainCarry.from_saved(restored.tree)
+        carry = TrainCarry.from_saved(restored.tree)
+        return progress, with_rate(self.experiment, carry, progress.rate_factor)
 
     def __iter__(self) -> Iterator[int]:
         """The steps done, to the end, to an early stop, or to a signal."""
-        progress = self.progress
         evaluator = self.experiment.evaluator(self.experiment.monitor)
-        epochs = self.experiment.clock.epochs_seen(progress.step)
+        epochs = self.experiment.clock.epochs_seen(self.progress.step)
         with self.interruption, self.writers.progress(epochs):
             self.log_setup()
-            if progress.evaluation_due:
-                self.evaluate(evaluator)
-                self.save()
-            if progress.stopped:
+            self.evaluate_if_due(evaluator)
+            if self.progress.stopped:
                 return
             for step in self.steps:
-                progress.step = step
-                self.after_step(evaluator)
+                self.progress.step = step
+                if self.recover():
+                    self.evaluate_if_due(evaluator)
+                else:
+                    self.after_step(evaluator)
                 if signum := self.interruption.requested(step):
                     self.stop(signum)
-                yield step
-                if progress.stopped:
+                yield self.progress.step
+                if self.progress.stopped:
                     return
+
+    def evaluate_if_due(self, evaluator: Evaluator) -> None:
+        """Makes the evaluation that a signal ended before the checkpoint was made."""
+        if self.progress.evaluation_due:
+            self.evaluate(evaluator)
+            self.save()
+
+    def recover(self, now: bool = False) -> bool:
+        """Where a step was not finite, does what `on_nan` says; whether the run went back for it.
+
+        That is seen when the state is to be read, or `now`.
+        """
+        if not (now or self.experiment.step_schedule.is_event(self.progress.step)):
+            return False
+        verdict = self.recovery.settle(self.steps)
+        if verdict and self.recovery.on_nan == "rollback":
+            self.go_back(verdict)
+            return True
+        if verdict:
+            self.recovery.skip(self.steps, verdict)
+        self.progress.step = self.steps.step
+        return False
+
+    def go_back(self, verdict: Verdict) -> None:
+        """To the newest whole checkpoint, or the start, with a lower rate from there on."""
+        factor = self.progress.rate_factor * self.experiment.config.on_nan_factor
+        self.recovery.check_return(verdict, self.learning_rate())
+        self.checkpoints.wait()
+        self.progress, carry = self.restore_or_init()
+        self.progress.rate_factor, step = factor, self.progress.step
+        self.steps.step, self.steps.carry = step, with_rate(self.experiment, carry, factor)
+        self.writers.go_back(step, self.progress.rows_bytes)
+        self.flow = FlowRecorder(self.experiment, self.folder, step)
+        self.writers.say(
+            f"warning: {verdict}; going back to step {step}, with {factor:g} of the rate"
+        )
 
     def after_step(self, evaluator: Evaluator) -> None:
         """Logs, evaluates and saves, each when it is time."""
@@ -128,6 +167,7 @@ class Training:
 
     def stop(self, signum: int) -> NoReturn:
         """Saves, and ends the run as a signal asks."""
+        self.recover(now=True)
         self.save()
         self.checkpoints.wait()
         raise Interrupted(signum, self.progress.step)
@@ -142,34 +182,19 @@ class Training:
 
     def log_setup(self) -> None:
         """The lines above the log: what trains on what, from where, and what is doubtful in it."""
-        experiment, step, say = self.experiment, self.progress.step, self.writers.say
-        state = self.steps.carry.state
-        size = sum(leaf.size for leaf in jax.tree.leaves(state.variables["params"]))
-        say(
-            f"{experiment.config.model.name} ({size:,} parameters) on "
-            f"{experiment.config.data.name} ({len(experiment.dataset.train):,} training examples), "
-            f"{experiment.clock.total_steps:,} steps of {experiment.config.batch_size} on "
-            f"{experiment.devices.count} {jax.default_backend()} device(s)"
-        )
-        if experiment.dataset.layout:
-            say(f"{experiment.config.data.name}: {experiment.dataset.layout}")
+        params, step = self.steps.carry.state.variables["params"], self.progress.step
+        weights = self.experiment.initial_weights
+        start = weights.summary_lines() if weights else []
         if self.is_finished():
-            say(f"finished in {self.folder}: {step:,} steps are done; it is reported again (more")
-            say("epochs: --config.epochs=N --extend; after an early stop also more patience)")
+            start = [
+                f"finished in {self.folder}: {step:,} steps are done; it is reported again (more",
+                "epochs: --config.epochs=N --extend; after an early stop also more patience)",
+            ]
         elif step:
-            say(f"going on from step {step:,} in {self.folder}")
-        elif experiment.initial_weights:
-            for line in experiment.initial_weights.summary_lines():
-                say(line)
-        protocol = experiment.protocol or SINGLE
-        reported = experiment.dataset.reported
-        say(f"{experiment.monitor} figures are by {SINGLE}, the report on {reported} by {protocol}")
-        if smallest := reporting.smallest_loss(experiment.config, experiment.dataset.task):
-            say(report.smoothing_text(smallest))
-        for line in experiment.plan_lines():
-            say(line)
-        for line in experiment.warnings:
-            say(f"warning: {line}")
+            start = [f"going on from step {step:,} in {self.folder}"]
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+        for line in reporting.opening_lines(self.experiment, parameters, start):
+            self.writers.say(line)
 
     def is_finished(self) -> bool:
         """Whether nothing is left to train: the last step is done, or it was stopped early."""
@@ -240,8 +265,8 @@ class Training:
     def learning_rate(self) -> float:
         """The rate of the last update."""
         rate = float(self.experiment.lr_schedule(self.progress.step - 1))
-        plateau = self.steps.carry.state.lr_plateau_state
-        return rate if plateau is None else rate * float(plateau.scale)
+        factor = rate_of(self.steps.carry.state)
+        return rate if factor is None else rate * float(factor)
 
     def line(self, row: dict[str, Any]) -> str:
         """One evaluation for people: training and watched figures side by side."""
@@ -257,36 +282,29 @@ class Training:
             parts.append(f"{speed:,.0f} images/s")
         return " | ".join(parts)
 
-    def check_finite(self) -> None:
-        """Raises when a step since the last check gave a loss or a gradient that is not finite."""
-        bad = int(self.steps.carry.metrics.first_bad_step.value)
-        if bad != metrics.NEVER:
-            raise self.not_finite("loss or gradient", bad)
+    def check_finite(self, whole: bool = False) -> None:
+        """Raises when a step since the last check gave a loss or a gradient that is not finite.
 
-    def check_state_finite(self) -> None:
-        """Raises when any number that a checkpoint would hold is not finite."""
-        state = self.steps.carry.state
-        finite = jax.device_get(self.experiment.compiled.finite(state))
-        if not finite.all():
-            leaves = jax.tree_util.tree_leaves_with_path(state.numbers)
-            name = jax.tree_util.keystr(leaves[finite.argmin()][0], simple=True, separator="/")
-            raise self.not_finite(name, self.progress.step)
-
-    def not_finite(self, what: str, step: int) -> UserError:
+        With `whole` also when any number is not finite that a checkpoint would hold.
+        """
+        found = not_finite(self.experiment, self.steps.carry, whole)
+        if found is None:
+            return
+        what, step = found
         self.checkpoints.wait()
         saved = self.checkpoints.steps()
         good = f"the checkpoint of step {saved[-1]} is kept" if saved else "no checkpoint was made"
-        return UserError(
+        raise UserError(
             f"{what} is not finite at step {step} (epoch "
-            f"{self.experiment.clock.epochs_seen(step):.2f}); {good}; try a lower "
-            f"optimizer.learning_rate (now {self.learning_rate():g}) or clip_norm"
+            f"{self.experiment.clock.epochs_seen(step):.2f}); {good}; try "
+            f"--config.on_nan=rollback, or a lower optimizer.learning_rate (now "
+            f"{self.learning_rate():g}) or clip_norm"
             + (" in another --workdir" if saved else "")  # this one holds a run of this config
         )
 
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
-        self.check_finite()
-        self.check_state_finite()
+        self.check_finite(whole=True)
         progress = self.progress
         progress.rows_bytes = self.writers.sync()
         meta = {"progress": dataclasses.asdict(progress), **self.identity}

@@ -83,6 +83,10 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.population_statistics = 0
     config.early_stopping_patience = 0  # evaluations without a better one; 0: never stop
     config.log_every_steps = 50  # 0: at evaluations only
+    # When a step is not finite it is made again; where it is not finite then either: "skip" it, or
+    # "rollback" to the newest checkpoint, with the rate times `on_nan_factor`. "stop": end the run.
+    config.on_nan = "stop"
+    config.on_nan_factor = 0.5  # of the rate, at every return
     # Every so many steps gradients and activations by stage, into flow.jsonl, flow.png; 0: never.
     config.log_flow = 0
     # Updates in one call to the device, a compiled loop that is slow on a CPU; 0: 1 there, else 8.

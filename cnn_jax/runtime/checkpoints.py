@@ -266,6 +266,7 @@ class Checkpoints:
         """The save of `step`, as `target`: a tree of arrays or of `jax.ShapeDtypeStruct`."""
         import orbax.checkpoint as ocp
 
+        self._saved = None  # what goes on from here may have other bits at the same step
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             items = reader.restore(
                 self.path(step),

@@ -46,6 +46,13 @@ class Writers:
         self._rows.seek(0, os.SEEK_END)
         self._events = Events(workdir / "tensorboard", step)
 
+    def go_back(self, step: int, rows_bytes: int) -> None:
+        """Takes back what was written after `step`, when there were `rows_bytes` of rows."""
+        if self.active:
+            self._rows.truncate(rows_bytes)
+            self._rows.seek(0, os.SEEK_END)
+            self._events.hide_after(step)
+
     def sync(self) -> int:
         """Puts all rows on the disk for good, and returns how many bytes they have."""
         if not self.active:
@@ -87,20 +94,24 @@ class Events:
     """
 
     def __init__(self, folder: Path, step: int):
-        from tensorboardX.proto.event_pb2 import SessionLog
-
         folder.mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
         self._file = open(folder / name, "ab", buffering=0)  # noqa: SIM115 - as long as the run
         self._write(file_version="brain.Event:2")
-        if step:  # what an earlier process wrote after this step is written again: hide it
-            self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
+        if step:  # what an earlier process wrote after this step is written again
+            self.hide_after(step)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         from tensorboardX.proto.summary_pb2 import Summary
 
         entries = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
         self._write(step=step, summary=Summary(value=entries))
+
+    def hide_after(self, step: int) -> None:
+        """Events after `step` that are there are not shown."""
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def _write(self, **fields: Any) -> None:
         """One record: its length, the check sum of that, the event, the check sum of that."""

@@ -37,6 +37,10 @@ class StepSchedule:
     def saves(self, step: int) -> bool:
         return self.evaluates(step) or is_multiple(step, self.save_every_steps)
 
+    def is_event(self, step: int) -> bool:
+        """Whether the host reads the state after `step`."""
+        return self.logs(step) or self.saves(step) or self.logs_flow(step)
+
     def steps_until_event(self, done: int, most: int) -> int:
         """How many steps may run in one go after `done` updates: 1 to `most`.
 
@@ -50,7 +54,7 @@ class StepSchedule:
 
     def _ends(self, step: int, epoch: int) -> bool:
         other = step in self.phase_starts or self.clock.epoch_of(step) != epoch
-        return other or self.logs(step) or self.saves(step) or self.logs_flow(step)
+        return other or self.is_event(step)
 
 
 def is_multiple(step: int, of: int) -> bool:

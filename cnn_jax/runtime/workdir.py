@@ -30,6 +30,7 @@ CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 FREE_KEYS = (
     *("name", "protocol", "eval_batch_size", "log_every_steps", "log_flow"),
     "population_statistics",
+    *("on_nan", "on_nan_factor"),  # which come into play where a run would end
     *("checkpoint.keep", "checkpoint.every_steps"),
     *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
     *("data.memory_megabytes", "data.workers", "data.threads"),

@@ -22,7 +22,8 @@ from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics
 from cnn_jax.training.eval_step import eval_step
-from cnn_jax.training.train_state import TrainState, finite
+from cnn_jax.training.nonfinite import held_back
+from cnn_jax.training.train_state import TrainState, finite, is_spec, map_stats
 from cnn_jax.training.train_step import (
     TrainCarry,
     TrainStepSpec,
@@ -51,7 +52,11 @@ class CompiledSteps:
 
     def train_steps(self, step: int) -> TrainSteps:
         """What goes on after `step` updates; a call stays within one phase and one epoch."""
-        return self.phases[bisect.bisect_right(self.first_steps, step) - 1]
+        return self.phases[self.phase_at(step)]
+
+    def phase_at(self, step: int) -> int:
+        """The index of the phase after `step` updates."""
+        return bisect.bisect_right(self.first_steps, step) - 1
 
 
 def compile_steps(
@@ -153,6 +158,8 @@ def compile_train_steps(
             out_specs=layout.specs,
             check_vma=False,
         )
+    if spec.on_nan != "stop":
+        step_on_devices = held_back(step_on_devices)
 
     def train_steps(
         carry: TrainCarry, batches: BatchSource, num_steps: int
@@ -208,16 +215,3 @@ def state_specs(state: TrainState, replicas: int) -> TrainState:
     """How each part of the state lies on the mesh: replicated, but statistics one a replica."""
     whole = jax.tree.map(lambda _: P(), state)
     return map_stats(lambda _: P(AXIS), whole) if replicas > 1 else whole
-
-
-def is_spec(value: Any) -> bool:
-    return isinstance(value, P)
-
-
-def map_stats(function: Callable[[Any], Any], state: TrainState) -> TrainState:
-    """The state with `function` applied to every BatchNorm statistic."""
-    change = lambda tree: jax.tree.map(function, tree, is_leaf=is_spec)  # noqa: E731
-    ema = state.ema_variables
-    if ema is not None:
-        ema = {**ema, "batch_stats": change(ema["batch_stats"])}
-    return state.replace(batch_stats=change(state.batch_stats), ema_variables=ema)

@@ -148,6 +148,8 @@ def make_experiment(
         but = "train" if InputStatistics.reads_images(config) else None
         image_dataset.check_readable(dataset, but)
     spec = make_step_spec(config, model, dataset, lr_schedule, plan, statistics)
+    if folder and config.on_nan != "stop":  # a run; what only measures sees what there is
+        spec = dataclasses.replace(spec, on_nan=config.on_nan)
     if protocol and protocol.slides:
         spec = dataclasses.replace(spec, view_model=sliding(model))
     steps_per_dispatch = choose_steps_per_dispatch(config, dataset)

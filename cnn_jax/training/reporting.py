@@ -13,12 +13,34 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Split, SplitName, Task
 from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
-from cnn_jax.runtime import report_pictures, workdir
+from cnn_jax.runtime import report, report_pictures, workdir
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.training import losses, metrics
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.population_statistics import images_taken, with_population_statistics
 from cnn_jax.training.train_state import TrainState
+
+
+def opening_lines(experiment: Experiment, parameters: int, start: list[str]) -> list[str]:
+    """What trains on what, `start` (from where), by what it is judged, and what is doubtful."""
+    config, dataset = experiment.config, experiment.dataset
+    lines = [
+        f"{config.model.name} ({parameters:,} parameters) on "
+        f"{config.data.name} ({len(dataset.train):,} training examples), "
+        f"{experiment.clock.total_steps:,} steps of {config.batch_size} on "
+        f"{experiment.devices.count} {jax.default_backend()} device(s)"
+    ]
+    if dataset.layout:
+        lines.append(f"{config.data.name}: {dataset.layout}")
+    lines += start
+    protocol = experiment.protocol or SINGLE
+    lines.append(
+        f"{experiment.monitor} figures are by {SINGLE}, the report on {dataset.reported} by "
+        f"{protocol}"
+    )
+    if smallest := smallest_loss(config, dataset.task):
+        lines.append(report.smoothing_text(smallest))
+    return [*lines, *experiment.plan_lines(), *(f"warning: {w}" for w in experiment.warnings)]
 
 
 def write_report(

@@ -19,6 +19,7 @@ class RunProgress:
     epoch_sums: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     rows_bytes: int = 0
     evaluation_due: bool = False  # of `step`: a signal ended it
+    rate_factor: float = 1.0  # of the schedule's rate, lowered by `on_nan`
 
     def add(self, sums: dict[str, tuple[float, int]]) -> None:
         """Counts the sums of a window into the epoch's."""

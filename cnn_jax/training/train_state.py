@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import PartitionSpec
 
 from cnn_jax.models.variables import Tree, merge
 from cnn_jax.ops import flat_params
@@ -34,6 +35,7 @@ class TrainState(flax.struct.PyTreeNode):
     ema_variables: Tree = None  # {"params", "batch_stats"}, exponential moving average, or None
     lr_plateau_state: Any = None  # optax's state of the plateau schedule, or None
     frozen: Tree = None  # {"params", "batch_stats"} of what is never trained, or None
+    rate_factor: Any = None  # float32, of every rate, where `on_nan` may lower it; else None
 
     @property
     def variables(self) -> dict[str, Tree]:
@@ -58,8 +60,12 @@ class TrainState(flax.struct.PyTreeNode):
         )
 
     def as_saved(self) -> dict[str, Any]:
-        """The fields under the names that they have in checkpoints."""
+        """The fields under the names that they have in checkpoints.
+
+        `rate_factor` is part of the run's progress: any `on_nan` reads the same checkpoints.
+        """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["rate_factor"]
         return {SAVED_NAMES.get(name, name): value for name, value in fields.items()}
 
     @classmethod
@@ -82,3 +88,16 @@ def finite(state: TrainState) -> jax.Array:
     results = [jnp.isfinite(stack).reshape(len(stack), -1).all(1) for stack in stacks]
     order = np.argsort([i for group in groups.values() for i in group])
     return jnp.concatenate(results)[order]
+
+
+def is_spec(value: Any) -> bool:
+    return isinstance(value, PartitionSpec)
+
+
+def map_stats(function: Callable[[Any], Any], state: TrainState) -> TrainState:
+    """The state with `function` applied to every BatchNorm statistic."""
+    change = lambda tree: jax.tree.map(function, tree, is_leaf=is_spec)  # noqa: E731
+    ema = state.ema_variables
+    if ema is not None:
+        ema = {**ema, "batch_stats": change(ema["batch_stats"])}
+    return state.replace(batch_stats=change(state.batch_stats), ema_variables=ema)

@@ -61,6 +61,7 @@ class TrainStepSpec:
     plan: FreezePlan = TRAIN_ALL
     space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
+    on_nan: str = "stop"  # what is done about a step that is not finite: `recovery`
 
     def apply(self, variables: Variables, images: jax.Array, **options: Any) -> Any:
         """The net on normalised images [B, H, W, C]."""
@@ -137,6 +138,7 @@ def init_state(
         ema_variables=jax.tree.map(jnp.copy, average),
         lr_plateau_state=None if plateau is None else plateau.init(params),
         frozen=frozen if jax.tree.leaves(frozen) else None,
+        rate_factor=jnp.float32(1) if spec.on_nan == "rollback" else None,
     )
 
 
@@ -165,10 +167,7 @@ def train_step(
         grads = merge(grads, jax.tree.map(jnp.zeros_like, frozen_now["params"]))
         stats = merge(stats, frozen_now["batch_stats"])
 
-    plateau = state.lr_plateau_state
-    params, opt_state, norm = spec.update(
-        grads, state.opt_state, state.params, None if plateau is None else plateau.scale
-    )
+    params, opt_state, norm = spec.update(grads, state.opt_state, state.params, rate_of(state))
     params = keep_frozen(phase, {"params": params}, {"params": state.params})["params"]
     ema = state.ema_variables
     if ema is not None:
@@ -186,6 +185,14 @@ def train_step(
         ema_variables=ema,
     )
     return TrainCarry(state, running)
+
+
+def rate_of(state: TrainState) -> jax.Array | None:
+    """The factor of the schedule's rate: by the plateau, and by returns to a checkpoint."""
+    plateau, factor = state.lr_plateau_state, state.rate_factor
+    if plateau is None:
+        return factor
+    return plateau.scale if factor is None else plateau.scale * factor
 
 
 def preprocess(spec: TrainStepSpec, batch: Batch, step: jax.Array) -> dict[str, Any]:

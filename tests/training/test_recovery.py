@@ -1,0 +1,211 @@
+"""Steps that are not finite: made again, told apart, skipped or taken back."""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import data, train
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.training import compiled_steps, nonfinite, train_step
+from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.recovery import Recovery, Verdict, with_rate
+from tests.support.tiny_config import get_config
+
+KINDS = ("loss", "gradient", "statistics", "average")
+
+
+class Faults:
+    """Numbers that are not finite, at chosen steps of a run: {step: (kind, how many times)}."""
+
+    def __init__(self, monkeypatch):
+        self.planned, self.examined_step, self.step = {}, 0, None
+        real_step, real_gradients = train_step.train_step, train_step.gradients
+
+        def gradients(*arguments):
+            grads, stats, figures = real_gradients(*arguments)
+            loss, gradient, statistics = self.factors(self.step, *KINDS[:3])
+            scaled = lambda tree, by: jax.tree.map(lambda x: x * by, tree)  # noqa: E731
+            figures = {**figures, "loss": figures["loss"] * loss}
+            return scaled(grads, gradient), scaled(stats, statistics), figures
+
+        def step(spec, carry, batch, *arguments, **options):
+            self.step = carry.state.step + 1
+            new = real_step(spec, carry, batch, *arguments, **options)
+            (average,) = self.factors(self.step, "average")
+            self.step = None
+            scaled = jax.tree.map(lambda x: x * average, new.state.ema_variables)
+            return new._replace(state=new.state.replace(ema_variables=scaled))
+
+        monkeypatch.setattr(train_step, "gradients", gradients)
+        monkeypatch.setattr(compiled_steps, "train_step", step)
+
+        def examined(*arguments):
+            self.step = jnp.int32(self.examined_step)
+            found = gradients(*arguments)
+            self.step = None
+            return found
+
+        monkeypatch.setattr(nonfinite, "gradients", examined)
+
+    def factors(self, step, *kinds):
+        """1, or NaN where a fault of that kind is due; it is then made once less."""
+
+        def look(step):
+            kind, times = self.planned.get(int(step), ("", 0))
+            if kind in kinds and times:
+                self.planned[int(step)] = (kind, times - 1)
+            return [np.float32(np.nan if k == kind and times else 1) for k in kinds]
+
+        one = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.experimental.io_callback(look, [one] * len(kinds), step)
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    return Faults(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    monkeypatch.setattr(train, "finish", lambda training: {})
+
+
+def config_of(on_nan, **keys):
+    """Eleven steps, saved after the fourth, the eighth and the last."""
+    config = get_config()
+    config.epochs, config.eval_every_epochs, config.devices = 0.5, 10.0, 1
+    config.schedule.name, config.on_nan = "constant", on_nan
+    config.update(keys)
+    return config
+
+
+def outcome(folder):
+    """What a run left: its last state, its rows, and the verdicts."""
+    checkpoints = Checkpoints(folder)
+    restored = checkpoints.read(checkpoints.latest_valid())
+    path = Path(folder) / "faults.jsonl"
+    verdicts = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return restored, (Path(folder) / "metrics.jsonl").read_bytes(), verdicts
+
+
+def assert_same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one.tree, other.tree)
+
+
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+def test_the_key_changes_no_bit_of_a_run_without_faults(tmp_path, parallel):
+    """And is free: a run goes on with another value."""
+    for on_nan in ("stop", "rollback"):
+        config = config_of(on_nan, parallel=parallel, devices=1 if parallel == "jit" else 4)
+        train.train_and_evaluate(config, tmp_path / on_nan)
+    stop, other = outcome(tmp_path / "stop"), outcome(tmp_path / "rollback")
+    assert_same(stop[0], other[0])
+    assert stop[1:] == other[1:]
+    assert other[2] == []
+    train.train_and_evaluate(config, tmp_path / "stop")
+
+
+def test_passing_faults_leave_no_trace(tmp_path, faults, capsys):
+    """Of every kind, in every place of the window between two looks at the state."""
+    train.train_and_evaluate(config_of("skip"), tmp_path / "clean")
+    # A step that waits for the look is tried, and held, once for every one that follows it.
+    faults.planned = {2: ("loss", 1), 4: ("gradient", 2), 5: ("statistics", 1), 6: ("average", 4)}
+    train.train_and_evaluate(config_of("skip"), tmp_path / "run")
+    clean, run = outcome(tmp_path / "clean"), outcome(tmp_path / "run")
+    assert_same(clean[0], run[0])
+    assert clean[1] == run[1]
+    replays = {2: 1, 4: 2, 5: 1, 6: 2}
+    assert run[2] == [{"step": s, "fault": "passing", "replays": n} for s, n in replays.items()]
+    assert "step 2 was not finite and is, made again (time 1): a passing" in capsys.readouterr().out
+
+
+def test_lasting_fault_is_skipped_and_its_example_named(tmp_path, monkeypatch, capsys):
+    """A label that is no number. The state is that before the step; rates and batches go on."""
+    config = config_of("skip", log_every_steps=1)
+    config.data.name, config.model.num_classes = "digits_angle", 1
+    config.loss.name, config.model.norm = "mean_squared", "none"
+    load, steps = data.load, {}
+
+    def with_bad_label(*arguments):
+        dataset = load(*arguments)
+        labels = dataset.train.labels.copy()
+        labels[300] = np.nan
+        split = dataclasses.replace(dataset.train, labels=labels)
+        return dataclasses.replace(dataset, train=split)
+
+    monkeypatch.setattr(data, "load", with_bad_label)
+    monkeypatch.setattr(train.Training, "evaluate", lambda *_: None)
+    config.epochs = 1.0
+    experiment = make_experiment(config, folder=tmp_path)
+    training = train.Training(experiment, tmp_path)
+    for step in training:
+        steps[step] = jax.device_get(training.steps.carry.state)
+    training.close()
+    (verdict,) = outcome(tmp_path)[2]
+    bad = verdict["step"]
+    assert verdict["what"] == "the loss"
+    assert verdict["ids"] == [int(experiment.dataset.train.ids[300])]
+    assert not verdict["whole_batch"]
+    assert f"(example ids: {verdict['ids'][0]}); it is skipped" in capsys.readouterr().out
+    assert steps[bad].step == steps[bad - 1].step + 1 == bad
+    jax.tree.map(np.testing.assert_array_equal, steps[bad].params, steps[bad - 1].params)
+    changes = jax.tree.map(lambda a, b: int((a != b).sum()), steps[bad - 1], steps[bad])
+    counts = [n for n in jax.tree.leaves(changes) if n]
+    assert counts == [1, 1]  # of the step, and of the schedule
+    assert max(steps) == 21
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(steps[21].numbers))
+
+
+@pytest.mark.slow
+def test_a_run_goes_back_with_a_lower_rate(tmp_path, faults, capsys):
+    """Held twice, tried twice, examined: then it does not come again."""
+    faults.planned, faults.examined_step = {7: ("statistics", 5)}, 7
+    config = config_of("rollback")
+    train.train_and_evaluate(config, tmp_path)
+    assert "going back to step 4, with 0.5 of the rate" in capsys.readouterr().out
+    run, rows, (verdict,) = outcome(tmp_path)
+    assert verdict["what"].startswith("the statistic ")
+    assert len(verdict["ids"]) == 64
+    assert run.meta["progress"]["rate_factor"] == 0.5
+    found = [json.loads(row) for row in rows.splitlines()]
+    assert [row["step"] for row in found] == [5, 10, 11, 11]
+    assert {row["learning_rate"] for row in found} == {0.0005}
+    config.on_nan = "stop"
+    with pytest.raises(UserError, match=r"went back to 0.5 of its rate: go on with --config.on_n"):
+        train.train_and_evaluate(config, tmp_path)
+
+
+def test_rate_factor_is_of_the_whole_update(tiny):
+    """sgd moves half as far at half the rate, to the bit."""
+    tiny.optimizer.name, tiny.optimizer.learning_rate, tiny.on_nan = "sgd", 0.5, "rollback"
+    experiment = make_experiment(tiny, folder=Path("unused"))
+    moved = []
+    for factor in (1.0, 0.5):
+        first = with_rate(experiment, experiment.compiled.init(), factor)
+        start = jax.device_get(first.state.params)
+        with experiment.step_loop(first, last_step=1) as steps:
+            next(steps)
+        end = jax.device_get(steps.carry.state.params)
+        moved.append(end["hidden1"]["kernel"] - start["hidden1"]["kernel"])
+    np.testing.assert_allclose(moved[0], 2 * moved[1], rtol=0, atol=1e-7)
+    assert np.abs(moved[0]).max() > 1e-3
+
+
+def test_neither_skips_nor_returns_go_on_for_ever(tmp_path):
+    spec = SimpleNamespace(on_nan="rollback")
+    recovery = Recovery(SimpleNamespace(step_spec=spec), tmp_path, print)
+    verdict = lambda step: Verdict(step, "the loss", [3, 5], False)  # noqa: E731
+    for step in (7, 9, 9, 8):  # past 7, the count begins anew
+        recovery.check_return(verdict(step), 0.1)
+    with pytest.raises(UserError, match=r"went back 3 times, to a rate of 0.01: leave those"):
+        recovery.check_return(verdict(9), 0.01)
+    recovery.skipped = [*range(1, 10)]
+    with pytest.raises(UserError, match=r"\(example ids: 3, 5\); on_nan='skip' has left out 10 s"):
+        recovery.skip(None, verdict(10))
