@@ -77,6 +77,7 @@ setup(
         "serve": ["starlette>=0.46", "uvicorn>=0.30"],
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
+        "plan": ["libtpu>=0.0.40"],
         "torch": ["torch>=2.10", "torchvision>=0.25"],
     },
 )

@@ -1,7 +1,8 @@
 """Operations in the form that is fast on the backend: the reference operation or the CPU's.
 
 The nets call these and never ask where they run: `dispatch` chooses when a step is traced, by
-`jax.default_backend()`. All forms have the same values and gradients to rounding, ties included.
+`runtime.target`, which says where it will run. All forms have the same values and gradients to
+rounding, ties included.
 """
 
 from cnn_jax.ops.batch_norm import batch_norm

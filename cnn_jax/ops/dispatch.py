@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.ops import cpu_kernels
+from cnn_jax.runtime import target
 
 _reference = contextvars.ContextVar("reference_ops", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
@@ -67,7 +68,7 @@ def setting(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]
 
 def use_cpu_ops() -> bool:
     """Whether to trace the implementation for the CPU."""
-    return jax.default_backend() == "cpu" and not _reference.get()
+    return target.platform() == "cpu" and not _reference.get()
 
 
 def use_cpu_kernels(*arrays: jax.Array, kernel: str = "") -> bool:
@@ -80,7 +81,7 @@ def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
 
     A program over several devices cannot divide a call that XLA does not know.
     """
-    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+    if target.platform() != "cpu" or target.device_count() > 1:
         return False
     if any(a.dtype != jnp.float32 for a in arrays) or cpu_kernels.library() is None:
         return False

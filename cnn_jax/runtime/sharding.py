@@ -21,6 +21,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.runtime import target
 
 MODES = ("jit", "pmap")
 AXIS = "data"
@@ -41,11 +42,13 @@ CPU_FORWARD = {"xla_cpu_experimental_ynn_fusion_type": ""}
 CPU_ONCE = {"xla_backend_optimization_level": 1}
 
 
-@functools.cache
 def known(options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
     """The XLA options on the CPU, None elsewhere and where this jaxlib does not know them."""
-    if jax.default_backend() != "cpu":
-        return None
+    return known_on_cpu(options) if target.platform() == "cpu" else None
+
+
+@functools.cache
+def known_on_cpu(options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
     try:
         jax.jit(lambda x: x, compiler_options=dict(options))(0.0)
     except Exception:  # the error's type differs between versions of jaxlib
@@ -116,7 +119,7 @@ class Devices:
         Collectives of several CPU "devices" wait for each other on few threads: two programs at a
         time can wait forever.
         """
-        return 0 if self.count > 1 and jax.default_backend() == "cpu" else 4
+        return 0 if self.count > 1 and target.platform() == "cpu" else 4
 
     @property
     def replicas(self) -> int:

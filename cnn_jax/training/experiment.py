@@ -25,6 +25,7 @@ from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.data.sources import IMAGENET, image_dataset
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import init_variables
+from cnn_jax.runtime import target
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.runtime.step_schedule import StepSchedule
@@ -182,16 +183,20 @@ def make_experiment(
 
 
 def check_config(
-    config: ConfigDict, is_new_run: bool = True, folder: Path | None = None
+    config: ConfigDict,
+    is_new_run: bool = True,
+    folder: Path | None = None,
+    devices: Devices | None = None,
 ) -> Devices:
     """Raises `UserError` for all that is wrong with a config whatever its data is.
 
-    Called before workdir and data, whoever trains; returns the devices of the run. A run that goes
-    on reads no `init.from`. What the config leaves open is written into it: see `open_values`.
+    Called before workdir and data, whoever trains; returns the devices of the run, this process's
+    unless others are given. A run that goes on reads no `init.from`. What the config leaves open is
+    written into it: see `open_values`.
     """
     config_checks.check(config)
     open_values.complete(config, folder)
-    devices = Devices.create(config.parallel, config.devices)
+    devices = devices or Devices.create(config.parallel, config.devices)
     devices.check_batch(config.batch_size, config.accumulate)
     model, shape = make_model(config), config_checks.image_shape(config)
     if is_new_run and config.init["from"]:
@@ -255,7 +260,7 @@ def choose_steps_per_dispatch(config: ConfigDict, dataset: Dataset) -> int:
     """`steps_per_dispatch`, or its default: a loop pays where a call takes long beside a step."""
     requested = config.steps_per_dispatch
     if dataset.train.in_memory:
-        return requested or (1 if jax.default_backend() == "cpu" else ACCELERATOR_STEPS)
+        return requested or (1 if target.platform() == "cpu" else ACCELERATOR_STEPS)
     if requested > 1:
         raise UserError(
             f"steps_per_dispatch={requested}: {config.data.name} is streamed, batch by batch; "

@@ -19,6 +19,7 @@ from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.loading.device_dataset import Batch
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.models.variables import Tree, init_variables, merge
+from cnn_jax.runtime import target
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
@@ -252,7 +253,7 @@ def accumulate(
         return (jax.tree.map(jnp.add, total, grads), stats), figures
 
     zeros = jax.tree.map(jnp.zeros_like, params)
-    unroll = parts if jax.default_backend() == "cpu" else 1  # a loop is slow on the CPU
+    unroll = parts if target.platform() == "cpu" else 1  # a loop is slow on the CPU
     (total, stats), figures = jax.lax.scan(
         add, (zeros, stats), (jnp.arange(parts), cut), unroll=unroll
     )
