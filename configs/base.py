@@ -97,6 +97,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # A first layer with a stride reads blocks of pixels as channels; the same function.
     config.space_to_depth = False
     config.accumulate = 1  # parts of a batch that go through the net one after another
+    # Stages, as in `freeze`, whose activations are computed again for the backward pass, not kept.
+    config.remat = ()
     config.clip_norm = 0.0  # largest norm of the gradient; 0: any
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
@@ -198,6 +200,9 @@ def optimizer() -> ConfigDict:
     # "adamw". What is None has the value that the optimiser is known with.
     c.name = "adam"
     c.learning_rate = config_dict.placeholder(float)  # before the schedule; 1e-3, adadelta 1
+    # "linear" or "sqrt": the rate is of `rate_batch` images and grows so with the batch; None: no.
+    c.rate_scaling = config_dict.placeholder(str)
+    c.rate_batch = config_dict.placeholder(int)  # 256
     c.momentum = config_dict.placeholder(float)  # momentum, nesterov: 0.9; rmsprop, rmsprop_tf: 0
     c.rate_inside = config_dict.placeholder(bool)  # of the momentum; rmsprop_tf: True
     c.b1 = 0.9  # Adam: decay of the gradient's mean

@@ -40,7 +40,7 @@ EXTENDED = ("epochs", "early_stopping_patience")
 FOLDER = "folder:"
 ANOTHER = "choose another --workdir"
 # What a run had that does not say it: defaults that were others.
-EARLIER = {"model.pool1": "padded"}
+EARLIER = {"model.pool1": "padded", "remat": []}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 

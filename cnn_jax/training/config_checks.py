@@ -58,6 +58,7 @@ RANGES = {
     "loss.j": POSITIVE,
     "loss.auxiliary_weights": ">= 0",
     "optimizer.learning_rate": POSITIVE,
+    "optimizer.rate_batch": ">= 1",
     "optimizer.momentum": SHARE,
     "optimizer.b1": SHARE,
     "optimizer.b2": SHARE,

@@ -40,7 +40,12 @@ from cnn_jax.training.compiled_steps import CompiledSteps, compile_steps
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.net import make_model, sliding
 from cnn_jax.training.step_loop import StepLoop
-from cnn_jax.training.train_step import TrainStepSpec, make_step_spec, undecayed_params
+from cnn_jax.training.train_step import (
+    TrainStepSpec,
+    check_remat,
+    make_step_spec,
+    undecayed_params,
+)
 from cnn_jax.transfer.freezing import TRAIN_ALL, NetOutline, describe_plan, make_freeze_plan
 from cnn_jax.transfer.initial_weights import (
     InitialWeights,
@@ -209,6 +214,7 @@ def check_config(
             population_statistics.refuse(config.get("population_statistics", 0), model)
         plan = make_freeze_plan(config, model, shape, step_at=lambda epoch: 0)
         undecayed_params(config, model, shape)
+        check_remat(config, model, shape)
         if is_new_run and plan is TRAIN_ALL:
             net_checks.check_norms(config, model, shape, devices.replicas)
     return devices

@@ -77,6 +77,8 @@ TRAINS_WITHIN = {
     "adam": (0.0, 0.05, 1e-3),
     "adamw": (0.0, 0.05, 1e-3),
 }
+RATE_SCALINGS = ("linear", "sqrt")
+RATE_BATCH = 256  # images, of the papers whose rates are scaled
 SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
 WARMUPS = ("linear", "constant")
 DECAYS = ("l2", "decoupled")
@@ -160,6 +162,14 @@ def check_optimizer(config: ConfigDict) -> None:
         raise unknown("optimizer.name", c.name, SCALINGS)
     if c.weight_decay_kind not in DECAYS:
         raise unknown("optimizer.weight_decay_kind", c.weight_decay_kind, DECAYS)
+    scaling = c.get("rate_scaling")
+    if scaling is not None and scaling not in RATE_SCALINGS:
+        raise unknown("optimizer.rate_scaling", scaling, RATE_SCALINGS)
+    if scaling is None and c.get("rate_batch") is not None:
+        raise UserError(
+            f"optimizer.rate_batch={c.rate_batch} scales nothing: choose optimizer.rate_scaling, "
+            f"{' or '.join(RATE_SCALINGS)}"
+        )
     inside = completed(c).rate_inside
     if inside and c.name not in WITH_MOMENTUM:
         raise UserError(
@@ -207,11 +217,12 @@ def optimizer_warnings(config: ConfigDict) -> list[str]:
     """A line where the rate was chosen for another rule, and a net hardly trains at it."""
     c = completed(config.optimizer)
     low, high, usual = TRAINS_WITHIN.get(c.name, (0.0, math.inf, c.learning_rate))
-    is_low = c.learning_rate < low and not config.init["from"]  # trained weights want small steps
-    if not is_low and c.learning_rate <= high:
+    rate = peak_rate(config)
+    is_low = rate < low and not config.init["from"]  # trained weights want small steps
+    if not is_low and rate <= high:
         return []
     return [
-        f"optimizer.learning_rate={c.learning_rate:g} hardly trains with {c.name}, it is too "
+        f"optimizer.learning_rate={rate:g} hardly trains with {c.name}, it is too "
         f"{'low' if is_low else 'high'}: --config.optimizer.learning_rate={usual:g} is usual"
     ]
 
@@ -266,6 +277,20 @@ def warmup_too_long(warmup_epochs: float, epochs: float) -> UserError:
     )
 
 
+def peak_rate(config: ConfigDict) -> float:
+    """The rate before the schedule, of the run's own batch.
+
+    It is `optimizer.learning_rate` for `rate_batch` images. By "linear" it grows with the batch
+    (Goyal et al. 2017, sec. 2.1), by "sqrt" with its root (Krizhevsky 2014, sec. 5).
+    """
+    c = config.optimizer
+    rate = completed(c).learning_rate
+    if c.get("rate_scaling") is None:
+        return rate
+    ratio = config.batch_size / (c.rate_batch or RATE_BATCH)
+    return rate * (ratio if c.rate_scaling == "linear" else math.sqrt(ratio))
+
+
 def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     """step -> learning rate. With E the epochs seen at a step, r = `optimizer.learning_rate`:
 
@@ -279,7 +304,7 @@ def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     r * warmup_from when `warmup` is `constant`.
     """
     check_schedule(config)
-    c, rate = config.schedule, completed(config.optimizer).learning_rate
+    c, rate = config.schedule, peak_rate(config)
     warmup_steps = clock.step_at(c.warmup_epochs)
     if warmup_steps >= max(clock.total_steps, 1) and warmup_steps > 0:
         raise warmup_too_long(c.warmup_epochs, clock.epochs)

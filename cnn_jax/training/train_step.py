@@ -23,6 +23,7 @@ from cnn_jax.runtime import target
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
+from cnn_jax.training.rematerialise import rematerialised
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.transfer.freezing import NOTHING_FROZEN, TRAIN_ALL, FreezePhase, FreezePlan, NetOutline
 
@@ -62,11 +63,12 @@ class TrainStepSpec:
     plan: FreezePlan = TRAIN_ALL
     space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
+    remat: tuple[str, ...] = ()  # stages whose activations are computed again
     on_nan: str = "stop"  # what is done about a step that is not finite: `recovery`
 
     def apply(self, variables: Variables, images: jax.Array, **options: Any) -> Any:
         """The net on normalised images [B, H, W, C]."""
-        with ops.space_to_depth(self.space_to_depth):
+        with ops.space_to_depth(self.space_to_depth), rematerialised(self.remat):
             return self.model.apply(variables, images, **options)
 
     def of_views(self) -> TrainStepSpec:
@@ -94,6 +96,7 @@ def make_step_spec(
     )
     by_path = plan is not TRAIN_ALL or bool(undecayed)
     # A pass over the images: after the config's mistakes.
+    check_remat(config, model, dataset.train.image_shape)
     statistics = statistics or InputStatistics.of(config, dataset.train.images)
     return TrainStepSpec(
         model=model,
@@ -107,7 +110,16 @@ def make_step_spec(
         average_decay=config.average_decay,
         plan=plan,
         space_to_depth=config.space_to_depth,
+        remat=tuple(config.remat),
     )
+
+
+def check_remat(config: ConfigDict, model: nn.Module, image_shape: tuple[int, ...]) -> None:
+    """Raises `UserError` where a pattern of `remat` names nothing of the net."""
+    if config.remat:
+        outline = NetOutline.of(model, image_shape)
+        for pattern in config.remat:
+            outline.matching_params("remat", pattern)
 
 
 def undecayed_params(

@@ -35,6 +35,23 @@ def test_constant(tiny):
     check(schedule(tiny, name="constant"), lambda s: 0.1)
 
 
+def test_rate_grows_with_the_batch(tiny):
+    """8,192 images are 32 times 256: the rates of Goyal et al. 2017, and their square root."""
+    tiny.batch_size, tiny.schedule.name = 8192, "constant"
+    tiny.optimizer.rate_scaling = "linear"
+    check(schedule(tiny), lambda s: 3.2)
+    tiny.optimizer.rate_scaling = "sqrt"
+    check(schedule(tiny), lambda s: 0.1 * 32**0.5)
+    tiny.optimizer.rate_batch = 128
+    check(schedule(tiny), lambda s: 0.8)
+    tiny.optimizer.rate_scaling = "cube"
+    with pytest.raises(UserError, match=r"rate_scaling='cube' is unknown; choices: linear, sqrt"):
+        optimizers.check_optimizer(tiny)
+    tiny.optimizer.rate_scaling = None
+    with pytest.raises(UserError, match=r"rate_batch=128 scales nothing: choose optimizer.rate_sc"):
+        optimizers.check_optimizer(tiny)
+
+
 def test_exponential_falls_after_every_epoch(tiny):
     check(schedule(tiny, name="exponential", gamma=0.5), lambda s: 0.1 * 0.5 ** (s // 10))
     every_two = schedule(tiny, name="exponential", gamma=0.5, every_epochs=2.0)

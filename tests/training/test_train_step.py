@@ -112,6 +112,23 @@ def test_accumulated_gradients_equal_the_whole_batch(plain):
     np.testing.assert_allclose(whole, eight, atol=1e-5)
 
 
+def test_accumulated_gradient_is_that_of_one_big_batch(plain):
+    """To 1e-6 of its norm, at any number of parts."""
+    found = []
+    for parts in (1, 2, 8, 64):
+        config = change(plain, accumulate=parts)
+        config.optimizer.name, config.optimizer.learning_rate = "sgd", 1.0
+        config.schedule.name = "constant"
+        experiment = make_experiment(config)
+        start = jax.device_get(experiment.compiled.init().state.params)
+        with experiment.step_loop(last_step=1) as steps:
+            next(steps)
+        found.append(optax.tree.sub(jax.device_get(steps.carry.state.params), start))
+    whole = optax.tree.norm(found[0])
+    for other in found[1:]:
+        assert optax.tree.norm(optax.tree.sub(other, found[0])) < 1e-6 * whole
+
+
 def test_average_of_the_weights_by_hand(plain):
     config = change(plain, average_decay=0.5)
     experiment = make_experiment(config)
