@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,18 +73,16 @@ def devices_of(on: str, mode: str, count: int = 0) -> tuple[Chip, Devices]:
     return CHIPS[kind], Devices(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)))
 
 
-def topology_devices(name: str) -> list[jax.Device]:
+def topology_devices(name: str) -> list[Any]:
     """Of a TPU slice that is not there."""
     from jax.experimental import topologies
 
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
-    try:
-        import libtpu  # noqa: F401 - the compiler
-    except ImportError as error:
+    if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             f"--on={name} needs the TPU's compiler: pip install 'cnn_jax[plan]' (libtpu)"
-        ) from error
+        )
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
     except Exception as error:  # of the plugin, whose type is jaxlib's alone
@@ -104,7 +105,7 @@ def measured_chip() -> Chip:
     return Chip(device.device_kind, flops, memory, speed, 0.0, "measured now, in float32")
 
 
-def best_time(run) -> float:
+def best_time(run: Callable[[], Any]) -> float:
     """Seconds, of four runs after the first."""
     jax.block_until_ready(run())
     times = []
