@@ -6,11 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Programs run once or twice here: optimising them takes longer than it saves.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
-    + " --xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
-)
+from tests.support.quick_compilation import xla_flags
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " " + xla_flags(devices=8)
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

@@ -19,6 +19,8 @@ import tempfile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tests.support.quick_compilation import xla_flags
+
 ROOT = Path(__file__).parents[2]
 CONFIG = "tests/support/tiny_config.py"
 
@@ -108,9 +110,7 @@ def _run(
         os.dup2(os.open(outputs / name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     os.environ.update(variables)
-    os.environ["XLA_FLAGS"] = (
-        f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
-    )
+    os.environ["XLA_FLAGS"] = xla_flags(devices)
     compiled = os.environ.get("CNN_JAX_TEST_CACHE", str(outputs.parent / "compiled"))
     jax.config.update("jax_compilation_cache_dir", compiled)
     write = 1e9 if file_limit or to_be_killed else 0.0  # seconds of compilation worth a write
