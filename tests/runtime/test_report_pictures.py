@@ -11,6 +11,8 @@ from PIL import Image
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import report_pictures
 
+pytestmark = pytest.mark.draws
+
 
 @pytest.fixture
 def drawn(monkeypatch):
