@@ -205,9 +205,10 @@ def test_a_view_of_another_size_has_the_channels_means_subtracted():
 def test_a_crop_of_photographs_is_refused_of_arrays_and_its_advice_taken():
     config = base("test", "digits", image_size=16)
     config.data.train_crop = "random_crop(20)"
-    with pytest.raises(UserError, match=r"choose augment=\('random_crop\(20\)',\)") as error:
+    told = r"choose data\.train_crop='' and augment=\('random_crop\(20\)',\)"
+    with pytest.raises(UserError, match=told) as error:
         data.load(config.data)
-    advised = str(error.value).split("choose augment=")[1]
+    advised = str(error.value).split(" and augment=")[1]
     assert augment.compose(ast.literal_eval(advised), (16, 16, 1))
 
 
