@@ -99,9 +99,9 @@ def task_of(description: dict[str, Any], count: int) -> Task:
 
 
 def class_names(description: dict[str, Any], count: int) -> tuple[str, ...]:
-    """Those of the description; numbers where it has none."""
+    """Those of the description, of the first outputs; numbers where it has none."""
     names = description.get("classes") or range(count)
-    if len(names) != count:
+    if len(names) > count:
         raise UserError(f"{DESCRIPTION}: {len(names)} classes are named, and num_classes={count}")
     return tuple(map(str, names))
 

@@ -183,6 +183,20 @@ def test_constants_are_held_to_the_description(exported, tmp_path):
         cnn_jax.load(tmp_path)
 
 
+def test_outputs_without_a_class_come_along(net, tmp_path):
+    write_weights_folder(net, tmp_path / "run", tmp_path / "out")
+    loaded = cnn_jax.load(tmp_path / "out")
+    assert loaded.classes == net.classes
+    images = pixels(net, 2)
+    found, expected = loaded.predict(images), net.predict(images)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-6)
+    path = tmp_path / "out/weights.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"classes": [*"abcdefgh"]}))
+    with pytest.raises(UserError, match="8 classes are named, and num_classes=5"):
+        cnn_jax.load(tmp_path / "out")
+
+
 def test_the_workdir_itself_is_no_place_for_it(exported):
     words = (f"--workdir={exported[0]}", f"--out={exported[0]}")
     process = commands.start(*words, program="cnn_jax.tools.export")
