@@ -29,36 +29,43 @@ from cnn_jax.errors import UserError, printable
 FORMATS = ("stablehlo", "onnx")
 
 
-def main(argv: Sequence[str]) -> None:
-    del argv
+def export(
+    workdir: str, out: Path, folded: bool, inputs: str, target: str, licence: str = ""
+) -> None:
+    """Writes the folder, and prints what it is; raises `UserError`."""
     from cnn_jax.inference import exporting, onnx_file
     from cnn_jax.inference.loading import load
     from cnn_jax.inference.weights_folder import write_weights_folder
     from cnn_jax.runtime.progress import ProgressBar
     from cnn_jax.transfer import pretrained
 
-    origin, out = pretrained.locate(WORKDIR.value, "workdir"), Path(OUT.value).expanduser()
+    origin = pretrained.locate(workdir, "workdir")
     if out.resolve() == origin.resolve():
-        raise UserError(f"--out={OUT.value!r} is the workdir itself: name another folder")
+        raise UserError(f"--out={str(out)!r} is the workdir itself: name another folder")
     net = load(origin)
-    folded, inputs = FOLD.value, INPUT.value
     if folded:
         print(f"folded: outputs differ by {exporting.check_folded(net):.1e}")
     with ProgressBar("exporting", 2) as bar:
-        if FORMAT.value == "onnx":
+        if target == "onnx":
             path, difference = onnx_file.write_onnx(net, out, folded, inputs)
             last = f"onnxruntime's outputs differ from JAX's by {difference:.1e}"
         else:
             path = exporting.write_program(exporting.export_program(net, folded, inputs), out)
             last = exporting.expiry(datetime.date.today())
         bar.advance(description="writing the weights beside it")
-        write_weights_folder(net, origin, out, LICENCE.value)
+        write_weights_folder(net, origin, out, licence)
         if (origin / "config.json").is_file():
             shutil.copyfile(origin / "config.json", out / "config.json")
     shape = ", ".join(map(str, net.preparation.image_shape))
     size = path.stat().st_size / 1e6
     print(printable(f"{path}: {net.name}, {inputs} images [B, {shape}], {size:.1f} MB"))
     print(last)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    options = (FOLD.value, INPUT.value, FORMAT.value, LICENCE.value)
+    export(WORKDIR.value, Path(OUT.value).expanduser(), *options)
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side

@@ -1,6 +1,8 @@
 """An exported net answers as the net: any batch, folded or not, in a process with JAX alone."""
 
+import contextlib
 import datetime
+import io
 import json
 import re
 import subprocess
@@ -23,6 +25,7 @@ from cnn_jax.inference.onnx_file import write_onnx
 from cnn_jax.inference.weights_folder import write_weights_folder
 from cnn_jax.models.layers import BatchNorm, pooling
 from cnn_jax.models.variables import flatten
+from cnn_jax.tools import export as tool
 from configs.base import base
 from tests.support import commands
 from tests.support.random_net import random_net, random_variables
@@ -115,17 +118,17 @@ def test_expiry():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """(run, folder that the command wrote, what it printed)."""
+    """(run, folder that the tool wrote, what it printed)."""
     place = tmp_path_factory.mktemp("export")
     config = base("tiny", "digits", image_size=8)
     config.update({"epochs": 1.0, "batch_size": 256, "devices": 1, "log_every_steps": 0})
     config.model.update({"name": "mlp", "hidden": (16,), "norm": "batch"})
     config.data.normalisation = "mean_image"
     train.train_and_evaluate(config, str(place / "run"))
-    words = (f"--workdir={place / 'run'}", f"--out={place / 'out'}", "--fold", "--licence=CC0-1.0")
-    process = commands.start(*words, program="cnn_jax.tools.export")
-    assert process.wait() == 0, process.err
-    return place / "run", place / "out", process.out
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        tool.export(str(place / "run"), place / "out", True, "uint8", "stablehlo", "CC0-1.0")
+    return place / "run", place / "out", printed.getvalue()
 
 
 def test_the_folder_is_complete(exported):
@@ -198,10 +201,16 @@ def test_outputs_without_a_class_come_along(net, tmp_path):
 
 
 def test_the_workdir_itself_is_no_place_for_it(exported):
-    words = (f"--workdir={exported[0]}", f"--out={exported[0]}")
+    with pytest.raises(UserError, match="is the workdir itself: name another folder"):
+        tool.export(str(exported[0]), exported[0], False, "uint8", "stablehlo")
+
+
+@pytest.mark.slow
+def test_the_command(exported, tmp_path):
+    words = (f"--workdir={exported[0]}", f"--out={tmp_path}", "--input=float")
     process = commands.start(*words, program="cnn_jax.tools.export")
-    assert process.wait() == 2
-    assert "is the workdir itself: name another folder" in process.err
+    assert process.wait() == 0, process.err
+    assert "float images [B, 8, 8, 1]" in process.out
 
 
 def test_onnx_says_what_it_needs(net, tmp_path, monkeypatch):
