@@ -3,7 +3,7 @@
 python -m experiments.run overlapping_pools
 """
 
-from experiments.claim import Claim
+from experiments.claim import Claim, Scale
 from experiments.measures import ACCURACY
 from experiments.scales import ALEXNET_67
 from experiments.statistics import Rule
@@ -24,5 +24,12 @@ CLAIM = Claim(
     measure=ACCURACY,
     rule=Rule("greater", margin=0.75),
     seeds=8,
-    scales={"gpu": ALEXNET_67["gpu"]},
+    scales={
+        "laptop": Scale(
+            {**ALEXNET_67["laptop"].changes, "epochs": 6.0, "eval_every_epochs": 6.0},
+            config=ALEXNET_67["laptop"].config,
+            note=ALEXNET_67["laptop"].note,
+        ),
+        "gpu": ALEXNET_67["gpu"],
+    },
 )

@@ -14,7 +14,16 @@ from cnn_jax.models import googlenet
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.experiment import make_experiment
-from experiments.probes import counts, halves, last_weights, members, target, trained, untrained
+from experiments.probes import (
+    counts,
+    halves,
+    invariances,
+    last_weights,
+    members,
+    target,
+    trained,
+    untrained,
+)
 from experiments.runner import Cache, Job, perform, perform_all
 
 
@@ -207,3 +216,11 @@ def test_time_to_a_target_is_that_of_the_same_training(run, monkeypatch):
     often.eval_every_epochs = 0.25
     soon = target.time_to(often.lock(), 0.0)
     assert (soon["reached"], soon["steps"]) == (1.0, 11)  # a quarter of 1,293 images, by 32
+
+
+def test_with_batchnorm_the_scale_of_weights_has_no_effect():
+    """Without, four layers make the logits 81 times as large where their biases are 0."""
+    none = config_of("bn_lenet:digits", model__norm="none")
+    assert invariances.weight_scale(none, None)["change of the logits"] == pytest.approx(8000)
+    batch = invariances.weight_scale(config_of("bn_lenet:digits"), None)
+    assert 0 < batch["change of the logits"] < 0.1
