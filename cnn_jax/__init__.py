@@ -7,7 +7,11 @@ import typing
 if typing.TYPE_CHECKING:
     import os
 
+    from ml_collections import ConfigDict
+
+    from cnn_jax.data.dataset import Dataset, ImageSource
     from cnn_jax.inference.loaded_net import LoadedNet
+    from cnn_jax.python_runs import Trained
 
 __version__ = "0.2.0.dev0"
 
@@ -17,3 +21,16 @@ def load(run_or_weights: str | os.PathLike) -> LoadedNet:
     from cnn_jax.inference import loading  # seconds, which `import cnn_jax` does without
 
     return loading.load(run_or_weights)
+
+
+def train_and_evaluate(
+    config: ConfigDict | str,
+    workdir: str | os.PathLike,
+    dataset: Dataset | ImageSource | None = None,
+    quiet: bool = False,
+    extend: bool = False,
+) -> Trained:
+    """History and report of a run: see `cnn_jax.python_runs.train_and_evaluate`."""
+    from cnn_jax import python_runs
+
+    return python_runs.train_and_evaluate(config, workdir, dataset, quiet, extend)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import jax
 from ml_collections import ConfigDict
 
+from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.images.eval_protocols import SINGLE
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import report, report_pictures, workdir
@@ -29,11 +30,18 @@ from cnn_jax.training.train_step import TrainCarry, rate_of
 FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
 
 
-def train_and_evaluate(config: ConfigDict, folder: str, extend: bool = False) -> dict[str, Any]:
+def train_and_evaluate(
+    config: ConfigDict,
+    folder: str,
+    extend: bool = False,
+    dataset: Dataset | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
     """Trains `config` in `folder`, going on from its newest whole checkpoint, and reports.
 
     To `extend` a run, finished or not, `config` has more epochs (and patience) than it began with:
-    the schedule is that of the new number from the newest checkpoint on.
+    the schedule is that of the new number from the newest checkpoint on. A `dataset` that is given
+    takes the place of the config's. `quiet` leaves the lines of the log out, not its files.
 
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
@@ -42,10 +50,10 @@ def train_and_evaluate(config: ConfigDict, folder: str, extend: bool = False) ->
     # A wrong value is said before the workdir and the data.
     check_config(config, is_new_run, Path(folder))
     workdir.check(folder, config, extend)  # before data is loaded, and anything written
-    experiment = make_experiment(config, is_new_run=is_new_run, folder=Path(folder))
+    experiment = make_experiment(config, dataset, is_new_run, Path(folder))
     with workdir.enter(folder, config, extend):
         keep_data(experiment, Path(folder), is_new_run, extend)
-        training = Training(experiment, Path(folder), extend)
+        training = Training(experiment, Path(folder), extend, quiet)
         try:
             for _ in training:
                 pass
@@ -57,16 +65,17 @@ def train_and_evaluate(config: ConfigDict, folder: str, extend: bool = False) ->
 class Training:
     """One run under way: iterating over it trains, and yields after each call to the device."""
 
-    def __init__(self, experiment: Experiment, folder: Path, extend: bool = False):
+    def __init__(
+        self, experiment: Experiment, folder: Path, extend: bool = False, quiet: bool = False
+    ):
         self.experiment, self.folder, self.extend = experiment, folder, extend
         self.identity = describe(experiment)
         self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep)
         self.checkpoints.tidy()
         self.progress, carry = self.restore_or_init()
         self.steps = experiment.step_loop(carry, self.progress.step)
-        self.writers = Writers(
-            folder, experiment.clock.total_steps, self.progress.step, self.progress.rows_bytes
-        )
+        step, rows_bytes = self.progress.step, self.progress.rows_bytes
+        self.writers = Writers(folder, experiment.clock.total_steps, step, rows_bytes, quiet)
         self.flow = FlowRecorder(experiment, folder, self.progress.step)
         self.recovery = Recovery(experiment, folder, self.writers.say)
         self.compiled = False

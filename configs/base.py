@@ -17,6 +17,8 @@ DATASETS = {
 IMAGENET = "imagenet2012"
 # Photographs: the shorter side resized, the middle cut out; as many classes as there are folders.
 PHOTOS = {"fit": "crop", "channels": 3, "classes": 0, "test": 0.1, "validation": 0.1}
+# Of what a user registers, or gives from Python: as it is.
+OTHER = {"fit": "bilinear", "channels": 0, "classes": 0, "test": 0.1, "validation": 0.1}
 FACTS = {
     **DATASETS,
     IMAGENET: {**PHOTOS, "classes": 1000, "test": 0.0, "validation": 0},
@@ -65,8 +67,8 @@ def published(module: ModuleType, dataset: str = "") -> ConfigDict:
 
 def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     """A complete config: Adam at 1e-3, its rate times 0.95 after every epoch."""
-    # An unknown dataset is reported with its choices when the data is loaded.
-    facts = FACTS.get(dataset.partition(":")[0], FACTS["cifar10"])
+    # A dataset that nobody knows is reported with the choices when the data is loaded.
+    facts = FACTS.get(dataset.partition(":")[0], OTHER)
     config = ConfigDict()
     config.name = name  # of the run's folder, with the dataset
     config.seed = 0  # of weights, order, augmentation and dropout

@@ -19,7 +19,8 @@ def pages(package: Path) -> dict[str, str]:
     rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
     rooms = [room for room in rooms if room.name not in ("tools", "configs")]
     out = {"api/index": index(package, rooms)}
-    top = [package / name for name in ("__init__.py", "train.py", "train_state.py", "errors.py")]
+    files = ("__init__.py", "python_runs.py", "train.py", "train_state.py", "errors.py")
+    top = [package / name for name in files]
     out["api/cnn_jax"] = page(package, "cnn_jax", [path for path in top if path.is_file()])
     for room in rooms:
         out[f"api/{room.name}"] = page(package, f"cnn_jax.{room.name}", sorted(room.rglob("*.py")))

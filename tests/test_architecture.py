@@ -21,6 +21,7 @@ BELOW = {
     "cli": {"models", "runtime"},
     "__main__": {"cli", "runtime"},
     "train": {"data", "runtime", "training"},
+    "python_runs": {"data", "runtime", "train", "training"},
 }
 
 

@@ -13,6 +13,8 @@ The way of an image, from its file to the step that trains on it:
 7. What it gives is a `BatchSource` (`TrainOrder`, `EvalRows` or `HostBatch`), from which the
    compiled step takes its `Batch`: uint8 images, labels, ids and a mask.
 8. augment/ and `InputStatistics` (normalization) change it in the compiled step.
+
+`register(name, open_source)` gives a set of one's own a name; `from_arrays` makes one of arrays.
 """
 
 from __future__ import annotations
@@ -22,27 +24,29 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data.dataset import Dataset, Split, Task
+from cnn_jax.data.dataset import Dataset, ImageSource, Split, Task
 from cnn_jax.data.identity import example_names
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec
-from cnn_jax.data.sources import image_dataset, names, open_source
-from cnn_jax.data.sources.array_source import ArraySource
+from cnn_jax.data.sources import image_dataset, names, open_source, register
+from cnn_jax.data.sources.array_source import ArraySource, from_arrays
 from cnn_jax.data.sources.image_folder import FolderSource
 from cnn_jax.data.splits import check_labels, describe, divide, undivide, with_random_labels
 from cnn_jax.errors import UserError
 
 
-def load(config: ConfigDict, undivided: bool = False) -> Dataset:
+def load(config: ConfigDict, undivided: bool = False, source: ImageSource | None = None) -> Dataset:
     """The dataset of `config.data`, split, and at the size and channels of the net.
 
     A set with no test split of its own gives `config.test` of its examples to it;
     `config.validation` is then held out of the training examples. Both are counts, or fractions of
     all the examples that are divided; stratified by class with `config.split_seed`. `undivided`,
-    for what no net here is trained on: nothing is held out, and one heap is all test.
+    for what no net here is trained on: nothing is held out, and one heap is all test. A `source`
+    that is given takes the place of the one that `config.name` names.
     """
     divided = undivide if undivided else divide
-    source, resize = open_source(config), ResizeSpec.of(config)
+    source = open_source(config) if source is None else source
+    resize = ResizeSpec.of(config)
     check_labels(source, config.name)
     if isinstance(source, ArraySource):
         if config.train_crop:
@@ -79,4 +83,4 @@ def resized(split: Split, resize: ResizeSpec) -> Split:
     return Split(images, split.labels, split.ids, originals=split.images)
 
 
-__all__ = ["Dataset", "Split", "Task", "load", "names"]
+__all__ = ["Dataset", "Split", "Task", "from_arrays", "load", "names", "register"]

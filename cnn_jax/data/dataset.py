@@ -18,7 +18,7 @@ SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 Labels = Int32[np.ndarray, " n"] | Float32[np.ndarray, " n"]  # floats for regression
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Task:
     """What is to be predicted: one of `classes`, or a number in `unit`.
 
@@ -36,6 +36,9 @@ class Task:
     def outputs(self) -> int:
         """How many numbers a net must put out."""
         return len(self.classes) if self.kind == "classification" else 1
+
+    def __repr__(self) -> str:
+        return f"{self.outputs} classes" if self.classes else f"{self.kind} {self.unit}".rstrip()
 
 
 class ImageSource(Protocol):
@@ -71,7 +74,7 @@ class EncodedSource(ImageSource, Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Split:
     """`images` uint8 [N, H, W, C], `labels` int32 [N] (float32 for regression), `ids` int32 [N].
 
@@ -87,6 +90,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        kind = "in memory" if self.in_memory else "decoded when read"
+        return f"<{len(self):,} examples {self.image_shape}, {kind}>"
 
     def take(self, rows: np.ndarray) -> Split:
         originals = None if self.originals is None else take_rows(self.originals, rows)
@@ -123,7 +130,7 @@ def take_rows(images: Any, rows: np.ndarray) -> Any:
     return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dataset:
     """The splits of one source, and the task that they pose."""
 
@@ -135,6 +142,10 @@ class Dataset:
     # The names of the examples of each split, of a folder and of files without splits of their own.
     parts: dict[str, list[str]] | None = None
     layout: str = ""  # of a folder: which of its folders serves as what, in a line
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {len(self.split(name)):,}" for name in SPLIT_NAMES)
+        return f"<{self.name}: {self.task}, {self.train.image_shape}; {sizes}>"
 
     @property
     def reported(self) -> SplitName:

@@ -29,12 +29,19 @@ class Writers:
     """All outputs of one run; only process 0 writes.
 
     `resume_at` is the size in bytes that metrics.jsonl had at the checkpoint, and `step` its step:
-    rows and events after it are written again.
+    rows and events after it are written again. A `quiet` run has no lines and no bar.
     """
 
-    def __init__(self, workdir: Path, total_steps: int, step: int = 0, resume_at: int = 0):
+    def __init__(
+        self,
+        workdir: Path,
+        total_steps: int,
+        step: int = 0,
+        resume_at: int = 0,
+        quiet: bool = False,
+    ):
         self.active = jax.process_index() == 0
-        self.console = Console(total_steps, step) if self.active else None
+        self.console = Console(total_steps, step) if self.active and not quiet else None
         if not self.active:
             return
         self.path = workdir / "metrics.jsonl"

@@ -6,6 +6,7 @@ done sooner. Bars may lie within each other.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -23,6 +24,7 @@ class ProgressBar:
 
     display: ClassVar[Any] = None  # rich's, of all bars that are open on a terminal
     open_bars: ClassVar[int] = 0
+    hidden: ClassVar[bool] = False
 
     def __init__(self, description: str, total: float | None = None, is_bytes: bool = False):
         self.description, self.total, self.is_bytes = description, total, is_bytes
@@ -31,7 +33,7 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         self.begun = self.last_line = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not ProgressBar.hidden:
             cls = ProgressBar
             if not cls.open_bars:
                 cls.display = make_display(self.is_bytes)
@@ -60,6 +62,8 @@ class ProgressBar:
             ProgressBar.display.update(
                 self.task, completed=completed, total=self.total, description=self.description
             )
+        elif ProgressBar.hidden:
+            return
         elif (now := time.monotonic()) - self.last_line >= LINE_SECONDS:
             self.last_line = now
             print(self.line(now - self.begun), file=sys.stderr, flush=True)
@@ -96,6 +100,16 @@ class DownloadBar(ProgressBar):
 
     def close(self) -> None:
         """Nothing: the `with` closes it, also where the download fails."""
+
+
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Inside, no bar is shown and no line of one."""
+    before, ProgressBar.hidden = ProgressBar.hidden, True
+    try:
+        yield
+    finally:
+        ProgressBar.hidden = before
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:

@@ -58,7 +58,7 @@ from cnn_jax.transfer.initial_weights import (
 ACCELERATOR_STEPS = 8  # a call
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Experiment:
     """What a config turns into: data, clock and compiled steps."""
 
@@ -75,6 +75,10 @@ class Experiment:
     initial_weights: InitialWeights | None  # the weights of `init.from`
     protocol: EvalProtocol | None  # of the report; None: the single crop
     warnings: list[str]  # of what may be meant, but seldom is
+
+    def __repr__(self) -> str:
+        steps = f"{self.clock.total_steps:,} steps of {self.clock.batch_size}"
+        return f"<{self.config.model.name} on {self.dataset}, {steps}>"
 
     @property
     def monitor(self) -> SplitName:

@@ -24,7 +24,7 @@ LARGE_PIXELS, LARGE_IMAGES = 16_000_000, threading.Lock()  # over which one at a
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class LazyImages:
     """Rows of a source. Indexed by row, it decodes; `shape` is as of the array it stands for."""
 
@@ -35,6 +35,9 @@ class LazyImages:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} images of {self.source}, read as {self.shape[1:]}>"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

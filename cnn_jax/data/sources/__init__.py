@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +17,28 @@ EMBEDDED: dict[str, Callable[[], ArraySource]] = {
     "digits": sklearn_digits.digits,
     "digits_angle": sklearn_digits.digits_angle,
 }
+REGISTERED: dict[str, Callable[[], ArraySource | EncodedSource]] = {}  # by users
 IMAGENET = "imagenet2012"
+GIVEN = "given"  # what a run calls the dataset that it got from Python
 
 
 def names() -> list[str]:
     """Every dataset that `config.data.name` may name."""
-    return [*EMBEDDED, *official.SETS, IMAGENET, "folder:PATH", "tfds:NAME"]
+    return [*EMBEDDED, *official.SETS, *REGISTERED, IMAGENET, "folder:PATH", "tfds:NAME"]
+
+
+def register(name: str, open_source: Callable[[], ArraySource | EncodedSource]) -> None:
+    """Adds a dataset under a name of its own, from any file: `--config=lenet5:NAME` takes it.
+
+    `open_source` is called where the data is loaded, and may take its time. Raises `UserError` for
+    a name that is taken, or is none.
+    """
+    taken = {word.partition(":")[0] for word in names()} - {*REGISTERED}
+    if name in {*taken, GIVEN} or REGISTERED.get(name, open_source) is not open_source:
+        raise UserError(f"the name {name!r} of a dataset is taken: choose another")
+    if not re.fullmatch(r"\w+", name):
+        raise UserError(f"the name {name!r} of a dataset: choose letters, digits and _")
+    REGISTERED[name] = open_source
 
 
 def open_source(config: ConfigDict) -> ArraySource | EncodedSource:
@@ -29,6 +46,13 @@ def open_source(config: ConfigDict) -> ArraySource | EncodedSource:
     kind, _, argument = config.name.partition(":")
     if kind in EMBEDDED:
         return EMBEDDED[kind]()
+    if config.name in REGISTERED:
+        return REGISTERED[config.name]()
+    if kind == GIVEN:
+        raise UserError(
+            "data.name='given': this run got its dataset from Python, and has no name for it; name "
+            "other data, or give it there again"
+        )
     if kind in official.SETS:
         return official.read(kind, config.dir, config.download, config.mirror)
     if kind == "folder":

@@ -38,7 +38,7 @@ UNREAD_SUFFIXES = (
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|GIF8|II\*\0|MM\0\*", re.DOTALL)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class FolderSource:
     """Image files of one folder, by number; an `EncodedSource`."""
 
@@ -51,6 +51,9 @@ class FolderSource:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} files of {self.root}, {self.task}>"
 
     def read(self, number: int, max_bytes: int = -1) -> bytes:
         path = os.path.join(self.root, self.paths[number])

@@ -1,0 +1,152 @@
+"""Training from Python: the same run, data and nets from outside the package, and silence."""
+
+import json
+
+import flax.linen as nn
+import numpy as np
+import pytest
+
+import cnn_jax
+from cnn_jax import data, models
+from cnn_jax.data import sources
+from cnn_jax.errors import UserError
+from cnn_jax.runtime import progress
+from cnn_jax.runtime.config_files import load_config
+
+
+def tiny(name="mlp", size=8):
+    config = load_config(name)
+    config.data.image_size, config.batch_size, config.epochs = size, 32, 1.0
+    config.eval_batch_size, config.devices = 32, 1
+    return config
+
+
+def arrays(classes=3, count=120, channels=3):
+    images = np.random.default_rng(0).integers(256, size=(count, 10, 12, channels), dtype=np.uint8)
+    return images, np.arange(count) % classes
+
+
+def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
+    config, folder = tiny(), tmp_path / "run"
+    source = data.from_arrays(*arrays(), classes=["a", "b", "c"])
+    trained = cnn_jax.train_and_evaluate(config, folder, source, quiet=True)
+    out, error = capfd.readouterr()
+    assert out == ""
+    assert "epoch" not in error
+    assert config.data.name == "digits"  # the caller's is as it was
+    assert trained.report == json.loads((folder / "report.json").read_text())
+    assert trained.report["examples"] == 24  # a fifth, as the config of digits has it
+    assert [row["step"] for row in trained.history] == [3]  # 84 by 32
+    assert repr(trained).startswith("<accuracy 0.")
+    net = cnn_jax.load(folder)
+    assert (net.classes, net.preparation.image_shape) == (("a", "b", "c"), (8, 8, 3))
+    with pytest.raises(UserError, match=r"data.name='given': this run got its dataset from Python"):
+        net.evaluate()
+    other = data.from_arrays(*arrays(count=150), classes=["a", "b", "c"])
+    with pytest.raises(UserError, match=r"is not the data that workdir=.* was trained on: train"):
+        cnn_jax.train_and_evaluate(config, folder, other, quiet=True)
+
+
+def test_a_wrong_value_is_said_before_the_data_is_read():
+    config = tiny()
+    config.batch_size = 0
+    with pytest.raises(UserError, match="batch_size=0"):
+        cnn_jax.train_and_evaluate(config, "never", object())
+
+
+class OneLayer(nn.Module):
+    num_classes: int = 10
+    width: int = 4
+    dtype: type | None = None
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x = nn.Conv(self.width, (3, 3))(images)
+        return models.Output(nn.Dense(self.num_classes)(x.mean((1, 2))))
+
+
+def test_nets_and_datasets_from_outside_are_named_in_a_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "REGISTERED", {})
+    monkeypatch.setitem(models.REGISTRY, "one_layer", net := models.Net(OneLayer, {}, (8, 8, 1)))
+    models.register("one_layer", net)  # as a cell that is run again
+    data.register("noise", noise := lambda: data.from_arrays(*arrays(count=60, channels=1)))
+    data.register("noise", noise)
+    assert "noise" in data.names()
+    config = tiny("mlp:noise")
+    config.model = {"name": "one_layer", "num_classes": 0, "width": 5}
+    trained = cnn_jax.train_and_evaluate(config, tmp_path, quiet=True)
+    assert trained.report["dataset"] == "noise"
+    net = cnn_jax.load(tmp_path)
+    assert net.variables["params"]["Conv_0"]["kernel"].shape == (3, 3, 1, 5)
+    assert net.evaluate()["accuracy"] == trained.report["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digits", "'digits' of a dataset is taken"),
+        ("folder", "'folder' of a dataset is taken"),
+        ("given", "'given' of a dataset is taken"),
+        ("a:b", "'a:b' of a dataset: choose letters, digits and _"),
+    ],
+)
+def test_names_of_datasets_that_cannot_be(name, message):
+    with pytest.raises(UserError, match=message):
+        data.register(name, arrays)
+    assert name not in sources.REGISTERED
+
+
+def test_splits_of_arrays_are_kept():
+    images, labels = arrays()
+    source = data.from_arrays(images, labels, test=(images[:7], labels[:7]))
+    assert {name: rows.tolist() for name, rows in source.splits.items()} == {
+        "train": [*range(120)],
+        "test": [*range(120, 127)],
+    }
+    assert (source.images[120:] == images[:7]).all()
+    assert (source.task.classes, source.labels.dtype) == (("0", "1", "2"), np.int32)
+    grey = data.from_arrays(images[..., 0], labels)
+    assert grey.images.shape == (120, 10, 12, 1)
+    assert grey.splits is None
+
+
+IMAGES, LABELS = arrays()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((IMAGES / 255, LABELS), r"images float64\[120, 10, 12, 3\]: uint8 \[N, H, W\], or"),
+        ((IMAGES[..., :2], LABELS), r"uint8\[120, 10, 12, 2\]: .* 1 or 3 channels"),
+        ((IMAGES, LABELS[1:]), r"labels int64\[119\] of 120 images: as many whole numbers"),
+        ((IMAGES, LABELS / 2), r"labels float64\[120\]"),
+        ((IMAGES, LABELS - 1), "labels from -1 to 1 do not fit"),
+        ((IMAGES, LABELS, ["a", "b"]), "labels from 0 to 2 do not fit 2 classes"),
+        ((IMAGES, LABELS, "abb"), "name each once"),
+        ((IMAGES, LABELS, (), (IMAGES[:, :5], LABELS)), "images of one size are wanted"),
+        ((IMAGES, LABELS, (), None, (IMAGES, LABELS[:1])), r"test: labels int64\[1\]"),
+    ],
+)
+def test_arrays_that_are_no_labelled_images(arguments, message):
+    with pytest.raises(UserError, match=message):
+        data.from_arrays(*arguments)
+
+
+def test_what_holds_data_says_what_it_is_in_a_line():
+    source = data.from_arrays(*arrays())
+    config = tiny().data
+    config.validation = 0.1
+    dataset = data.load(config, source=source)
+    assert repr(source) == "<120 arrays (10, 12, 3) of 3 classes>"
+    assert repr(dataset.test) == "<24 examples (8, 8, 1), in memory>"
+    for thing in (source, dataset, dataset.train, dataset.task):
+        assert len(repr(thing)) < 120
+
+
+def test_hidden_bars_are_shown_again_after(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)
+    with progress.hidden():
+        list(progress.track([1], "unseen"))
+    list(progress.track([1], "seen"))
+    assert "unseen" not in (error := capsys.readouterr().err)
+    assert "seen: 100%" in error
