@@ -56,6 +56,7 @@ setup(
         "rich>=13",
         "safetensors>=0.5",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "simplejpeg>=1.8",
         "tensorboardX>=2.6",
         "threadpoolctl>=3.1",

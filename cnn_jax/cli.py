@@ -37,6 +37,27 @@ def define_config(name: str = "config") -> flags.FlagHolder:
     return holder
 
 
+def read_config(words: Sequence[str]) -> ConfigDict:
+    """The config of --config=NAME and --config.KEY=VALUE, as a command line has it.
+
+    Raises `UserError` for what is wrong with them.
+    """
+    own, original, config = flags.FlagValues(), sys.argv, None
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=own)
+    own["config"].parser = ConfigParser()
+    try:
+        found, config = read_config_flags(["", *words], load_open_config)
+        sys.argv = [subscripted(word) for word in found]  # where ml_collections looks for keys
+        own(sys.argv)
+        return own["config"].value
+    except flags.IllegalFlagValueError as error:
+        raise UserError(wrong_value(str(error), config)) from error
+    except flags.Error as error:
+        raise UserError(str(error).splitlines()[0]) from error
+    finally:
+        sys.argv = original
+
+
 class ConfigParser(flags.ArgumentParser):
     """FILE.py[:ARGUMENT] -> its config, with every option of its net, locked."""
 

@@ -4,15 +4,16 @@
     cnn_jax compare runs/*
 
 Runs that differ in nothing but `seed`, `data.split_seed` and `data.fold` are one row, called after
-the keys in which the rows differ. A row of several runs has the mean of their reports and its
-deviation, a single run the 95 % interval that its number of images leaves; all folds of a
-cross-validation count as one look at every image, with its interval.
+the keys in which the rows differ. A row of several runs has the mean of their reports, their
+deviation, and the 95 % interval of the mean by Student's t; a single run the interval that its
+number of images leaves; all folds of a cross-validation count as one look at every image.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,6 +114,8 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
         values = [report[name] for report in reports]
         out[name] = statistics.fmean(values)
         out[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
+        most = 1.0 if name == "accuracy" else math.inf
+        out[f"{name}_mean_interval"] = mean_interval(values, most)
     folds = sorted(run.config.get("data.fold") or 0 for run in runs)
     whole = folds == list(range(runs[0].config.get("data.folds") or 1))
     if whole and "accuracy" in reports[0]:
@@ -123,8 +126,22 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
     return out
 
 
+def mean_interval(values: Sequence[float], most: float) -> tuple[float, float] | None:
+    """In which the mean over all seeds lies, with 95 %, by Student's t; None of one value.
+
+    Cut to what can be: 0 to `most`.
+    """
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    mean, error = statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return max(mean - half, 0.0), min(mean + half, most)
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a row; ± is the deviation over the runs, brackets are the interval over images."""
+    """A line a row: deviation over the runs, and the interval of the mean or over the images."""
     width = max(len(printable(row["row"])) for row in rows)
     lines = []
     for row in rows:
@@ -134,13 +151,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 continue
             text = f"{name.replace('_', ' ')} {row[name]:.4f}"
             if row[f"{name}_deviation"] is not None:
-                text += f" ± {row[f'{name}_deviation']:.4f}"
+                low, high = row[f"{name}_mean_interval"]
+                text += f" ± {row[f'{name}_deviation']:.4f} (mean {low:.4f} to {high:.4f})"
             if name == "accuracy" and "accuracy_interval" in row:
                 low, high = row["accuracy_interval"]
                 text += f" ({low:.4f} to {high:.4f} by {row['examples']:,} images)"
             cells.append(text)
         lines.append(" ".join([cells[0], ", ".join(cells[1:])]))
-    lines.append("(±: deviation over the runs; to: 95 % interval over the images)")
+    lines.append("(±: deviation over the runs; to: 95 % interval, of the mean or over the images)")
     return "\n".join(lines)
 
 

@@ -35,7 +35,11 @@ def test_seeds_are_one_row_and_other_keys_name_theirs(make_run):
     assert "accuracy_interval" not in rows[0]  # three looks at the same images
     assert rows[1]["accuracy_interval"] == wilson_interval(0.9, 100)
     text = compare.table(rows).splitlines()
-    assert text[0].startswith("model.activation=tanh   3 run(s), test: accuracy 0.8200 ± 0.0200, ")
+    assert text[0].startswith(
+        "model.activation=tanh   3 run(s), test: accuracy 0.8200 ± 0.0200 (mean 0.7703"
+    )
+    # t of two degrees of freedom is 4.3027; of three values with s = 0.02 the half is t s / sqrt(3).
+    assert rows[0]["accuracy_mean_interval"] == pytest.approx((0.770317, 0.869683), abs=1e-6)
     assert "accuracy 0.9000 (0.8256 to 0.9448 by 100 images), loss 0.1000" in text[1]
 
 
