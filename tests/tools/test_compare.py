@@ -38,8 +38,9 @@ def test_seeds_are_one_row_and_other_keys_name_theirs(make_run):
     assert text[0].startswith(
         "model.activation=tanh   3 run(s), test: accuracy 0.8200 ± 0.0200 (mean 0.7703"
     )
-    # t of two degrees of freedom is 4.3027; of three values with s = 0.02 the half is t s / sqrt(3).
+    # 4.302653 is t of two degrees of freedom: the half is t s / sqrt(3), with s = 0.02.
     assert rows[0]["accuracy_mean_interval"] == pytest.approx((0.770317, 0.869683), abs=1e-6)
+    assert compare.mean_interval([0.5, 1.0], 1.0) == (0.0, 1.0)
     assert "accuracy 0.9000 (0.8256 to 0.9448 by 100 images), loss 0.1000" in text[1]
 
 

@@ -7,9 +7,11 @@ from absl import flags
 
 from cnn_jax import cli, python_runs
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import workdir
 from cnn_jax.runtime.config_files import load_config
 from cnn_jax.runtime.preemption import Interrupted
 from cnn_jax.tools import sweep
+from cnn_jax.training import open_values
 
 WORDS = ("--config=mlp", "--config.epochs=0.1", "--config.data.image_size=8")
 
@@ -72,7 +74,7 @@ def test_the_configs_words_are_taken_from_a_command_line():
     [
         (
             ["--config=mlp", "--config.epochs=x"],
-            "config.epochs='x' has the wrong type: expected fl",
+            "config.epochs='x' has the wrong type",
         ),
         (["--config=nothing"], "nothing"),
         (["--config=mlp", "--config.epoch=1"], "no such key"),
@@ -92,15 +94,22 @@ def test_a_wrong_value_is_said_before_the_first_run(tmp_path):
 
 
 def test_a_sweep_goes_on_and_trains_nothing_twice(tmp_path, monkeypatch, capsys):
-    jobs = sweep.make_jobs((*WORDS, "--config.devices=1"), grid(seeds=2), tmp_path / "sweep")
-    train, seen = python_runs.train_and_evaluate, []
+    jobs, seen = sweep.make_jobs(WORDS, grid(seeds=2), tmp_path / "sweep"), []
 
     def stopped_at_the_second(config, folder, **options):
         seen.append(config.seed)
         if len(seen) == 2:
             raise Interrupted(15, 1)
-        return train(config, folder, **options)
+        (folder / "checkpoints/begun").mkdir(parents=True)
+        values = config.copy_and_resolve_references()
+        open_values.complete(values, folder)
+        workdir.write_json(folder / "config.json", workdir.flat(values))
+        report = {"split": "test", "protocol": "single_crop", "examples": 9, "loss": 1.0}
+        report["accuracy"] = 0.5 + config.seed / 4
+        workdir.write_json(folder / "report.json", report)
+        return "trained"
 
+    monkeypatch.setattr(workdir, "is_finished", lambda folder: True)
     monkeypatch.setattr(python_runs, "train_and_evaluate", stopped_at_the_second)
     sweep.check(jobs)
     with pytest.raises(SystemExit) as end:
@@ -112,9 +121,7 @@ def test_a_sweep_goes_on_and_trains_nothing_twice(tmp_path, monkeypatch, capsys)
     sweep.check(jobs)  # of finished runs
     sweep.show_table(jobs, str(tmp_path / "rows.json"))
     (row,) = json.loads((tmp_path / "rows.json").read_text())
-    reports = [json.loads((job.folder / "report.json").read_text()) for job in jobs]
-    assert row["runs"] == 2
-    assert row["accuracy"] == pytest.approx(sum(r["accuracy"] for r in reports) / 2)
+    assert (row["runs"], row["accuracy"]) == (2, 0.625)
     other = sweep.make_jobs((*WORDS, "--config.batch_size=16"), grid(seeds=2), tmp_path / "sweep")
     with pytest.raises(UserError, match=r"keys that differ: batch_size .* choose another --out"):
         sweep.check(other)
