@@ -199,19 +199,24 @@ def optimizer() -> ConfigDict:
     """The rule of the update."""
     c = ConfigDict()
     # "sgd", "momentum", "nesterov", "rmsprop", "rmsprop_tf", "adagrad", "adadelta", "adam",
-    # "adamw". What is None has the value that the optimiser is known with.
+    # "adamw", "nadam", "lion", "lars", "lamb", "muon", "schedule_free". What is None has the value
+    # that the optimiser is known with.
     c.name = "adam"
-    c.learning_rate = config_dict.placeholder(float)  # before the schedule; 1e-3, adadelta 1
+    # Before the schedule; 1e-3, adadelta and lars 1, lion 1e-4, schedule_free 2.5e-3.
+    c.learning_rate = config_dict.placeholder(float)
     # "linear" or "sqrt": the rate is of `rate_batch` images and grows so with the batch; None: no.
     c.rate_scaling = config_dict.placeholder(str)
     c.rate_batch = config_dict.placeholder(int)  # 256
-    c.momentum = config_dict.placeholder(float)  # momentum, nesterov: 0.9; rmsprop, rmsprop_tf: 0
-    c.rate_inside = config_dict.placeholder(bool)  # of the momentum; rmsprop_tf: True
-    c.b1 = 0.9  # Adam: decay of the gradient's mean
-    c.b2 = 0.999  # Adam: decay of its square's
+    # momentum, nesterov, lars: 0.9; muon 0.95; rmsprop, rmsprop_tf: 0.
+    c.momentum = config_dict.placeholder(float)
+    c.rate_inside = config_dict.placeholder(bool)  # of the momentum; rmsprop_tf, lars: True
+    c.b1 = 0.9  # Adam and its kin: decay of the gradient's mean
+    # Adam and its kin: decay of its square's; 0.999, lion 0.99.
+    c.b2 = config_dict.placeholder(float)
+    c.trust_coefficient = config_dict.placeholder(float)  # lars: 1e-3
     c.bias_correction = config_dict.placeholder(bool)  # Adam: of both for their zero start; True
     c.decay = config_dict.placeholder(float)  # of the squares; 0.9, adadelta 0.95
-    # Added where it is divided; 1e-8, adadelta 1e-6, rmsprop_tf 1e-10.
+    # Added where it is divided; 1e-8, adadelta and lamb 1e-6, rmsprop_tf 1e-10.
     c.eps = config_dict.placeholder(float)
     c.weight_decay = 0.0  # of kernels; see decay_vectors
     c.weight_decay_kind = "l2"  # or "decoupled"

@@ -64,6 +64,7 @@ RANGES = {
     "optimizer.b2": SHARE,
     "optimizer.decay": SHARE,
     "optimizer.eps": POSITIVE,
+    "optimizer.trust_coefficient": POSITIVE,
     "optimizer.weight_decay": ">= 0",
     "optimizer.layer_decay": "> 0 and <= 1",
     "on_nan_factor": "> 0 and < 1",

@@ -13,70 +13,20 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.clock import Clock
+from cnn_jax.training.scalings import (
+    COMMON,
+    DECOUPLED,
+    OWN,
+    RATE_INSIDE,
+    SCALINGS,
+    TRAINS_WITHIN,
+    TRUST_COEFFICIENT,
+    WITH_BIAS_CORRECTION,
+    WITH_MOMENTUM,
+    by_trust_ratio,
+    matrices_only,
+)
 
-
-def chained(*parts: optax.GradientTransformation) -> optax.GradientTransformation:
-    """One part stays itself, and so does the form of its state."""
-    return parts[0] if len(parts) == 1 else optax.chain(*parts)
-
-
-def adam(c: ConfigDict) -> optax.GradientTransformation:
-    """Kingma & Ba 2015; without `bias_correction` the moments stay as small as their zero start."""
-    corrected = optax.scale_by_adam(c.b1, c.b2, c.eps)
-    if c.bias_correction:
-        return corrected
-
-    def update(
-        updates: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
-        del params
-        mu = optax.tree.update_moment(updates, state.mu, c.b1, 1)
-        nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, c.b2, 2)
-        scaled = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + c.eps), mu, nu)
-        return scaled, optax.ScaleByAdamState(state.count + 1, mu, nu)
-
-    return optax.GradientTransformation(corrected.init, update)
-
-
-def momentum_of(c: ConfigDict) -> optax.GradientTransformation:
-    return optax.trace(c.momentum) if c.momentum else optax.identity()
-
-
-# name -> the part of the update between the gradient and the learning rate; `rate` is given where
-# the rate belongs within it
-SCALINGS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "sgd": lambda c: optax.identity(),
-    "momentum": lambda c, *rate: chained(*rate, optax.trace(c.momentum)),
-    "nesterov": lambda c, *rate: chained(*rate, optax.trace(c.momentum, nesterov=True)),
-    "rmsprop": lambda c, *rate: optax.chain(
-        optax.scale_by_rms(c.decay, c.eps), *rate, momentum_of(c)
-    ),
-    "rmsprop_tf": lambda c, *rate: optax.chain(
-        optax.scale_by_rms(c.decay, c.eps, initial_scale=1.0), *rate, momentum_of(c)
-    ),
-    "adagrad": lambda c: optax.scale_by_rss(initial_accumulator_value=0.0, eps=c.eps),
-    "adadelta": lambda c: optax.scale_by_adadelta(c.decay, c.eps),
-    "adam": lambda c: adam(c),
-    "adamw": lambda c: adam(c),
-}
-WITH_MOMENTUM = ("momentum", "nesterov", "rmsprop", "rmsprop_tf")
-COMMON = {"learning_rate": 1e-3, "momentum": 0.9, "decay": 0.9, "eps": 1e-8}
-# What a key that is left open means for an optimiser whose authors have another value.
-OWN: dict[str, dict[str, float]] = {
-    "rmsprop": {"momentum": 0.0},  # Hinton's lecture 6e
-    "rmsprop_tf": {"momentum": 0.0, "eps": 1e-10},  # tf.train.RMSPropOptimizer
-    "adadelta": {"learning_rate": 1.0, "decay": 0.95, "eps": 1e-6},  # Zeiler 2012, sec. 4
-}
-# (lowest, highest, a usual one) of the rates at which a net of ordinary initialisation trains;
-# by three epochs of lenet5 on digits: sgd 36 % at 1e-3, 88 % at 1e-2; adam 43 % and rmsprop 57 % at
-# 0.1. (adagrad has 91 % at 1e-3.)
-TRAINS_WITHIN = {
-    "sgd": (5e-3, math.inf, 0.1),
-    "adadelta": (0.1, math.inf, 1.0),
-    "rmsprop": (0.0, 0.05, 1e-3),
-    "adam": (0.0, 0.05, 1e-3),
-    "adamw": (0.0, 0.05, 1e-3),
-}
 RATE_SCALINGS = ("linear", "sqrt")
 RATE_BATCH = 256  # images, of the papers whose rates are scaled
 SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
@@ -106,6 +56,12 @@ def make_optimizer(
     - `adam`: mean over root mean square (`b1`, `b2`), both corrected for their zero start unless
       `bias_correction` is False
     - `adamw`: the same, with the weight decay always decoupled
+    - `nadam`: Adam looked one step ahead
+    - `lion`: the sign of a mean (`b1`) of the gradient and its mean (`b2`)
+    - `lars`: momentum with the rate inside; a kernel's step is in proportion to its norm
+    - `lamb`: Adam; a kernel's step is in proportion to its norm
+    - `muon`: kernels by the nearest orthogonal matrix of their momentum, vectors by NAdam
+    - `schedule_free`: Adam whose evaluated weights are a running mean, at a constant rate
 
     With `optimizer.rate_inside` the momentum sums gradients times the rate of their own step: a
     rate that falls spares what was gathered before.
@@ -115,8 +71,8 @@ def make_optimizer(
     begins as a fresh optimiser does: its moments and their bias corrections count from there.
 
     `optimizer.weight_decay` is added to the gradient (`weight_decay_kind = "l2"`) or to the scaled
-    update (`"decoupled"`, always so for adamw). Vectors (biases, norm scales) are left out unless
-    `optimizer.decay_vectors`, and the paths in `undecayed` always.
+    update (`"decoupled"`, always so for adamw, lamb, lion, muon, schedule_free). Vectors (biases,
+    norm scales) are left out unless `optimizer.decay_vectors`, and the paths in `undecayed` always.
     """
     check_optimizer(config)
     c = completed(config.optimizer)
@@ -124,7 +80,7 @@ def make_optimizer(
     if undecayed:
         mask = lambda params: decayed(params, c.decay_vectors, undecayed)  # noqa: E731
     decay = optax.add_decayed_weights(c.weight_decay, mask=mask)
-    decoupled = c.name == "adamw" or c.weight_decay_kind == "decoupled"
+    decoupled = c.name in DECOUPLED or c.weight_decay_kind == "decoupled"
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
 
     def rule(start: int) -> list[optax.GradientTransformation]:
@@ -138,10 +94,14 @@ def make_optimizer(
         parts.append(SCALINGS[c.name](c, *[rate] * c.rate_inside))
         if c.weight_decay and decoupled:
             parts.append(decay)
+        if c.name == "lamb":
+            parts.append(by_trust_ratio(1.0))
         if not c.rate_inside:
             parts.append(rate)
         if rates:
             parts.append(scale_by_path(rates))
+        if c.name == "schedule_free":
+            return [optax.contrib.schedule_free(optax.chain(*parts), own, b1=c.b1)]
         return parts
 
     if not starts:
@@ -177,7 +137,7 @@ def check_optimizer(config: ConfigDict) -> None:
             "optimizer.rate_inside=False, or one of "
             f"{', '.join(WITH_MOMENTUM)}"
         )
-    if c.get("bias_correction") is not None and not c.name.startswith("adam"):
+    if c.get("bias_correction") is not None and c.name not in WITH_BIAS_CORRECTION:
         raise UserError(
             f"optimizer.bias_correction={c.bias_correction}: optimizer.name={c.name!r} has none to "
             "correct; choose adam or adamw"
@@ -188,6 +148,30 @@ def check_optimizer(config: ConfigDict) -> None:
             f"optimizer.name={c.name!r} has the rate inside: "
             "choose optimizer.weight_decay_kind='l2'"
         )
+    if c.name == "schedule_free":
+        check_schedule_free(config)
+
+
+def check_schedule_free(config: ConfigDict) -> None:
+    """Raises `UserError` for what changes a step after it, and what has no mean yet."""
+    others = {
+        "optimizer.b1": (config.optimizer.b1, "0.9", config.optimizer.b1 > 0),
+        "average_decay": (config.average_decay, "0", config.average_decay == 0),
+        "unfreeze": (config.unfreeze, "()", not config.unfreeze),
+        "schedule.name": (config.schedule.name, "'constant'", config.schedule.name != "plateau"),
+    }
+    for key, (value, choice, is_right) in others.items():
+        if not is_right:
+            raise UserError(
+                f"{key}={value!r} does not go with optimizer.name='schedule_free': choose {choice}"
+            )
+
+
+def mean_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
+    """The weights that `schedule_free` is evaluated with, beside those it takes gradients at."""
+    is_one = lambda s: isinstance(s, optax.contrib.ScheduleFreeState)  # noqa: E731
+    (state,) = filter(is_one, jax.tree.leaves(opt_state, is_leaf=is_one))
+    return optax.contrib.schedule_free_eval_params(state, params)
 
 
 def completed(optimizer: ConfigDict) -> ConfigDict:
@@ -198,9 +182,11 @@ def completed(optimizer: ConfigDict) -> ConfigDict:
             c[key] = value
     with c.unlocked():
         if c.get("rate_inside") is None:
-            c.rate_inside = c.name == "rmsprop_tf"
+            c.rate_inside = c.name in RATE_INSIDE
         if c.get("bias_correction") is None:
             c.bias_correction = True
+        if c.get("trust_coefficient") is None:
+            c.trust_coefficient = TRUST_COEFFICIENT
     return c
 
 
@@ -216,6 +202,11 @@ def complete(config: ConfigDict) -> None:
 def optimizer_warnings(config: ConfigDict) -> list[str]:
     """A line where the rate was chosen for another rule, and a net hardly trains at it."""
     c = completed(config.optimizer)
+    if c.name == "schedule_free" and config.schedule.name != "constant":
+        return [
+            f"schedule.name={config.schedule.name!r}: schedule_free means to do without: "
+            "--config.schedule.name=constant, with a warm-up, is usual"
+        ]
     low, high, usual = TRAINS_WITHIN.get(c.name, (0.0, math.inf, c.learning_rate))
     rate = peak_rate(config)
     is_low = rate < low and not config.init["from"]  # trained weights want small steps
@@ -245,11 +236,6 @@ def with_path(function: Callable, tree: optax.Params) -> optax.Params:
     """`function(path, leaf)` of every leaf; the path is like "conv1/kernel"."""
     name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
     return jax.tree_util.tree_map_with_path(lambda keys, leaf: function(name(keys), leaf), tree)
-
-
-def matrices_only(params: optax.Params) -> optax.Params:
-    """True for kernels, False for biases, norm scales and other vectors."""
-    return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
 def decayed(params: optax.Params, vectors: bool, undecayed: Collection[str]) -> optax.Params:

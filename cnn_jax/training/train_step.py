@@ -24,6 +24,7 @@ from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
 from cnn_jax.training.rematerialise import rematerialised
+from cnn_jax.training.scalings import BY_TENSOR
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.transfer.freezing import NOTHING_FROZEN, TRAIN_ALL, FreezePhase, FreezePlan, NetOutline
 
@@ -60,6 +61,7 @@ class TrainStepSpec:
     seed: int
     microbatches: int
     average_decay: float
+    schedule_free: bool = False  # its mean of the weights is in `ema_variables`
     plan: FreezePlan = TRAIN_ALL
     space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
@@ -94,7 +96,7 @@ def make_step_spec(
     optimizer = optimizers.make_optimizer(
         config, schedule, plan.first_steps, plan.rate_factors, undecayed
     )
-    by_path = plan is not TRAIN_ALL or bool(undecayed)
+    by_path = plan is not TRAIN_ALL or bool(undecayed) or config.optimizer.name in BY_TENSOR
     # A pass over the images: after the config's mistakes.
     check_remat(config, model, dataset.train.image_shape)
     statistics = statistics or InputStatistics.of(config, dataset.train.images)
@@ -108,6 +110,7 @@ def make_step_spec(
         seed=config.seed,
         microbatches=config.accumulate,
         average_decay=config.average_decay,
+        schedule_free=config.optimizer.name == "schedule_free",
         plan=plan,
         space_to_depth=config.space_to_depth,
         remat=tuple(config.remat),
@@ -142,7 +145,8 @@ def init_state(
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
-    average = {"params": params, "batch_stats": stats} if spec.average_decay else None
+    has_mean = spec.average_decay or spec.schedule_free
+    average = {"params": params, "batch_stats": stats} if has_mean else None
     return TrainState(
         step=jnp.int32(0),
         params=params,
@@ -183,7 +187,9 @@ def train_step(
     params, opt_state, norm = spec.update(grads, state.opt_state, state.params, rate_of(state))
     params = keep_frozen(phase, {"params": params}, {"params": state.params})["params"]
     ema = state.ema_variables
-    if ema is not None:
+    if spec.schedule_free:
+        ema = {"params": optimizers.mean_params(opt_state, params), "batch_stats": stats}
+    elif ema is not None:
         new, decay = {"params": params, "batch_stats": stats}, spec.average_decay
         ema = keep_frozen(
             phase, spec.update.moving_average(new, ema, warmed_up(decay, state.step)), ema

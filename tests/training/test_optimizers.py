@@ -116,7 +116,7 @@ RATE, M, B1, B2, D, EPS = 0.1, 0.9, 0.8, 0.99, 0.7, 1e-3
 def by_hand(name):
     """The parameters after two updates with gradients G1 and G2."""
     p = P0.copy()
-    v = m = s = x = np.zeros(2)
+    v = m = s = x = z = np.zeros(2)
     for t, g in enumerate((G1, G2), 1):
         if name == "sgd":
             update = g
@@ -140,6 +140,22 @@ def by_hand(name):
             s = D * s + (1 - D) * g**2
             update = np.sqrt(x + EPS) / np.sqrt(s + EPS) * g
             x = D * x + (1 - D) * update**2
+        elif name == "lars":  # vectors have no trust ratio
+            v = M * v + RATE * g
+            update = v / RATE
+        elif name == "lion":
+            update = np.sign(B1 * m + (1 - B1) * g)
+            m = B2 * m + (1 - B2) * g
+        elif name in ("nadam", "muon"):  # whose vectors are NAdam's
+            m, s = B1 * m + (1 - B1) * g, B2 * s + (1 - B2) * g**2
+            ahead = B1 * m / (1 - B1 ** (t + 1)) + (1 - B1) * g / (1 - B1**t)
+            update = ahead / (np.sqrt(s / (1 - B2**t)) + EPS)
+        elif name == "schedule_free":  # p is y; z and x begin as it does
+            z, x = (P0, P0) if t == 1 else (z, x)
+            s = B2 * s + (1 - B2) * g**2
+            z = z - RATE * g / (np.sqrt(s / (1 - B2**t)) + EPS)
+            x = (1 - 1 / t) * x + z / t
+            update = (p - ((1 - B1) * z + B1 * x)) / RATE
         else:
             m, s = B1 * m + (1 - B1) * g, B2 * s + (1 - B2) * g**2
             update = (m / (1 - B1**t)) / (np.sqrt(s / (1 - B2**t)) + EPS)
@@ -176,12 +192,122 @@ def test_first_update_by_the_values_of_its_authors(tiny, name):
         "adadelta": np.sqrt(1e-6) / np.sqrt(0.05 * g**2 + 1e-6) * g,
         "adam": rate * np.sign(g),
         "adamw": rate * np.sign(g),
+        "nadam": rate * (0.9 * 0.1 / (1 - 0.9**2) + 1) * np.sign(g),
+        "lion": 1e-4 * np.sign(g),
+        "lars": g,
+        "lamb": rate * g / (abs(g) + 1e-6),
+        "muon": rate * (0.9 * 0.1 / (1 - 0.9**2) + 1) * np.sign(g),
+        "schedule_free": 2.5e-3 * np.sign(g),
     }[name]
     optimizer = make_optimizer(tiny, make_schedule(tiny, CLOCK))
     updates, _ = optimizer.update(
         {"w": jnp.asarray(g)}, optimizer.init({"w": jnp.zeros(2)}), {"w": jnp.zeros(2)}
     )
     np.testing.assert_allclose(updates["w"], -expected, rtol=1e-5)
+
+
+# Matrices, as kernels of a dense layer and a convolution, and a vector.
+KERNELS = {"dense": (6, 4), "conv": (3, 3, 2, 5), "bias": (4,)}
+
+
+def optax_own(name):
+    """What optax has under that name, with decay 0.01 of matrices."""
+    is_matrix = lambda tree: jax.tree.map(lambda p: p.ndim > 1, tree)  # noqa: E731
+    if name == "lars":
+        masks = {"weight_decay_mask": is_matrix, "trust_ratio_mask": is_matrix}
+        return optax.lars(RATE, 0.01, **masks)
+    if name == "lamb":
+        return optax.partition(
+            {
+                "matrix": optax.lamb(RATE, weight_decay=0.01),
+                "vector": optax.adam(RATE, eps=1e-6),
+            },
+            lambda params: jax.tree.map(lambda p: "matrix" if p.ndim > 1 else "vector", params),
+        )
+    if name == "lion":
+        return optax.lion(RATE, weight_decay=0.01, mask=is_matrix)
+    if name == "schedule_free":
+        base = optax.adamw(RATE, b1=0.0, weight_decay=0.01, mask=is_matrix)
+        return optax.contrib.schedule_free(base, RATE, b1=0.9)
+    if name == "nadam":
+        decay = optax.add_decayed_weights(0.01, is_matrix)
+        return optax.chain(decay, optax.nadam(RATE))
+    return optax.contrib.muon(
+        RATE,
+        weight_decay=0.01,
+        muon_weight_dimension_numbers={
+            "dense": optax.contrib.MuonDimensionNumbers(0, 1),
+            "conv": optax.contrib.MuonDimensionNumbers((0, 1, 2), 3),
+            "bias": None,
+        },
+        consistent_rms=0.2,
+    )
+
+
+@pytest.mark.parametrize("name", ["lars", "lamb", "lion", "nadam", "muon", "schedule_free"])
+def test_three_updates_of_kernels_are_those_of_optax(tiny, name):
+    tiny.optimizer.update({"name": name, "weight_decay": 0.01})
+    ours, theirs = make_optimizer(tiny, optax.constant_schedule(RATE)), optax_own(name)
+    rng = np.random.default_rng(0)
+    draw = lambda: {k: jnp.float32(rng.normal(size=s)) for k, s in KERNELS.items()}  # noqa: E731
+    params = other = draw()
+    state, other_state = ours.init(params), theirs.init(other)
+    for _ in range(3):
+        grads = draw()
+        updates, state = ours.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        updates, other_state = theirs.update(grads, other_state, other)
+        other = optax.apply_updates(other, updates)
+    for key in KERNELS:
+        np.testing.assert_allclose(params[key], other[key], rtol=2e-5, atol=1e-6, err_msg=key)
+
+
+def test_muons_step_of_a_convolution_is_nearly_orthogonal(tiny):
+    """Over its 18 inputs by 5 outputs; the root mean square of its numbers is near Adam's 0.2."""
+    tiny.optimizer.name = "muon"
+    optimizer = make_optimizer(tiny, optax.constant_schedule(1.0))
+    params = {"conv": jnp.float32(np.random.default_rng(1).normal(size=KERNELS["conv"]))}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    values = np.linalg.svd(np.reshape(updates["conv"], (18, 5)), compute_uv=False)
+    assert values / (0.2 * np.sqrt(18)) == pytest.approx(np.ones(5), abs=0.35)
+
+
+def test_schedule_free_is_evaluated_with_the_mean_of_its_steps(tiny):
+    tiny.optimizer.update({"name": "schedule_free", "b1": 0.9})
+    tiny.clip_norm = 100.0
+    optimizer = make_optimizer(tiny, optax.constant_schedule(RATE))
+    params = {"w": jnp.asarray(P0)}
+    state = optimizer.init(params)
+    steps, z, s = [], P0, 0
+    for t, g in enumerate((G1, G2, G1), 1):
+        updates, state = optimizer.update({"w": jnp.asarray(g)}, state, params)
+        params = optax.apply_updates(params, updates)
+        s = 0.999 * s + 0.001 * g**2
+        z = z - RATE * g / (np.sqrt(s / (1 - 0.999**t)) + 1e-8)
+        steps.append(z)
+    mean = optimizers.mean_params(state, params)["w"]
+    np.testing.assert_allclose(mean, np.mean(steps, 0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"average_decay": 0.9}, r"average_decay=0.9 does not go with .*'schedule_free': choose 0"),
+        ({"unfreeze": (("c1", 1.0),)}, r"unfreeze=.* choose \(\)"),
+        ({"optimizer.b1": 0.0}, r"optimizer.b1=0.0 does not go with .* choose 0.9"),
+        ({"schedule.name": "plateau"}, r"schedule.name='plateau' does not go with .* 'constant'"),
+    ],
+)
+def test_what_does_not_go_with_schedule_free(tiny, changes, message):
+    tiny.update_from_flattened_dict({"optimizer.name": "schedule_free", **changes})
+    with pytest.raises(UserError, match=message):
+        optimizers.check_optimizer(tiny)
+
+
+def test_schedule_free_at_a_falling_rate_is_warned_of(tiny):
+    tiny.optimizer.name, tiny.schedule.name = "schedule_free", "exponential"
+    (warning,) = optimizers.optimizer_warnings(tiny)
+    assert "--config.schedule.name=constant" in warning
 
 
 def two_updates_at_a_falling_rate(tiny):
@@ -237,7 +363,7 @@ def test_a_run_keeps_the_values_of_today(tiny):
 def test_a_rate_at_which_a_net_hardly_trains_is_warned_of(tiny, name):
     """Adam's rate for plain steps, or theirs for Adam; the advice is not warned of."""
     low, high, usual = optimizers.TRAINS_WITHIN.get(name, (0.0, np.inf, 1e-3))
-    tiny.optimizer.name = name
+    tiny.optimizer.name, tiny.schedule.name = name, "constant"
     for rate, word in ((0.9 * low, "low"), (1.1 * high, "high")):
         if 0 < rate < np.inf:
             tiny.optimizer.learning_rate = rate
@@ -257,7 +383,7 @@ def test_a_low_rate_is_usual_for_trained_weights(tiny):
 
 def test_an_optimiser_by_name_alone_is_warned_of_where_its_rate_is_adams(tiny):
     """A config without a rate: 1e-3 for those that have none of their own."""
-    tiny.optimizer.learning_rate = None
+    tiny.optimizer.learning_rate, tiny.schedule.name = None, "constant"
     warned = set()
     for name in optimizers.SCALINGS:
         tiny.optimizer.name = name

@@ -145,6 +145,17 @@ def test_average_of_the_weights_by_hand(plain):
     assert not np.allclose(found, new, atol=1e-4)
 
 
+def test_schedule_free_is_evaluated_with_its_mean(plain):
+    config = change(plain)
+    config.optimizer.name, config.schedule.name = "schedule_free", "constant"
+    _, state = train(config, 3)
+    (inner,) = state.opt_state
+    expected = (state.params["output"]["kernel"] - 0.1 * inner.z["output"]["kernel"]) / 0.9
+    found = state.variables["params"]["output"]["kernel"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not np.allclose(found, state.params["output"]["kernel"], atol=1e-4)
+
+
 def test_bfloat16_computes_low_and_keeps_parameters_high(tiny):
     low, state = train(change(tiny, dtype="bfloat16"), 4)
     high, _ = train(tiny, 4)
@@ -240,6 +251,15 @@ def test_a_batch_must_divide_over_the_devices():
         Devices.create("jit", 9)
     with pytest.raises(UserError, match=r"parallel='pmpa' is unknown \(did you mean 'pmap'"):
         Devices.create("pmpa")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "flat"), [("momentum", True), ("lars", False), ("muon", False)])
+def test_a_rule_of_whole_tensors_is_given_each_by_itself(name, flat):
+    config = base("looped", "digits", image_size=8)
+    config.batch_size, config.devices, config.optimizer.name = 64, 1, name
+    config.model.update({"name": "resnet32_cifar", "scan": True})
+    assert make_experiment(config).step_spec.update.flat is flat
 
 
 @pytest.mark.slow
