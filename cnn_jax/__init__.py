@@ -9,7 +9,8 @@ if typing.TYPE_CHECKING:
 
     from ml_collections import ConfigDict
 
-    from cnn_jax.data.dataset import Dataset, ImageSource
+    from cnn_jax.data.dataset import Dataset, EncodedSource
+    from cnn_jax.data.sources.array_source import ArraySource
     from cnn_jax.inference.loaded_net import LoadedNet
     from cnn_jax.python_runs import Trained
 
@@ -26,7 +27,7 @@ def load(run_or_weights: str | os.PathLike) -> LoadedNet:
 def train_and_evaluate(
     config: ConfigDict | str,
     workdir: str | os.PathLike,
-    dataset: Dataset | ImageSource | None = None,
+    dataset: Dataset | ArraySource | EncodedSource | None = None,
     quiet: bool = False,
     extend: bool = False,
 ) -> Trained:

@@ -12,8 +12,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnn_jax import data, train
-from cnn_jax.data.dataset import Dataset, ImageSource
+from cnn_jax.data.dataset import Dataset, EncodedSource
 from cnn_jax.data.sources import GIVEN
+from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.runtime import progress
 from cnn_jax.runtime.config_files import load_config
 from cnn_jax.training import config_checks
@@ -36,7 +37,7 @@ class Trained:
 def train_and_evaluate(
     config: ConfigDict | str,
     workdir: str | os.PathLike,
-    dataset: Dataset | ImageSource | None = None,
+    dataset: Dataset | ArraySource | EncodedSource | None = None,
     quiet: bool = False,
     extend: bool = False,
 ) -> Trained:
@@ -48,16 +49,15 @@ def train_and_evaluate(
     taken as it is. `quiet` prints nothing but warnings. The config that is given is not changed.
     Raises `UserError`, and `Interrupted` after a signal, with everything saved.
     """
-    config = load_config(config) if isinstance(config, str) else config
-    config = config.copy_and_resolve_references()
+    own = load_config(config) if isinstance(config, str) else config.copy_and_resolve_references()
     with progress.hidden() if quiet else contextlib.nullcontext():
-        config_checks.check(config)  # before the data is read
-        own = None if dataset is None else given(config, dataset)
-        report = train.train_and_evaluate(config, str(workdir), extend, own, quiet)
+        config_checks.check(own)  # before the data is read
+        its_data = None if dataset is None else given(own, dataset)
+        report = train.train_and_evaluate(own, str(workdir), extend, its_data, quiet)
     return Trained(str(workdir), read_history(Path(workdir)), report)
 
 
-def given(config: ConfigDict, dataset: Dataset | ImageSource) -> Dataset:
+def given(config: ConfigDict, dataset: Dataset | ArraySource | EncodedSource) -> Dataset:
     """The dataset of a run; what belongs to the data is changed in its `config`."""
     config.data.name, config.model.num_classes = GIVEN, 0
     if isinstance(dataset, Dataset):

@@ -24,7 +24,7 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data.dataset import Dataset, ImageSource, Split, Task
+from cnn_jax.data.dataset import Dataset, EncodedSource, Split, Task
 from cnn_jax.data.identity import example_names
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec

@@ -48,7 +48,7 @@ def from_arrays(
     """
     given = {"train": (images, labels), "validation": validation, "test": test}
     pairs = {
-        name: as_pair(*pair, f"{name}: " if name != "train" else "")
+        name: as_pair(pair, "" if name == "train" else f"{name}: ")
         for name, pair in given.items()
         if pair is not None
     }
@@ -72,9 +72,9 @@ def from_arrays(
     )
 
 
-def as_pair(images: np.ndarray, labels: np.ndarray, where: str) -> Pair:
+def as_pair(pair: Pair, where: str) -> Pair:
     """[N, H, W, C] uint8 and int32 [N]; raises `UserError` for other arrays."""
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = np.asarray(pair[0]), np.asarray(pair[1])
     if images.ndim == 3:
         images = images[..., None]
     is_image = images.dtype == np.uint8 and images.ndim == 4 and images.shape[-1] in (1, 3)
