@@ -35,7 +35,11 @@ from cnn_jax.data.splits import check_labels, describe, divide, undivide, with_r
 from cnn_jax.errors import UserError
 
 
-def load(config: ConfigDict, undivided: bool = False, source: ImageSource | None = None) -> Dataset:
+def load(
+    config: ConfigDict,
+    undivided: bool = False,
+    source: ArraySource | EncodedSource | None = None,
+) -> Dataset:
     """The dataset of `config.data`, split, and at the size and channels of the net.
 
     A set with no test split of its own gives `config.test` of its examples to it;
