@@ -8,7 +8,8 @@
     python -m experiments.run --index            README and pages again from the results
 
 A run is kept in --work by its content: claims share runs, and what was stopped goes on. Results go
-to experiments/results, and the index to experiments/README.md.
+to experiments/results, and the index to experiments/README.md; one that is there already stays as
+it is without --overwrite.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def main(argv: Sequence[str]) -> int | None:
         perform_all, cache=cache, data_dir=DATA_DIR.value, cores=cores(PROCESSES.value), until=until
     )
     # Of other seeds than the claim's own nothing is written: that is a check.
-    keep = (lambda study, result: None) if SEEDS.value or FIRST_SEED.value else write
+    keep = functools.partial(write, overwrite=OVERWRITE.value)
+    if SEEDS.value or FIRST_SEED.value:
+        keep = lambda study, result: None  # noqa: E731
     done = run_studies(studies, cache, perform, keep, until)
     for study in studies:
         print(in_short(study, done.get(study.name), cache))
@@ -132,12 +135,15 @@ def ending(record: dict[str, Any]) -> str:
     return f"{'diverged' if record.get('diverged') else 'done'}, {record['seconds']} s"
 
 
-def write(study: Study, result: dict[str, Any]) -> None:
-    """A result, its picture and the texts."""
+def write(study: Study, result: dict[str, Any], overwrite: bool) -> None:
+    """A result, its picture and the texts; one that is there stays, unless `overwrite`."""
     from benchmarks.harness.machine import in_words, machine
     from experiments import plots
 
     path = results.path_of(study.name, study.settings)
+    if path.exists() and not overwrite:
+        print(f"{study.name}: {path} is kept as it was; --overwrite replaces it", flush=True)
+        return
     results.write(path, result | {"machine": in_words(machine())}, study.claim)
     if not study.settings.placebo:
         plots.draw(result, study.claim, path.with_suffix(".png"))
@@ -184,6 +190,7 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "Other seeds: nothing is written.", 0)
     BUDGET = flags.DEFINE_float("budget", math.inf, "Minutes after which no run starts.", 0.0)
     DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the training commands and the price.")
+    OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that are there.")
     PLACEBO = flags.DEFINE_bool("placebo", False, "Every arm is the first variant.")
     DETAILS = flags.DEFINE_string("details", "", "Folder for reports, confusions and curves.")
     INPUT = flags.DEFINE_multi_string("input", [], "NAME=VALUE that a claim asks for.")

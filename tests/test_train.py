@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax import train
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import progress
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.preemption import Interrupted
 from cnn_jax.training import evaluation
@@ -206,11 +207,14 @@ def test_regression_learns_the_angle(tiny, tmp_path):
     assert report["r2"] > 0.6
 
 
-def test_dry_run_says_what_the_run_will_cost(tiny, capsys):
+def test_dry_run_says_what_the_run_will_cost(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)  # every part is said
     found = dry_run(tiny)
     assert found["parameters"] == 64 * 16 + 2 * 16 + 16 * 10 + 10
     assert found["steps"] == -(-2 * 1294 // 256)
-    out = capsys.readouterr().out
+    out, shown = capsys.readouterr()
+    parts = ["compiling the step: 17%", "a step: 50%", "compiling the evaluation: 67%", "left"]
+    assert [part for part in parts if part not in shown] == []
     assert "dry run passed" in out
     assert "the run will take about" in out
     tiny.epochs = 0.1

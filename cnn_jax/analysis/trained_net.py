@@ -14,6 +14,7 @@ from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import workdir as workdirs
+from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.transfer.features import (
     CapturePoints,
@@ -128,9 +129,12 @@ def load_trained_net(
         changed.init.head = "auto"  # the config's is of the weights that training began with
     changed.init["from"], changed.freeze, changed.unfreeze = path, (), ()
     changed.optimizer.groups, changed.optimizer.layer_decay = (), 1.0
-    experiment = make_experiment(changed, dataset)
-    points = CapturePoints.of(experiment.step_spec.model, experiment.dataset.train.image_shape)
-    return TrainedNet(config, experiment, points, experiment.compiled.init().state.variables)
+    with ProgressBar("reading the data", 2) as bar:
+        experiment = make_experiment(changed, dataset)
+        bar.advance(description="opening the net")
+        points = CapturePoints.of(experiment.step_spec.model, experiment.dataset.train.image_shape)
+        variables = experiment.compiled.init().state.variables
+    return TrainedNet(config, experiment, points, variables)
 
 
 def as_vectors(features: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +23,7 @@ import jax
 
 from cnn_jax.errors import not_written, printable
 
+RECENT_SECONDS = 30.0  # over which the speed is shown
 SKIPPED = ("step", "epoch", "split", "protocol")
 
 
@@ -146,13 +148,13 @@ def append(file: io.FileIO, data: bytes) -> None:
 class Console:
     """Plain lines, and on a terminal a progress bar below them while steps are made.
 
-    The speed is that of this process since its first step, so that a resumed run is not flattered.
+    The speed is that of the last half minute, and of this process: a resumed run is not flattered.
     """
 
     def __init__(self, total_steps: int, step: int, out: TextIO | None = None):
         self.out = out or sys.stdout
-        self.total, self.step, self.first = total_steps, step, step
-        self.started = time.monotonic()
+        self.total, self.step = total_steps, step
+        self.marks = deque([(time.monotonic(), step)])  # (when, steps done), one a second
         self.bar: Any = None
 
     @contextlib.contextmanager
@@ -185,6 +187,11 @@ class Console:
     def advance(self, step: int, epoch: float) -> None:
         """Moves the bar; costs nothing off a terminal."""
         self.step = step
+        now = time.monotonic()
+        if now - self.marks[-1][0] >= 1:
+            self.marks.append((now, step))
+            while len(self.marks) > 2 and now - self.marks[1][0] >= RECENT_SECONDS:
+                self.marks.popleft()
         if self.bar is not None:
             self.bar.update(self.task, completed=step, epoch=epoch)
 
@@ -201,9 +208,11 @@ class Console:
             print(line, file=self.out, flush=True)
 
     def steps_per_second(self) -> float:
-        return (self.step - self.first) / max(time.monotonic() - self.started, 1e-9)
+        """Since the mark that is half a minute old, or the first one."""
+        begun, first = self.marks[0]
+        return (self.step - first) / max(time.monotonic() - begun, 1e-9)
 
     def restart_clock(self) -> None:
         """Speed is counted from here: after the compilation."""
-        self.started, self.first = time.monotonic(), self.step
+        self.marks = deque([(time.monotonic(), self.step)])
         self.figures("")

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from absl import flags
 
 from cnn_jax import cli
+
+if TYPE_CHECKING:
+    from cnn_jax.transfer.features import FeatureFolder
 
 SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 
@@ -32,13 +35,19 @@ def main(argv: Sequence[str]) -> None:
         chosen = not SPLIT.value or split in SPLIT.value
         if chosen and len(net.experiment.dataset.split(split)):
             folder = Path(OUT.value) / split
-            net.write_features(folder, split, points, pooled=not WHOLE.value)
-            size = sum(f.stat().st_size for f in folder.glob("*.npy")) / 1e6
-            print(
-                f"{folder}: {len(net.experiment.dataset.split(split)):,} examples, {size:,.1f} MB"
-            )
+            features = net.write_features(folder, split, points, pooled=not WHOLE.value)
+            print(f"{folder}: {len(net.experiment.dataset.split(split)):,} examples")
+            print("\n".join(sizes(features, points)))
+
+
+def sizes(features: FeatureFolder, points: Sequence[str]) -> list[str]:
+    """A line a point: the shape in its file, and how large that is."""
+    lines = []
     for point in points:
-        print(f"  {point}: {'x'.join(map(str, net.points.shapes[point]))}")
+        shape, path = features.read(point).shape, features.path(point)
+        size = path.stat().st_size / 1e6
+        lines.append(f"  {path.name}: {'x'.join(map(str, shape))}, {size:,.1f} MB")
+    return lines
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side

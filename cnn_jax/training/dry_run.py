@@ -11,32 +11,33 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.training import metrics
-from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.training.train_step import TrainCarry
+
+PARTS = 6  # reading, two steps, saving, compiling an evaluation and making it: the bar's length
 
 
 def dry_run(config: ConfigDict) -> dict[str, Any]:
     """Two steps, a save, a restore and an evaluation, and what the whole run will cost."""
     started = time.monotonic()
-    experiment = make_experiment(config)
-    seconds = []
-    # With all that is trained at the end: where stages are unfrozen later, that costs most.
-    with experiment.step_loop(last_phase=True) as steps:
-        for steps.last_step in (1, 2):  # one step a call, and two even where the run has one
-            start = time.monotonic()
-            next(steps)
-            steps.wait()
-            seconds.append(time.monotonic() - start)
-    carry, state = steps.carry, steps.carry.state
-    if int(carry.metrics.first_bad_step.value) != metrics.NEVER:
-        raise UserError("loss or gradient is not finite in the first two steps")
-    size = save_and_restore(carry)
-    evaluator = experiment.evaluator(experiment.monitor)
-    evaluator(state)
-    start = time.monotonic()
-    evaluator(state)
-    evaluation = time.monotonic() - start
+    with ProgressBar("reading the data", PARTS) as bar:
+        experiment = make_experiment(config)
+        bar.advance(description="compiling the step")
+        seconds, carry = two_steps(experiment, bar)
+        state = carry.state
+        if int(carry.metrics.first_bad_step.value) != metrics.NEVER:
+            raise UserError("loss or gradient is not finite in the first two steps")
+        bar.describe("saving and restoring")
+        size = save_and_restore(carry)
+        bar.advance(description="compiling the evaluation")
+        evaluator = experiment.evaluator(experiment.monitor)
+        evaluator(state)
+        bar.advance(description="evaluating")
+        start = time.monotonic()
+        evaluator(state)
+        evaluation = time.monotonic() - start
     evaluations = -(-config.epochs // config.eval_every_epochs)
     total = seconds[0] + experiment.clock.total_steps * seconds[1] + evaluations * evaluation
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.variables["params"]))
@@ -59,6 +60,20 @@ def dry_run(config: ConfigDict) -> dict[str, Any]:
         f"{jax.default_backend()} device(s)"
     )
     return costs
+
+
+def two_steps(experiment: Experiment, bar: ProgressBar) -> tuple[list[float], TrainCarry]:
+    """(seconds of each, what became of state and metrics); the first has the compilation."""
+    seconds = []
+    # With all that is trained at the end: where stages are unfrozen later, that costs most.
+    with experiment.step_loop(last_phase=True) as steps:
+        for steps.last_step in (1, 2):  # one step a call, and two even where the run has one
+            start = time.monotonic()
+            next(steps)
+            steps.wait()
+            seconds.append(time.monotonic() - start)
+            bar.advance(description="a step")
+    return seconds, steps.carry
 
 
 def save_and_restore(carry: TrainCarry) -> int:

@@ -19,7 +19,7 @@ from experiments import details, plots, results, runner
 from experiments.claim import Claim, Deviation, Scale, Tuning
 from experiments.measures import ACCURACY, TRAIN_LOSS, probed, steps_to
 from experiments.protocol import PLACEBO_SEEDS, Settings, Study
-from experiments.run import run_studies
+from experiments.run import run_studies, write
 from experiments.runner import Cache, Job, as_flag, perform
 from experiments.statistics import CONTRADICTED, NO_EFFECT, NOT_DECIDED, SUPPORTED, Rule
 
@@ -419,3 +419,19 @@ def test_details_are_written_from_the_records(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.txt", "confusion.png", "curves.png"}
     assert "== one" in (tmp_path / "report.txt").read_text()
+
+
+def test_a_result_that_is_there_is_replaced_only_when_told(tmp_path, monkeypatch, capsys):
+    study = Study("x", make(), Settings(placebo=True))
+    path = tmp_path / "x.json"
+    path.write_text("committed")
+    monkeypatch.setattr(results, "path_of", lambda name, settings: path)
+    written = []
+    monkeypatch.setattr(results, "write", lambda path, result, claim: written.append(result))
+    write(study, {"effect": 1}, overwrite=False)
+    assert capsys.readouterr().out == f"x: {path} is kept as it was; --overwrite replaces it\n"
+    assert (path.read_text(), written) == ("committed", [])
+    write(study, {"effect": 1}, overwrite=True)
+    path.unlink()
+    write(study, {"effect": 2}, overwrite=False)
+    assert [result["effect"] for result in written] == [1, 2]

@@ -135,3 +135,20 @@ def test_speed_is_that_of_this_process(tmp_path, monkeypatch):
         now[0] = 162.0
         console.advance(321, 3.2)
     assert console.steps_per_second() == 10.0
+
+
+def test_the_speed_is_the_recent_one(tmp_path, monkeypatch):
+    """Ten steps a second for a minute, then one: after half a minute more nothing else is seen."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with open(tmp_path / "out", "w") as out:
+        console = Console(total_steps=1000, step=0, out=out)
+        for step in range(1, 601):
+            now[0] = step / 10
+            console.advance(step, 0.0)
+        assert console.steps_per_second() == pytest.approx(10)
+        for step in range(601, 632):
+            now[0] += 1
+            console.advance(step, 0.0)
+        assert console.steps_per_second() == pytest.approx(1)
+        assert len(console.marks) < 40

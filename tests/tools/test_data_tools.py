@@ -10,7 +10,8 @@ from PIL import Image
 from cnn_jax import data
 from cnn_jax.analysis.augmentation_search import AugmentationSearch, PolicyTrial
 from cnn_jax.data.augment import TRANSFORMS
-from cnn_jax.tools import search_augmentation, show_data
+from cnn_jax.tools import extract_features, search_augmentation, show_data
+from cnn_jax.transfer.features import FeatureFolder
 
 
 def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
@@ -133,3 +134,10 @@ def test_the_search_ranks_and_names_a_line(tiny):
     assert rows[""]["steps"] == max(row["steps"] for row in rows.values())
     assert sum(row["steps"] == rows[""]["steps"] for row in rows.values()) >= 2
     assert result["verdict"] in search_augmentation.format_ranking(result)
+
+
+def test_extract_features_says_the_shapes_that_it_writes(tmp_path):
+    folder = FeatureFolder(tmp_path)
+    np.save(folder.path("layer1/conv1"), np.zeros((7, 16), np.float32))
+    np.save(folder.path("old"), np.zeros(10**6))  # of another extraction
+    assert extract_features.sizes(folder, ["layer1/conv1"]) == ["  layer1.conv1.npy: 7x16, 0.0 MB"]
