@@ -27,8 +27,6 @@ from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.training.train_step import TrainCarry, rate_of
 
-FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
-
 
 def train_and_evaluate(
     config: ConfigDict,
@@ -278,18 +276,13 @@ class Training:
         return rate if factor is None else rate * float(factor)
 
     def line(self, row: dict[str, Any]) -> str:
-        """One evaluation for people: training and watched figures side by side."""
-        parts, monitor = [f"epoch {row['epoch']:5.2f}"], self.experiment.monitor
-        for part, name in (("train", "train"), (monitor, monitor.replace("idation", ""))):
-            figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
-            parts.append(f"{name} {report.brief(figures)}")
-        count = len(self.experiment.dataset.split(monitor))
-        if "accuracy" in figures and count < FEW_EXAMPLES:
-            parts[-1] += f" ±{metrics.half_width(figures['accuracy'], count):.3f}"
-        if self.writers.console and not self.writers.console.bar:  # the bar shows it
-            speed = self.writers.console.steps_per_second() * self.experiment.config.batch_size
-            parts.append(f"{speed:,.0f} images/s")
-        return " | ".join(parts)
+        """One evaluation for people; off a terminal with the speed, which the bar shows."""
+        monitor, console = self.experiment.monitor, self.writers.console
+        text = reporting.evaluation_line(row, monitor, len(self.experiment.dataset.split(monitor)))
+        if console and not console.bar:
+            speed = console.steps_per_second() * self.experiment.config.batch_size
+            text += f" | {speed:,.0f} images/s"
+        return text
 
     def check_finite(self, whole: bool = False) -> None:
         """Raises when a step since the last check gave a loss or a gradient that is not finite.

@@ -157,6 +157,7 @@ def check_schedule_free(config: ConfigDict) -> None:
     others = {
         "optimizer.b1": (config.optimizer.b1, "0.9", config.optimizer.b1 > 0),
         "average_decay": (config.average_decay, "0", config.average_decay == 0),
+        "on_nan": (config.get("on_nan"), "'stop'", config.get("on_nan") != "rollback"),
         "unfreeze": (config.unfreeze, "()", not config.unfreeze),
         "schedule.name": (config.schedule.name, "'constant'", config.schedule.name != "plateau"),
     }

@@ -20,6 +20,8 @@ from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.population_statistics import images_taken, with_population_statistics
 from cnn_jax.training.train_state import TrainState
 
+FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
+
 
 def opening_lines(experiment: Experiment, parameters: int, start: list[str]) -> list[str]:
     """What trains on what, `start` (from where), by what it is judged, and what is doubtful."""
@@ -158,3 +160,15 @@ def run_report(experiment: Experiment, folder: Path) -> tuple[str, str, int]:
     except (OSError, ValueError, TypeError):
         protocol, count = experiment.protocol, statistics_images(experiment)
     return dataset.reported, str(protocol or SINGLE), count
+
+
+def evaluation_line(row: dict[str, Any], monitor: SplitName, count: int) -> str:
+    """A row of metrics.jsonl for people: training beside the watched split of `count` examples."""
+    parts = [f"epoch {row['epoch']:5.2f}"]
+    figures: dict[str, Any] = {}
+    for part in ("train", monitor):
+        figures = {k.split("/")[1]: v for k, v in row.items() if k.startswith(f"{part}/")}
+        parts.append(f"{part.replace('idation', '')} {report.brief(figures)}")
+    if "accuracy" in figures and count < FEW_EXAMPLES:
+        parts[-1] += f" ±{metrics.half_width(figures['accuracy'], count):.3f}"
+    return " | ".join(parts)
