@@ -341,7 +341,7 @@ def test_rmsprop_of_tensorflow_has_the_rate_inside(tiny):
         ({"name": "adam", "rate_inside": True}, "optimizer.name='adam' has no momentum; choose "),
         (
             {"name": "rmsprop_tf", "weight_decay": 0.1, "weight_decay_kind": "decoupled"},
-            "weight_decay_kind='decoupled' .* weight_decay_kind='l2'",
+            "weight_decay_kind='decoupled' .* optimizer.weight_decay_kind='l2'",
         ),
     ],
 )
