@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import math
 import os
 import zipfile
@@ -25,6 +26,7 @@ from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Task
 from cnn_jax.data.images.lazy_images import LazyImages, image_chunks
 from cnn_jax.errors import UserError, not_written, unknown
+from cnn_jax.runtime.regular_files import read_regular
 
 FILE = "constants.npz"
 NORMALISATIONS = (
@@ -92,7 +94,7 @@ class InputStatistics:
         if not path.exists():
             return None
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as arrays:
                 return cls(**arrays)
         except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.regular_files import open_regular, read_regular
 
 CHECKSUMS = "SHA256SUMS"
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # all else says nothing about the file
 
 
 def file_hash(path: Path) -> str:
-    with open(path, "rb") as stream:
+    with open(open_regular(path, sys.maxsize), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -67,12 +69,12 @@ def damage(folder: Path) -> str | None:
     be whole.
     """
     try:
-        text = (folder / CHECKSUMS).read_bytes().decode(errors="replace")
+        text = read_regular(folder / CHECKSUMS).decode(errors="replace")
         there = checksums_of(folder)
     except OSError as error:
         path = error.filename or folder
-        if error.errno in (*ABSENT, errno.EISDIR):
-            return f"{path} is missing" if error.errno in ABSENT else f"{path} is a folder"
+        if error.errno in (*ABSENT, errno.EINVAL):  # EINVAL: of `open_regular`
+            return f"{path} is " + ("missing" if error.errno in ABSENT else "no regular file")
         raise UserError(
             f"{path} cannot be read ({error.strerror or error}): nothing was changed; "
             "mend that, and give the same command again"

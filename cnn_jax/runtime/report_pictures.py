@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import not_written, printable
+from cnn_jax.errors import UserError, not_written, printable
+from cnn_jax.runtime.regular_files import read_regular
 
+LARGEST_LOG = 1 << 30  # bytes: of millions of rows
 COUNTED_CLASSES = 40  # up to so many the cells of a confusion matrix hold their counts
 NAMED_CLASSES = 130  # up to so many its rows and columns have their names
 OUTLIER_SPANS = 4.0  # how far an outlier lies off, in ranges of all other values
@@ -40,13 +43,34 @@ def save_picture(figure: Any, out: Path, dpi: int = 120) -> None:
         plain_pyplot().close(figure)
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log; one that is no longer whole is left out with a warning.
+
+    A row is written by itself, so that those about it are whole. Raises `UserError`.
+    """
+    try:
+        lines = read_regular(path, LARGEST_LOG).decode(errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    rows, bad = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        whole = isinstance(row, dict) and {"step", "epoch"} <= row.keys()
+        (rows if whole else bad).append(row if whole else number)
+    if bad:
+        print(f"warning: {path} has {len(bad)} damaged rows, line {bad[0]} first", file=sys.stderr)
+    return rows
+
+
 def draw_curves(rows_file: Path, out: Path, title: str = "", best_step: int | None = None) -> None:
     """Training and watched figures and the learning rate by epoch, from metrics.jsonl.
 
     The evaluation at `best_step` is marked.
     """
-    rows = [json.loads(line) for line in rows_file.read_text().splitlines()]
-    rows = [row for row in rows if any(key.startswith("train/") for key in row)]
+    rows = [row for row in read_rows(rows_file) if any(k.startswith("train/") for k in row)]
     if not rows:
         return
     plt = plain_pyplot()

@@ -1,6 +1,5 @@
 """Damaged checkpoints, full disks and numbers that are not finite: found, named, nothing lost."""
 
-import builtins
 import contextlib
 import errno
 import os
@@ -199,8 +198,7 @@ def test_unreadable_is_not_damaged(copy, monkeypatch, capsys, code, call):
     """Of another user, with too many open files, on a disk that fails for a while."""
     checkpoints, names = Checkpoints(copy), sorted((copy / "checkpoints").iterdir())
     name = {"open": "d", "scandir": "00000002/state", "stat": "_METADATA"}[call]
-    module = builtins if call == "open" else os
-    real = getattr(module, call)
+    real = getattr(os, call)
 
     def refused(path, *args, **options):
         if "00000002" in str(path) and name in str(path):
@@ -208,12 +206,22 @@ def test_unreadable_is_not_damaged(copy, monkeypatch, capsys, code, call):
         return real(path, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, call, refused)
+        patch.setattr(os, call, refused)
         with pytest.raises(UserError, match=rf"00000002/.* cannot be read \({os.strerror(code)}\)"):
             checkpoints.latest_valid()
     assert capsys.readouterr().err == ""
     assert sorted(checkpoints.folder.iterdir()) == names
     assert checkpoints.latest_valid() == 2
+
+
+@pytest.mark.parametrize("which", [CHECKSUMS, "_CHECKPOINT_METADATA", "state/manifest.ocdbt"])
+def test_a_pipe_in_a_save_is_damage_and_not_waited_for(copy, capsys, which):
+    checkpoints = Checkpoints(copy)
+    path = checkpoints.path(2) / which
+    path.unlink()
+    os.mkfifo(path)
+    assert checkpoints.latest_valid() == 1
+    assert f"checkpoint 2 is damaged: {path} is no regular file\n" in capsys.readouterr().err
 
 
 def test_what_was_set_aside_before_stays(copy):

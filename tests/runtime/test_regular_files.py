@@ -6,9 +6,10 @@ import stat
 import pytest
 
 from cnn_jax import data
+from cnn_jax.data import normalization
 from cnn_jax.data.sources import official
 from cnn_jax.errors import UserError
-from cnn_jax.runtime import workdir
+from cnn_jax.runtime import report_pictures, workdir
 from cnn_jax.runtime.regular_files import open_regular, read_regular
 from cnn_jax.transfer import weights
 from cnn_jax.transfer.initial_weights import read_trained_weights
@@ -71,7 +72,12 @@ def test_other_files_of_a_user_are_opened_so_too(special):
         if name != "holes":
             with pytest.raises(OSError, match="not a regular file"):
                 weights.sha256(path)
-        path.rename(path.with_name("config.json"))
+        with pytest.raises(UserError, match="cannot be read"):
+            report_pictures.read_rows(path)
+        path.rename(constants := path.with_name(normalization.FILE))
+        with pytest.raises(UserError, match=r"constants\.npz is damaged \("):
+            normalization.InputStatistics.read(path.parent)
+        constants.rename(path.with_name("config.json"))
         with pytest.raises(UserError, match=r"config\.json cannot be read"):
             workdir.read_config(path.parent)
         (path.parent / "checkpoints").mkdir(exist_ok=True)

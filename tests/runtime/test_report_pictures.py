@@ -116,3 +116,12 @@ def test_a_picture_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.size[1] > 300
     assert not plt.get_fignums()
+
+
+def test_a_row_that_is_cut_is_left_out_and_said(tmp_path, capsys):
+    """By a full disk, or by hand: each restart of a finished run would end in a traceback."""
+    path = tmp_path / "metrics.jsonl"
+    row = json.dumps({"step": 10, "epoch": 1.0, "train/loss": 0.5})
+    path.write_bytes("\n".join([row, row[:20], "[1]", '{"a": 1}', "\xff", row, row[:9]]).encode())
+    assert [r["step"] for r in report_pictures.read_rows(path)] == [10, 10]
+    assert capsys.readouterr().err == f"warning: {path} has 5 damaged rows, line 2 first\n"
