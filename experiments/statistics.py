@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
@@ -94,7 +94,7 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
     if n < 2:
         return -math.inf, math.inf
     error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * error
     return mean - half, mean + half
 
 
@@ -105,7 +105,7 @@ def t_test(values: Sequence[float], threshold: float, sides: int) -> float:
         return 1.0
     error = float(np.std(values, ddof=1)) / math.sqrt(n)
     t = excess / error if error else math.copysign(math.inf, excess) if excess else 0.0
-    above = float(stats.t.sf(t, n - 1))
+    above = float(special.stdtr(n - 1, -t))
     return above if sides == 1 else min(1.0, 2 * min(above, 1 - above))
 
 
@@ -117,7 +117,7 @@ def sign_flip_test(values: Sequence[float], threshold: float, sides: int) -> flo
     if scale == 0:
         return 1.0
     if n > EXACT_UP_TO:
-        above = float(stats.norm.sf(observed / math.sqrt(float(np.sum(excess**2)))))
+        above = float(special.ndtr(-observed / math.sqrt(float(np.sum(excess**2)))))
         return above if sides == 1 else min(1.0, 2 * min(above, 1 - above))
     sums, tie = all_signs(n) @ excess, 1e-12 * scale
     if sides == 1:
@@ -176,14 +176,20 @@ def seeds_needed(mean: float, deviation: float, threshold: float, rule: Rule) ->
     n = np.arange(rule.least_seeds, MOST_SEEDS + 1)
     error = deviation / np.sqrt(n)
     excess = abs(mean - threshold)
-    apart = stats.t.ppf(1 - ALPHA / rule.sides, n - 1) * error < excess
+    apart = t_quantiles(1 - ALPHA / rule.sides, rule.least_seeds) * error < excess
     size = math.hypot(excess, deviation)  # root mean square of the differences
-    apart &= stats.norm.ppf(1 - ALPHA / rule.sides) * size < excess * np.sqrt(n)
+    apart &= special.ndtri(1 - ALPHA / rule.sides) * size < excess * np.sqrt(n)
     if rule.sides == 1 and mean < threshold:
         apart[:] = False
     room = rule.log(rule.margin) - abs(mean)  # to the nearer end of the margin
-    decided = apart | (stats.t.ppf(1 - ALPHA, n - 1) * error < room)
+    decided = apart | (t_quantiles(1 - ALPHA, rule.least_seeds) * error < room)
     return int(n[decided.argmax()]) if decided.any() else None
+
+
+@functools.cache
+def t_quantiles(p: float, least: int) -> np.ndarray:
+    """Student's t below which p lies, for each number of seeds from `least` to `MOST_SEEDS`."""
+    return special.stdtrit(np.arange(least, MOST_SEEDS + 1) - 1, p)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

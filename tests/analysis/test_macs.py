@@ -37,10 +37,9 @@ def products(jaxpr):
 def test_rule_counts_every_product(name):
     net, shape = models.create(name), models.REGISTRY[name].input_shape
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    key = jax.random.key(0)
-    variables = jax.eval_shape(lambda x: net.init({"params": key, "dropout": key}, x), images)
+    key = jax.random.key(0)  # one trace gives values to the variables, without a product, and uses
     with ops.reference_ops():
-        program = jax.make_jaxpr(lambda v, x: net.apply(v, x).logits)(variables, images)
+        program = jax.make_jaxpr(lambda x: net.init_with_output(key, x)[0].logits)(images)
     assert summarize(net, shape).multiply_adds == products(program.jaxpr)
 
 
