@@ -70,6 +70,7 @@ setup(
             "pyright[nodejs]>=1.1.400",
             "pytest>=8",
             "pytest-xdist>=3.6",
+            "relplot>=1.0.3",
             "ruff>=0.14",
             "starlette>=0.46",
         ],

@@ -39,9 +39,9 @@ def test_train_then_evaluate(tmp_path):
     assert "test: 359 examples, single_crop, loss " in out
     (folder,) = (tmp_path / "runs").glob("tiny-digits-????????")
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "checkpoints", "config.json", "confusion.png", "constants.npz", "curves.png",
-        "data.json", "environment.json", "metrics.jsonl", "report.json", "tensorboard",
-        "top_losses.png",
+        ".lock", "calibration.png", "checkpoints", "config.json", "confusion.png", "constants.npz",
+        "curves.png", "data.json", "environment.json", "metrics.jsonl", "report.json",
+        "tensorboard", "top_losses.png",
     }  # fmt: skip
     written = (folder / "report.json").read_bytes()
     accuracy = json.loads(written)["accuracy"]

@@ -35,7 +35,7 @@ from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.training import losses, metrics, reporting
-from cnn_jax.training.eval_step import mean_of_views
+from cnn_jax.training.eval_step import OUTPUTS, mean_of_views
 from cnn_jax.training.experiment import sliding
 from cnn_jax.transfer.features import ALL_STAGES, CapturePoints, at_points, capture
 
@@ -152,7 +152,7 @@ class LoadedNet:
         outputs, truth = jnp.asarray(logits), jnp.asarray(labels)
         loss = losses.make_loss(self.config, self.task)(Output(outputs), truth)["loss"]
         kept = metrics.example_figures(self.task, outputs, truth)
-        return jax.device_get({"label": truth, "loss": loss, **kept})
+        return jax.device_get({"label": truth, "loss": loss, OUTPUTS: outputs, **kept})
 
     def by_protocol(self, protocol: str) -> LoadedNet:
         """The same net that reads images by another protocol."""

@@ -28,6 +28,7 @@ def as_text(report: dict[str, Any]) -> str:
     unit = f" ({report['unit']})" if "unit" in report else ""
     head = f"{report['split']}: {report['examples']} examples, {report['protocol']}, "
     lines = textwrap.wrap(head + ", ".join(totals) + unit, 100, break_on_hyphens=False)
+    lines += calibration_lines(report)
     if report.get("smallest_loss"):
         lines.append(smoothing_text(report["smallest_loss"]))
     if "classes" in report:
@@ -47,6 +48,23 @@ def interval_text(figures: dict[str, Any], name: str) -> str:
         return ""
     low, high = figures[f"{name}_interval"]
     return f" ({low:.4f} to {high:.4f})"
+
+
+def calibration_lines(report: dict[str, Any]) -> list[str]:
+    """Whether confidence is accuracy, before and after the temperature."""
+    found = report.get("calibration")
+    if not found:
+        return []
+
+    def figures(of: dict[str, Any]) -> str:
+        return f"error {of['ece']:.4f}, log loss {of['nll']:.4f}, Brier score {of['brier']:.4f}"
+
+    lines = [f"calibration: {figures(found)}"]
+    if scaled := found.get("scaled"):
+        same = ", the same examples" if scaled["fitted_on"] == report["split"] else ""
+        lines.append(f"temperature {scaled['temperature']:.3f}: {figures(scaled)}")
+        lines.append(f"(the temperature that fits {scaled['fitted_on']} best{same})")
+    return lines
 
 
 def smoothing_text(smallest: float) -> str:

@@ -12,9 +12,14 @@ from cnn_jax.models.layers import Output
 from cnn_jax.training import metrics
 from cnn_jax.training.train_step import TrainStepSpec, Variables
 
+OUTPUTS = "outputs"  # of the net, which an evaluation keeps where it is asked to
+
 
 def eval_step(spec: TrainStepSpec, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-    """Per-example loss, figures and label, without augmentation, by population statistics."""
+    """Per-example loss, figures, label and outputs [B, K], without augmentation.
+
+    By population statistics.
+    """
     if isinstance(batch["image"], tuple):
         views = spec.of_views()
 
@@ -27,7 +32,8 @@ def eval_step(spec: TrainStepSpec, variables: Variables, batch: Batch) -> dict[s
         output = spec.apply(variables, images, train=False)
     loss = spec.loss(output, batch["label"])["loss"]
     figures = metrics.example_figures(spec.task, output.logits, batch["label"])
-    return {"loss": loss, "label": batch["label"], "id": batch["id"], **figures}
+    kept = {"loss": loss, "label": batch["label"], "id": batch["id"], **figures}
+    return kept | {OUTPUTS: output.logits.astype(jnp.float32)}
 
 
 def mean_of_views(

@@ -11,6 +11,7 @@ from cnn_jax.data.dataset import Split
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.loading.loaders import ReadOptions, eval_loader
 from cnn_jax.runtime.sharding import Devices, InFlight
+from cnn_jax.training.eval_step import OUTPUTS
 from cnn_jax.training.train_state import TrainState
 
 
@@ -34,15 +35,21 @@ class Evaluator:
         self.batches = eval_loader(split, devices, size, read_options, protocol)
 
     def __call__(
-        self, state: TrainState, after_batch: Callable[[], None] = lambda: None
+        self,
+        state: TrainState,
+        after_batch: Callable[[], None] = lambda: None,
+        keep_outputs: bool = False,
     ) -> dict[str, np.ndarray]:
         """Per-example arrays [N] in the order of the split: loss, label, id, prediction, ...
 
-        `after_batch` may end it by an exception.
+        Also the net's outputs [N, K] with `keep_outputs`. `after_batch` may end it by an exception.
         """
         results, masks, in_flight = [], [], InFlight(self.max_in_flight)
         for source, mask in self.batches:
-            results.append(self.step(state, source))
+            result = self.step(state, source)
+            if not keep_outputs:
+                del result[OUTPUTS]
+            results.append(result)
             masks.append(mask)
             in_flight.add(results[-1])
             after_batch()

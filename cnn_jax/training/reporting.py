@@ -14,13 +14,16 @@ from ml_collections import ConfigDict
 from cnn_jax.data.dataset import Split, SplitName, Task
 from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
 from cnn_jax.runtime import report, report_pictures, workdir
+from cnn_jax.runtime.calibration_picture import draw_calibration
 from cnn_jax.runtime.regular_files import read_json_object
-from cnn_jax.training import losses, metrics
+from cnn_jax.training import calibration, losses, metrics
+from cnn_jax.training.eval_step import OUTPUTS
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.population_statistics import images_taken, with_population_statistics
 from cnn_jax.training.train_state import TrainState
 
 FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
+MOST_OUTPUTS = 2**28  # numbers, 1 GB, that are kept of a split
 
 
 def opening_lines(experiment: Experiment, parameters: int, start: list[str]) -> list[str]:
@@ -68,13 +71,14 @@ def write_report(
             experiment.config.batch_size,
             experiment.read_options,
         )
-    examples = experiment.evaluator(split, experiment.protocol)(state)
+    examples, scaled_on = evaluated(experiment, state, split)
     result, worst = describe(
         experiment.config,
         dataset.task,
         examples,
         (split, str(experiment.protocol or SINGLE), experiment.config.data.name),
         lambda row: dataset.example_name(split, row),
+        scaled_on,
     )
     if count:
         result["population_statistics"] = count
@@ -87,7 +91,26 @@ def write_report(
         report_pictures.draw_top_losses(result, images, folder / "top_losses.png")
         if "confusion_matrix" in result:
             report_pictures.draw_confusion(result, folder / "confusion.png")
+        if "calibration" in result:
+            draw_calibration(result, folder / "calibration.png")
     return result
+
+
+def evaluated(
+    experiment: Experiment, state: TrainState, split: SplitName
+) -> tuple[dict[str, np.ndarray], tuple[str, dict[str, np.ndarray]] | None]:
+    """(the examples of `split`, those that a temperature is fitted on: validation, by name)."""
+
+    def examples_of(name: SplitName) -> dict[str, np.ndarray]:
+        keep = fits_in_memory(experiment, name)
+        return experiment.evaluator(name, experiment.protocol)(state, keep_outputs=keep)
+
+    examples = examples_of(split)
+    is_scaled = experiment.dataset.task.kind == "classification" and OUTPUTS in examples
+    if not is_scaled or not len(experiment.dataset.validation):
+        return examples, None
+    held_out = examples if split == "validation" else examples_of("validation")
+    return examples, ("validation", held_out)
 
 
 def describe(
@@ -96,19 +119,46 @@ def describe(
     examples: dict[str, np.ndarray],
     names: tuple[str, str, str],
     name_of: Callable[[int], str],
+    scaled_on: tuple[str, dict[str, np.ndarray]] | None = None,
 ) -> tuple[dict[str, Any], list[int]]:
     """(what report.json holds, the rows of its top losses).
 
     `names` are those of the split, the protocol and the dataset; `name_of` names a row's image.
+    `scaled_on` has the split, by name, that a temperature is fitted on.
     """
     worst = metrics.top_losses(task, examples, name_of)
     report = {
         **dict(zip(("split", "protocol", "dataset"), names, strict=True)),
         **metrics.report(task, examples),
         "smallest_loss": smallest_loss(config, task),
+        **calibration_of(task, examples, scaled_on),
         "top_losses": [{k: v for k, v in row.items() if k != "row"} for row in worst],
     }
     return report, [row["row"] for row in worst]
+
+
+def fits_in_memory(experiment: Experiment, split: SplitName) -> bool:
+    """Whether the net's outputs of all examples of a split are kept for its calibration."""
+    outputs = experiment.config.model.num_classes or experiment.dataset.task.outputs
+    return len(experiment.dataset.split(split)) * outputs <= MOST_OUTPUTS
+
+
+def calibration_of(
+    task: Task,
+    examples: dict[str, np.ndarray],
+    scaled_on: tuple[str, dict[str, np.ndarray]] | None,
+) -> dict[str, Any]:
+    """{"calibration": its figures, and those by a fitted temperature}; {} where there are none."""
+    outputs = examples.get(OUTPUTS)
+    if task.kind != "classification" or outputs is None or not np.isfinite(outputs).all():
+        return {}
+    found = calibration.calibration(outputs, examples["label"])
+    if scaled_on and np.isfinite(scaled_on[1].get(OUTPUTS, np.nan)).all():
+        name, held_out = scaled_on
+        temperature = calibration.fit_temperature(held_out[OUTPUTS], held_out["label"])
+        scaled = calibration.calibration(outputs, examples["label"], temperature)
+        found["scaled"] = {"temperature": temperature, "fitted_on": name, **scaled}
+    return {"calibration": found}
 
 
 def smallest_loss(config: ConfigDict, task: Task) -> float:

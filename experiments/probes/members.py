@@ -8,7 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.train import train_and_evaluate
-from experiments.probes.trained import logits_of, restore, softmax
+from cnn_jax.training.calibration import softmax
+from experiments.probes.trained import logits_of, restore
 
 MEMBERS = 3
 APART = 10_000  # between the seeds of members; the split of the data is the same

@@ -13,10 +13,11 @@ from ml_collections import ConfigDict
 from cnn_jax.data.dataset import Split
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training import metrics
+from cnn_jax.training.calibration import calibration as expected_calibration
+from cnn_jax.training.calibration import fit_temperature
 from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.training.train_step import TrainCarry
 
-BINS = 15  # of confidence, as Guo et al. 2017 have them
 BATCH = 500
 SHIFTED = 2000  # test images that are shifted
 
@@ -89,36 +90,14 @@ def calibration(config: ConfigDict, folder: Path) -> dict[str, float]:
         return logits_of(experiment, state, split.images), split.labels
 
     logits, labels = outputs(experiment.dataset.validation)
-    temperatures = np.geomspace(0.25, 16, 200)
-    losses = [negative_log_likelihood(logits / t, labels) for t in temperatures]
-    best = float(temperatures[int(np.argmin(losses))])
+    best = fit_temperature(logits, labels)
     logits, labels = outputs(experiment.dataset.test)
-    plain, scaled = (calibration_error(softmax(x), labels) for x in (logits, logits / best))
+    found = expected_calibration(logits, labels)
+    plain, scaled = found["ece"], expected_calibration(logits, labels, best)["ece"]
     return {
         "calibration error": 100 * plain,
         "calibration error, scaled": 100 * scaled,
         "calibration error, scaled over plain": scaled / plain,
         "temperature": best,
-        "log loss": negative_log_likelihood(logits, labels),
+        "log loss": found["nll"],
     }
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
-
-
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    own = softmax(logits)[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(own, 1e-300)).mean())
-
-
-def calibration_error(shares: np.ndarray, labels: np.ndarray) -> float:
-    """The mean of |accuracy - confidence| over bins of confidence, each by its images."""
-    confidence, hit = shares.max(-1), shares.argmax(-1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for i in range(BINS):
-        if (inside := bins == i).any():
-            error += abs(hit[inside].mean() - confidence[inside].mean()) * inside.mean()
-    return float(error)

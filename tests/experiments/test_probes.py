@@ -27,19 +27,6 @@ from experiments.probes import (
 from experiments.runner import Cache, Job, perform, perform_all
 
 
-def test_calibration_error_by_hand():
-    """Half of the answers with confidence 0.9 are right, all of those with 0.6: 0.4 and 0.4."""
-    shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    assert trained.calibration_error(shares, np.array([0, 1, 1, 1])) == pytest.approx(0.4)
-    assert trained.calibration_error(np.eye(2), np.array([0, 1])) == 0.0
-    logits = np.log(shares)
-    assert trained.softmax(logits) == pytest.approx(shares)
-    expected = -math.log(0.9 * 0.1 * 0.6 * 0.6) / 4
-    assert trained.negative_log_likelihood(logits, np.array([0, 1, 1, 1])) == pytest.approx(
-        expected
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A perceptron after half an epoch of digits."""
