@@ -34,6 +34,7 @@ class RangeTest:
 
     rates: np.ndarray
     losses: np.ndarray
+    chance: float = math.inf  # the loss of the same answer for every image, where it is known
 
     @property
     def smoothed(self) -> np.ndarray:
@@ -63,10 +64,16 @@ class RangeTest:
 
     @property
     def diverging(self) -> float | None:
-        """The rate from which on the loss has lost half of what it had won; None: there is none."""
+        """The rate from which on the loss has lost half of what it had won; None: there is none.
+
+        Or all that it had won over `chance`: a net with BatchNorm begins far above it, and ends
+        there when it diverges.
+        """
         smoothed = self.smoothed
         best = int(smoothed.argmin())
         limit = smoothed[best] + RISEN * (smoothed[0] - smoothed[best])
+        if smoothed[best] < self.chance:
+            limit = min(limit, self.chance)
         bad = np.flatnonzero(smoothed[best:] > limit)
         return float(self.rates[best + bad[0]]) if len(bad) else None
 
@@ -104,7 +111,7 @@ class RateFinder:
                 bar.advance()
         if not losses:
             raise UserError(f"the loss is not finite at the first step, at a rate of {first:g}")
-        return RangeTest(rates[: len(losses)], np.array(losses))
+        return RangeTest(rates[: len(losses)], np.array(losses), chance_loss(self.experiment))
 
     def losses_at(self, rate: float) -> np.ndarray:
         """Of as many steps at one rate; they end where the loss is not finite."""
@@ -116,6 +123,14 @@ class RateFinder:
                 losses.append(loss)
                 bar.advance()
         return np.array(losses)
+
+
+def chance_loss(experiment: Experiment) -> float:
+    """ln K of cross entropy over K outputs, all alike; infinite where it is not known."""
+    config = experiment.config
+    if config.loss.name != "softmax_cross_entropy" or config.loss.auxiliary_weights:
+        return math.inf
+    return math.log(config.model.num_classes or experiment.dataset.task.outputs)
 
 
 def train_at(experiment: Experiment, rates: Sequence[float] | np.ndarray) -> Iterator[float]:

@@ -4,8 +4,9 @@
 
 A fresh net trains for --steps while its rate rises from --first to --last. Suggested is a third of
 the rate at which the smoothed loss is lowest; diverging are the rates by which it has risen again
-by half of what it had fallen (Smith 2017). Beside it the picture has what four rates make of the
-loss: too low, good, too high, diverging; --notrends leaves that out, and its time.
+by half of what it had fallen, or to that of a guess (Smith 2017). Beside it the picture has what
+four rates make of the loss: too low, good, too high, diverging; --notrends leaves that out, and its
+time.
 """
 
 from __future__ import annotations

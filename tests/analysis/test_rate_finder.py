@@ -63,6 +63,24 @@ def test_a_known_valley():
     assert rates["diverging"] > valley().diverging > rates["too high"] > valley().lowest
 
 
+def test_a_net_that_ends_at_chance_diverges():
+    """From 4.2 to 2.1, and back to 2.45 alone: less than half of its fall, but worse than ln 10."""
+    rates = np.logspace(-6, 0, 301)
+    losses = np.interp(np.log10(rates), [-4, -2, -1, 0], [4.2, 2.1, 2.45, 2.45])
+    assert RangeTest(rates, losses).diverging is None
+    found = RangeTest(rates, losses, np.log(10))
+    crossing = -2 + (np.log(10) - 2.1) / 0.35
+    assert np.log10(found.diverging) == pytest.approx(crossing, abs=0.05)
+    above = RangeTest(rates, losses + 1, np.log(10))  # never better than chance
+    assert above.diverging is None
+
+
+def test_chance_is_that_of_the_loss(sgd):
+    assert RateFinder(sgd, 4).range_test(1e-3, 1e-2).chance == np.log(10)
+    sgd.loss.name = "mean_squared"
+    assert RateFinder(sgd, 4).range_test(1e-3, 1e-2).chance == np.inf
+
+
 def test_smoothing_does_not_lag():
     """A running mean would put the lowest point later."""
     result = valley()
