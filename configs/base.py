@@ -173,6 +173,9 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.fold = config_dict.placeholder(int)  # the part that is held out, from 0
     # This part of the training labels is drawn anew, from all classes alike (Zhang et al. 2017).
     c.random_labels = config_dict.placeholder(float)
+    # "balanced": all classes as often in an epoch, of the same length; None is "shuffled", each
+    # example once.
+    c.sampler = config_dict.placeholder(str)
     c.skip_bad = False  # leave unusable files out instead of stopping
     c.max_pixels = 50_000_000  # of one image; a larger one is refused by its header
     c.verify = ""  # a file of SHA-256 hashes that the photographs are held to
@@ -191,6 +194,9 @@ def loss(dataset: str) -> ConfigDict:
     c.name = "mean_squared" if dataset == "digits_angle" else "softmax_cross_entropy"
     c.label_smoothing = 0.0  # this part of the target goes to all classes alike
     c.j = config_dict.placeholder(float)  # lecun1998: the constant of eq. 9; 0.1
+    # Of an example's loss by its class, while training: "balanced", "effective_number(0.999)", or
+    # "given(1, 2.5)", a number a class in their order; None: all alike.
+    c.class_weights = config_dict.placeholder(str)
     c.auxiliary_weights = ()  # of the auxiliary heads' losses, beside 1 for the net's own
     return c
 

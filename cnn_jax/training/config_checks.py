@@ -14,11 +14,12 @@ from cnn_jax.data import augment
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec
+from cnn_jax.data.loading.sampler import SAMPLERS
 from cnn_jax.data.normalization import NORMALISATIONS
 from cnn_jax.errors import UserError, out_of_range, unknown, within
 from cnn_jax.runtime.config_files import base_config, check_key, keys_of
 from cnn_jax.runtime.sharding import MODES
-from cnn_jax.training import optimizers
+from cnn_jax.training import class_weights, optimizers
 from cnn_jax.training.losses import LOSSES
 from cnn_jax.transfer.freezing import NORM_MODES, parse_pairs
 
@@ -88,9 +89,10 @@ CHOICES = {
     "parallel": MODES,
     "freeze_norm": NORM_MODES,
     "data.normalisation": NORMALISATIONS,
+    "data.sampler": SAMPLERS,
     "loss.name": tuple(LOSSES),
 }
-OPEN = ("augment_border",)  # may be None
+OPEN = ("augment_border", "data.sampler")  # may be None
 
 
 def check(config: ConfigDict) -> None:
@@ -111,6 +113,8 @@ def check(config: ConfigDict) -> None:
         raise optimizers.warmup_too_long(warmup, config.epochs)
     for key in ("unfreeze", "optimizer.groups"):
         parse_pairs(key, lookup(config, key))
+    if weights := lookup(config, class_weights.KEY):
+        class_weights.parse(weights)
     check_images(config)
 
 

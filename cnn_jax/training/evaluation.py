@@ -38,7 +38,14 @@ from cnn_jax.training.train_step import TrainCarry
 MEASURED = ("model.", "data.", "loss.", "dtype", "space_to_depth")
 # Of these, what other data may have otherwise, or has no part in an evaluation.
 OF_THE_DATA = ("data.fit", "data.resize", "data.skip_bad", "data.max_pixels")
-UNUSED = ("model.num_classes", "data.train_crop", "data.label_changing", "data.random_labels")
+UNUSED = (
+    "model.num_classes",
+    "loss.class_weights",
+    "data.sampler",
+    "data.train_crop",
+    "data.label_changing",
+    "data.random_labels",
+)
 DIVISION = ("data.validation", "data.test", "data.split_seed", "data.folds", "data.fold")
 
 

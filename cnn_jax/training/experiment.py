@@ -109,8 +109,9 @@ class Experiment:
         """The batches of training, from any step on; their order is that of `seed`."""
         clock, seed = self.clock, self.config.seed if seed is None else seed
         size, steps = clock.batch_size, clock.total_steps
+        balanced = self.config.data.get("sampler") == "balanced"
         return loaders.train_loader(
-            self.dataset.train, self.devices, size, steps, seed, self.read_options
+            self.dataset.train, self.devices, size, steps, seed, self.read_options, balanced
         )
 
     def step_loop(self, *args: Any, **options: Any) -> StepLoop:
@@ -242,6 +243,10 @@ def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
         raise UserError(
             f"batch_size={config.batch_size} is larger than the training split of "
             f"{config.data.name} ({len(dataset.train)} examples)"
+        )
+    if config.data.get("sampler") == "balanced" and dataset.task.kind != "classification":
+        raise UserError(
+            f"data.sampler='balanced': {config.data.name} has no classes; choose 'shuffled'"
         )
     have, need = config.model.num_classes, dataset.task.outputs
     if have and (have < need or (dataset.task.kind == "regression" and have != need)):

@@ -132,7 +132,7 @@ def measure_flow(
                 mutable=["batch_stats", "intermediates"],
             )
         activations = {stage: activation_figures(v) for stage, v in log.values.items()}
-        return spec.loss(output, labels)["loss"].mean(), activations
+        return spec.train_loss(output, labels)["loss"].mean(), activations
 
     gradients, activations = jax.grad(mean_loss, has_aux=True)(state.params)
     flow: Flow = {}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Num
 from ml_collections import ConfigDict
@@ -65,12 +66,15 @@ LOSSES: dict[str, ExampleLoss] = {
 FOR_CLASSES_ONLY = ("softmax_cross_entropy", "binary_cross_entropy", "lecun1998")
 
 
-def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | MixedTargets], dict]:
+def make_loss(
+    config: ConfigDict, task: Task, class_weights: np.ndarray | None = None
+) -> Callable[[Output, jax.Array | MixedTargets], dict]:
     """(Output, labels [B]) -> {"loss": [B], "auxiliary_loss_1": [B], ...}.
 
     `loss` is the main loss plus each auxiliary head's, times its own weight. Class labels become
     one-hot targets, smoothed by `label_smoothing`; a regression label is standardised. Of
-    `MixedTargets` every figure is lam * that of the label + (1 - lam) * that of the partner.
+    `MixedTargets` every figure is lam * that of the label + (1 - lam) * that of the partner. With
+    `class_weights` [K] the loss of an example is times that of its class, its parts are not.
     """
     c = config.loss
     if c.name not in LOSSES:
@@ -105,6 +109,8 @@ def make_loss(config: ConfigDict, task: Task) -> Callable[[Output, jax.Array | M
         for i, (logits, weight) in enumerate(zip(output.auxiliary, weights, strict=False), 1):
             parts[f"auxiliary_loss_{i}"] = of(logits.astype(jnp.float32), wanted)
             total = total + weight * parts[f"auxiliary_loss_{i}"]
+        if class_weights is not None:
+            total = total * jnp.asarray(class_weights)[labels]
         return {"loss": total, **parts}
 
     return loss

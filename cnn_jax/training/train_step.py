@@ -22,6 +22,7 @@ from cnn_jax.models.variables import Tree, init_variables, merge
 from cnn_jax.runtime import target
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
+from cnn_jax.training.class_weights import class_weights
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
 from cnn_jax.training.rematerialise import rematerialised
 from cnn_jax.training.scalings import BY_TENSOR
@@ -54,7 +55,8 @@ class TrainStepSpec:
 
     model: nn.Module
     task: Task
-    loss: Callable[..., dict[str, jax.Array]]
+    loss: Callable[..., dict[str, jax.Array]]  # as it is evaluated
+    train_loss: Callable[..., dict[str, jax.Array]]  # the same, weighted by classes
     update: ParameterUpdate
     statistics: InputStatistics
     augment: Augment
@@ -91,7 +93,9 @@ def make_step_spec(
     statistics: InputStatistics | None = None,
 ) -> TrainStepSpec:
     """The parts that the config names; the statistics are of the training split unless given."""
-    loss = losses.make_loss(config, dataset.task)
+    loss = train_loss = losses.make_loss(config, dataset.task)
+    if (weights := class_weights(config, dataset)) is not None:
+        train_loss = losses.make_loss(config, dataset.task, weights)
     undecayed = undecayed_params(config, model, dataset.train.image_shape)
     optimizer = optimizers.make_optimizer(
         config, schedule, plan.first_steps, plan.rate_factors, undecayed
@@ -104,6 +108,7 @@ def make_step_spec(
         model=model,
         task=dataset.task,
         loss=loss,
+        train_loss=train_loss,
         update=ParameterUpdate(optimizer, flat=getattr(model, "scan", False) and not by_path),
         statistics=statistics,
         augment=statistics.make_augment(config, dataset.train.image_shape, dataset.task),
@@ -243,7 +248,7 @@ def gradients(
             output, changed = spec.apply(
                 variables, part["image"], train=True, rngs={"dropout": key}, mutable=["batch_stats"]
             )
-        figures = spec.loss(output, part["target"])
+        figures = spec.train_loss(output, part["target"])
         figures |= metrics.step_figures(spec.task, output.logits, part["label"])
         moved, _ = phase.partition({"batch_stats": changed.get("batch_stats", stats)})
         return figures["loss"].mean(), (moved["batch_stats"], figures)

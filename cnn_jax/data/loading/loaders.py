@@ -20,7 +20,13 @@ from cnn_jax.data.loading.device_dataset import (
     HostBatch,
     TrainOrder,
 )
-from cnn_jax.data.loading.sampler import EvalSampler, Mask, Sampler, TrainSampler
+from cnn_jax.data.loading.sampler import (
+    BalancedSampler,
+    EvalSampler,
+    Mask,
+    Sampler,
+    TrainSampler,
+)
 from cnn_jax.data.loading.stream import BatchReader, Examples, ProcessShard, read_ahead
 from cnn_jax.runtime.sharding import Devices
 
@@ -131,9 +137,12 @@ def train_loader(
     num_batches: int,
     seed: int,
     options: ReadOptions,
+    balanced: bool = False,
 ) -> Loader:
-    """The batches of training, from any step on."""
+    """The batches of training, from any step on; `balanced` over the classes, or each row once."""
     sampler = TrainSampler(len(split), batch_size, num_batches, seed)
+    if balanced:
+        sampler = BalancedSampler(len(split), batch_size, num_batches, seed, split.labels)
     if split.in_memory:
         return DeviceLoader(split, sampler, devices)
     return StreamLoader(split, sampler, devices, options)

@@ -13,6 +13,7 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Int32
 
+SAMPLERS = ("shuffled", "balanced")
 Rows = Int32[np.ndarray, " b"]
 Mask = Bool[np.ndarray, " b"]  # False for rows that only fill the batch
 
@@ -39,6 +40,29 @@ def batch_rows(seed: int, step: int, batch_size: int, examples: int) -> Rows:
     return np.concatenate(rows)[:batch_size]
 
 
+def balanced_order(
+    seed: int, epoch: int, labels: Int32[np.ndarray, " n"]
+) -> Int32[np.ndarray, " n"]:
+    """The rows of one epoch, int32 [N]: N // K of each class that there is, and one more of some.
+
+    The rest goes around the classes from epoch to epoch. Of a class each example comes as often as
+    any other, or once more; of one that is too large a part is drawn anew every epoch.
+    """
+    sequence = np.random.SeedSequence((seed % 2**64, epoch))
+    draw = np.random.RandomState(np.random.MT19937(sequence))
+    present = np.unique(labels)
+    share, rest = divmod(len(labels), len(present))
+    extra = {(epoch * rest + i) % len(present) for i in range(rest)}
+    rows = []
+    for i, label in enumerate(present):
+        own, count = np.flatnonzero(labels == label), share + (i in extra)
+        whole, part = divmod(count, len(own))
+        rows += [*[own] * whole, draw.permutation(own)[:part]]
+    order = draw.permutation(np.concatenate(rows)).astype(np.int32)
+    order.setflags(write=False)
+    return order
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainSampler:
     """The epochs' orders one after another, cut into batches that may cross from one to the next.
@@ -59,8 +83,29 @@ class TrainSampler:
         return epoch_order(self.seed, epoch, self.examples)
 
     def rows_at(self, step: int) -> tuple[Rows, Mask]:
-        rows = batch_rows(self.seed, step, self.batch_size, self.examples)
-        return rows, np.ones(len(rows), bool)
+        first, rows, count = step * self.batch_size, [], 0
+        while count < self.batch_size:
+            epoch, start = divmod(first + count, self.examples)
+            rows.append(self.order(epoch)[start:][: self.batch_size - count])
+            count += len(rows[-1])
+        return np.concatenate(rows), np.ones(count, bool)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BalancedSampler(TrainSampler):
+    """Epochs of as many examples, in which all classes have as many: `balanced_order`."""
+
+    labels: Int32[np.ndarray, " n"]
+    orders: dict[int, Int32[np.ndarray, " n"]] = dataclasses.field(default_factory=dict)
+
+    def order(self, epoch: int) -> Int32[np.ndarray, " n"]:
+        found = self.orders.get(epoch)
+        if found is None:
+            found = balanced_order(self.seed, epoch, self.labels)
+            if len(self.orders) > 1:  # a batch may need two epochs
+                self.orders.pop(min(self.orders), None)
+            self.orders[epoch] = found
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
