@@ -96,7 +96,7 @@ def make_examination(
         def loss(params: Any, example: Batch) -> jax.Array:
             one = jax.tree.map(lambda x: x[None], example)
             output = spec.apply(merge({"params": params}, fixed), one["image"], train=False)
-            return spec.loss(output, one["target"])["loss"].mean()
+            return spec.train_loss(output, one["target"])["loss"].mean()
 
         def alone(example: Batch) -> jax.Array:
             value, grads = jax.value_and_grad(loss)(state.params, example)
