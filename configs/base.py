@@ -93,7 +93,10 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.log_flow = 0
     # Updates in one call to the device, a compiled loop that is slow on a CPU; 0: 1 there, else 8.
     config.steps_per_dispatch = 0
-    config.parallel = "jit"  # "pmap": BatchNorm over each device's own images
+    # "pmap": BatchNorm over each device's own images. "elastic": over each of `shards`, with the
+    # same bits on any number of devices.
+    config.parallel = "jit"
+    config.shards = 8  # of a batch, in elastic mode: a power of two
     config.devices = 0  # how many to use; 0: all
     config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32
     # A first layer with a stride reads blocks of pixels as channels; the same function.

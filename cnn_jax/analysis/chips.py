@@ -13,10 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh
 
 from cnn_jax.errors import UserError, unknown
-from cnn_jax.runtime.sharding import AXIS, Devices
+from cnn_jax.runtime.sharding import Devices
 
 HERE = "here"
 
@@ -52,13 +51,13 @@ QUIET = {
 }
 
 
-def devices_of(on: str, mode: str, count: int = 0) -> tuple[Chip, Devices]:
+def devices_of(on: str, mode: str, count: int = 0, shards: int = 0) -> tuple[Chip, Devices]:
     """ "here", or "CHIP:TOPOLOGY" like "v5e:2x4", which need not be there: its compiler is enough.
 
     Raises `UserError` for an unknown chip or topology, and where there is no such compiler.
     """
     if on == HERE:
-        devices = Devices.create(mode, count)
+        devices = Devices.create(mode, count, shards)
         return measured_chip(), devices
     kind, _, topology = on.partition(":")
     if kind in ("gpu", "cuda", "rocm", "a100", "h100", "h200", "b200"):
@@ -70,7 +69,7 @@ def devices_of(on: str, mode: str, count: int = 0) -> tuple[Chip, Devices]:
     row = np.array(topology_devices(on))
     if count:
         row = row[:count]
-    return CHIPS[kind], Devices(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)))
+    return CHIPS[kind], Devices.over(row, mode, shards)
 
 
 def topology_devices(name: str) -> list[Any]:

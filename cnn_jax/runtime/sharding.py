@@ -4,7 +4,8 @@
 BatchNorm sees the global batch. `pmap`: one replica a device; each normalises by its own images
 and keeps its own running statistics, and the gradients are averaged. (`jax.pmap` is a `shard_map`
 under `jit` since jax 0.8; here that is written out, so that state, data and checkpoints are the
-same global arrays in both modes.)
+same global arrays in both modes.) `elastic`: a fixed number of replicas, the shards, on any number
+of devices; see `training.elastic`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jax.sharding import PartitionSpec as P
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime import target
 
-MODES = ("jit", "pmap")
+MODES = ("jit", "pmap", "elastic")
 AXIS = "data"
 
 # jaxlib sends a convolution's kernel gradient on the CPU to YNNPACK, 5 to 15 times slower than
@@ -96,17 +97,31 @@ class Devices:
 
     mode: str
     mesh: Mesh
+    shards: int = 0  # of the batch, in elastic mode
 
     @classmethod
-    def create(cls, mode: str, count: int = 0) -> Devices:
-        """The first `count` devices, or all for 0."""
+    def create(cls, mode: str, count: int = 0, shards: int = 0) -> Devices:
+        """The first `count` devices, or all for 0; in elastic mode over so many shards."""
         if mode not in MODES:
             raise unknown("parallel", mode, MODES)
         devices = jax.devices()
         if not 0 <= count <= len(devices):
             raise UserError(f"devices={count}, but there are {len(devices)}; choose devices=0: all")
-        row = np.array(devices[: count or None])
-        return cls(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)))
+        return cls.over(np.array(devices[: count or None]), mode, shards)
+
+    @classmethod
+    def over(cls, row: np.ndarray, mode: str, shards: int = 0) -> Devices:
+        """These very devices."""
+        if mode != "elastic":
+            shards = 0
+        elif shards & (shards - 1) or shards % len(row):
+            most = 2 ** (len(row).bit_length() - 1)
+            fits = f"shards={max(most, 8)}" if most == len(row) else f"devices={most}"
+            raise UserError(
+                f"shards={shards} must be a power of two that {len(row)} devices divide, for "
+                f"parallel='elastic': choose {fits}"
+            )
+        return cls(mode, Mesh(row, (AXIS,), axis_types=(AxisType.Auto,)), shards)
 
     @property
     def count(self) -> int:
@@ -124,7 +139,12 @@ class Devices:
     @property
     def replicas(self) -> int:
         """How many copies of the BatchNorm statistics there are."""
-        return self.count if self.mode == "pmap" else 1
+        return {"pmap": self.count, "elastic": self.shards}.get(self.mode, 1)
+
+    @property
+    def parts(self) -> int:
+        """What a batch is divided over: devices, or shards."""
+        return self.shards or self.count
 
     @property
     def replicated(self) -> NamedSharding:
@@ -144,14 +164,15 @@ class Devices:
         return jax.device_put(tree, self.replicated)
 
     def check_batch(self, batch_size: int, microbatches: int) -> None:
-        if batch_size < 1 or batch_size % (self.count * microbatches):
+        if batch_size < 1 or batch_size % (self.parts * microbatches):
             raise UserError(
-                f"batch_size={batch_size} does not divide over {self.count} devices"
+                f"batch_size={batch_size} does not divide over {self.parts} "
+                f"{'shards' if self.shards else 'devices'}"
                 + (f" x accumulate={microbatches} parts" if microbatches > 1 else "")
                 + f"; choose batch_size={self.round_up(batch_size, microbatches)}, or more"
             )
 
     def round_up(self, batch_size: int, microbatches: int = 1) -> int:
         """The next multiple of what every device and part of the batch needs."""
-        unit = self.count * microbatches
+        unit = self.parts * microbatches
         return max(1, -(-batch_size // unit)) * unit

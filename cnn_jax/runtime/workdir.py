@@ -40,7 +40,7 @@ EXTENDED = ("epochs", "early_stopping_patience")
 FOLDER = "folder:"
 ANOTHER = "choose another --workdir"
 # What a run had that does not say it: defaults that were others.
-EARLIER = {"model.pool1": "padded", "remat": []}
+EARLIER = {"model.pool1": "padded", "remat": [], "shards": 8}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -205,6 +205,8 @@ def differences(there: dict[str, Any], here: dict[str, Any], free: Collection[st
     A folder of images is told by what it holds, not by its path: see `training.run_identity`.
     """
     missing = "(absent)"
+    if here.get("parallel") == "elastic":  # has the same bits on any number
+        free = (*free, "devices")
     return ", ".join(
         f"{key} ({there.get(key, missing)!r} there, {here.get(key, missing)!r} here)"
         for key in sorted({*there, *here} - {*FREE_KEYS, *free})

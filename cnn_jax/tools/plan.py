@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     config = CONFIG.value.copy_and_resolve_references()
     if BATCH_SIZE.value:
         config.batch_size = BATCH_SIZE.value
-    chip, devices = chips.devices_of(ON.value, config.parallel, config.devices)
+    chip, devices = chips.devices_of(ON.value, config.parallel, config.devices, config.shards)
     dataset = abstract_run.dataset_of(config)
     plan = run_plan.plan_run(config, chip, devices, dataset)
     if LARGEST.value:

@@ -21,6 +21,7 @@ from cnn_jax.runtime import sharding
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics
+from cnn_jax.training.elastic import elastic_evaluation, elastic_step
 from cnn_jax.training.eval_step import eval_step
 from cnn_jax.training.nonfinite import held_back
 from cnn_jax.training.train_state import TrainState, finite, is_spec, map_stats
@@ -149,10 +150,14 @@ def compile_train_steps(
         own = step(own, batch, axis=AXIS)
         return own._replace(state=map_stats(lambda s: s[None], own.state))
 
+    def elastic(carry: TrainCarry, batch: Batch) -> TrainCarry:
+        return elastic_step(spec, devices, carry, batch, phase)
+
+    own_step = {"pmap": per_device_step, "elastic": elastic}.get(devices.mode)
     step_on_devices: Callable[..., TrainCarry] = step
-    if devices.replicas > 1:
+    if own_step and devices.replicas > 1:
         step_on_devices = jax.shard_map(
-            per_device_step,
+            own_step,
             mesh=devices.mesh,
             in_specs=(layout.specs, P(AXIS)),
             out_specs=layout.specs,
@@ -189,9 +194,17 @@ def compile_evaluation(
     """The figures of each example; of several replicas' statistics, by their mean."""
 
     def evaluate(state: TrainState, batches: BatchSource) -> dict[str, jax.Array]:
+        batch = batches.batch(state.step, batch_size, devices.shard_batch)
+        if devices.shards > 1:
+            return jax.shard_map(
+                functools.partial(elastic_evaluation, spec, devices),
+                mesh=devices.mesh,
+                in_specs=(state_specs(state, devices.replicas), P(AXIS)),
+                out_specs=P(AXIS),
+                check_vma=False,
+            )(state, batch)
         if devices.replicas > 1:
             state = map_stats(lambda s: s.mean(0), state)
-        batch = batches.batch(state.step, batch_size, devices.shard_batch)
         return eval_step(spec, state.variables, batch)
 
     return sharding.jit_forward(evaluate, out_shardings=devices.replicated)

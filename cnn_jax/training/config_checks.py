@@ -38,6 +38,7 @@ RANGES = {
     "population_statistics": COUNT,
     "steps_per_dispatch": COUNT,
     "devices": COUNT,
+    "shards": ">= 1",
     "accumulate": ">= 1",
     "clip_norm": ">= 0",
     "average_decay": SHARE,

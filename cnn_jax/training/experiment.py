@@ -206,7 +206,7 @@ def check_config(
     """
     config_checks.check(config)
     open_values.complete(config, folder)
-    devices = devices or Devices.create(config.parallel, config.devices)
+    devices = devices or Devices.create(config.parallel, config.devices, config.shards)
     devices.check_batch(config.batch_size, config.accumulate)
     model, shape = make_model(config), config_checks.image_shape(config)
     if is_new_run and config.init["from"]:

@@ -126,7 +126,7 @@ def reasons(config: ConfigDict, image_shape: tuple[int, ...], replicas: int) -> 
     if config.accumulate > 1:
         words.append(f"accumulate={config.accumulate}")
     if replicas > 1:
-        words.append(f"parallel='pmap' over {replicas} devices")
+        words.append(f"{replicas} parts by parallel={config.parallel!r}")
     return ", ".join([*words, size_of(image_shape)])
 
 

@@ -172,7 +172,7 @@ def train_step(
     axis: str | None = None,
 ) -> TrainCarry:
     """One update. `axis` names the devices' axis when every device runs this on its own images."""
-    state, running = carry
+    state = carry.state
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     trainable, frozen_now = phase.partition(variables)  # the others may be trained later
     examples = preprocess(spec, batch, state.step)
@@ -185,6 +185,20 @@ def train_step(
     if axis is not None:
         grads = jax.lax.pmean(grads, axis)
         figures = jax.lax.all_gather(figures, axis, tiled=True)
+    return updated(spec, carry, phase, frozen_now, grads, stats, figures)
+
+
+def updated(
+    spec: TrainStepSpec,
+    carry: TrainCarry,
+    phase: FreezePhase,
+    frozen_now: Variables,
+    grads: Tree,
+    stats: Tree,
+    figures: dict[str, jax.Array],
+) -> TrainCarry:
+    """The carry after an update by gradients, new statistics and figures [B] of a whole batch."""
+    state, running = carry
     if jax.tree.leaves(frozen_now):
         grads = merge(grads, jax.tree.map(jnp.zeros_like, frozen_now["params"]))
         stats = merge(stats, frozen_now["batch_stats"])
