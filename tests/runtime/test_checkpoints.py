@@ -22,6 +22,7 @@ from cnn_jax.runtime.metric_writers import append
 from cnn_jax.train import train_and_evaluate
 from cnn_jax.training import run_identity
 from cnn_jax.training.evaluation import evaluate_only
+from tests.faults.harms import HARMS, delete, flip_bit
 from tests.support import commands
 
 CASES = 150
@@ -62,36 +63,7 @@ def assert_holds(checkpoints, step):
     jax.tree.map(np.testing.assert_array_equal, restored.tree, tree_of(step))
 
 
-def flip_bit(path, choose):
-    data = bytearray(path.read_bytes())
-    bit = choose.randrange(8 * len(data))
-    data[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(data)
-
-
-def truncate(path, choose):
-    os.truncate(path, choose.randrange(path.stat().st_size))
-
-
-def zero(path, choose):
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def delete(path, choose):
-    path.unlink()
-
-
-def swap(path, choose):
-    save = next(p for p in path.parents if p.name == "00000002")
-    others = [p for p in sorted(save.rglob("*")) if p.is_file()]
-    others = [p for p in others if p.read_bytes() != path.read_bytes()]
-    other = choose.choice(others)
-    mine, theirs = path.read_bytes(), other.read_bytes()
-    path.write_bytes(theirs)
-    other.write_bytes(mine)
-
-
-@pytest.mark.parametrize("harm", [flip_bit, truncate, zero, delete, swap])
+@pytest.mark.parametrize("harm", HARMS)
 def test_every_damage_is_found_and_named(saved, tmp_path, capsys, harm):
     choose = random.Random(harm.__name__)
     names = [p.relative_to(saved) for p in sorted((saved / "checkpoints/00000002").rglob("*"))]
