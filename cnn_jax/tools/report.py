@@ -1,4 +1,4 @@
-"""What came of a run, or of several beside each other, as one page of HTML that needs no network.
+"""One page of HTML about a run, or several side by side, that needs no network.
 
     python -m cnn_jax.tools.report RUN --out=report.html
     python -m cnn_jax.tools.report RUN RUN ... --out=comparison.html
