@@ -110,7 +110,7 @@ def config_of(workdir: str | os.PathLike, extend: bool = False) -> dict[str, Any
     saved = meta.get("config")
     if not ((folder / CONFIG).exists() and any((folder / "checkpoints").glob("*"))):
         return saved
-    there = read_config(folder, "remove it, and it is written again" if saved else ANOTHER)
+    there = read_config(folder)
     if saved and (differ := differences(there, saved, free_keys(folder, extend))):
         raise UserError(
             f"{folder / CONFIG} is not the config of the checkpoint of step {step}; keys that "
@@ -156,10 +156,12 @@ def lock(workdir: str | os.PathLike) -> IO:
     return held
 
 
-def read_config(folder: Path, advice: str = ANOTHER) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     try:
         return read_json_object(folder / CONFIG)
     except (OSError, ValueError) as error:
+        _, meta = Checkpoints(folder).newest_meta() or (0, {})
+        advice = "remove it, and it is written again" if "config" in meta else ANOTHER
         raise UserError(f"{folder / CONFIG} cannot be read ({error}): {advice}") from error
 
 

@@ -1,6 +1,7 @@
 """A run is evaluated by its own config on any data of its classes; what it wrote stays."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from cnn_jax import train
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.evaluation import evaluate_only
 from tests.support.folders import config_of, make
 
@@ -129,3 +131,30 @@ def test_advice_where_the_classes_are_not_known(run, folder, tmp_path):
     evaluate_only(config_of(images), folder)
     found = evaluate_only(config_of(other), folder)
     np.testing.assert_array_equal(found["confusion_matrix"], report["confusion_matrix"])
+
+
+@pytest.mark.parametrize("name", ["config.json", "split.json", "constants.npz"])
+def test_a_damaged_file_is_removed_as_advised_and_written_again(run, folder, name):
+    images, _, report = run
+    (folder / name).write_text("[]")
+    with pytest.raises(UserError) as error:
+        evaluate_only(config_of(images), folder)
+    path, advice = str(folder / name), r": remove it, and it is (written|computed) again$"
+    assert str(error.value).startswith(path)
+    assert re.search(advice, str(error.value))
+    (folder / name).unlink()
+    assert evaluate_only(config_of(images), folder) == report
+    assert (folder / name).exists() == (name != "config.json")
+
+
+def test_a_damaged_save_is_named_and_another_evaluated(run, folder, capsys):
+    saves = Checkpoints(folder)
+    newest = saves.steps()[-1]
+    file = max(saves.path(newest).rglob("*"), key=lambda path: path.is_file() * path.stat().st_size)
+    file.write_bytes(file.read_bytes()[:-1])
+    if len(saves.steps()) > 1:
+        evaluate_only(config_of(run[0]), folder)
+    else:
+        with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
+            evaluate_only(config_of(run[0]), folder)
+    assert f"warning: checkpoint {newest} is damaged: {file} has changed" in capsys.readouterr().err
