@@ -16,7 +16,7 @@ import pytest
 from jax import export
 
 import cnn_jax
-from cnn_jax import ops, train
+from cnn_jax import models, ops, train
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError
 from cnn_jax.inference import exporting
@@ -89,6 +89,26 @@ def test_the_program_answers_as_the_net_for_any_batch(net, folded, inputs):
         expected = net.logits_step(net.variables, (images,))[:, :4]
         given = np.float32(images / 255) if inputs == "float" else images
         np.testing.assert_allclose(program.call(given), expected, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", {net.module: name for name, net in models.REGISTRY.items()}.values()
+)
+def test_every_kind_of_net_takes_any_batch(name):
+    model, shape = models.create(name), models.REGISTRY[name].input_shape
+    variables = jax.eval_shape(
+        model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), "f4")
+    )
+    (batch,) = export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((batch, *shape), "f4")
+
+    def logits(variables, images):
+        return model.apply(variables, images, train=False).logits
+
+    with ops.reference_ops():
+        found = jax.eval_shape(logits, variables, images).shape
+    assert str(found) == f"(b, {model.num_classes})"
 
 
 @pytest.mark.slow
