@@ -285,7 +285,7 @@ def test_log_on_a_full_disk():
 def test_command_on_a_full_disk(tmp_path):
     """One line and status 2."""
     words = [f"--config={commands.CONFIG}", f"--workdir={tmp_path}"]
-    command = commands.start(*words, file_limit=2500)
+    command = commands.start(*words, file_limit=4000)  # over config.json
     assert command.wait() == 2
     assert command.err.startswith("error: the checkpoint of step 4 could not be written to ")
     assert command.err.endswith(" bytes free there); there is none before it\n")
