@@ -123,6 +123,7 @@ def test_what_differs(tmp_path):
     assert "The configs are the same." in Page(make_page(same)).words
 
 
+@pytest.mark.draws
 def test_a_real_run(tmp_path):
     config = load_config("lenet5")
     config.update({"epochs": 0.1, "devices": 1, "log_flow": 2, "eval_every_epochs": 0.05})
