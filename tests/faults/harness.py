@@ -79,9 +79,9 @@ class Damages:
 class NonFinite:
     """A run of eleven steps, compiled once."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
         self.folder = folder
-        self.faults = NonFiniteFaults(pytest.MonkeyPatch())
+        self.faults = NonFiniteFaults(monkeypatch)
         config = get_config()
         config.epochs, config.eval_every_epochs, config.devices = 0.5, 10.0, 1
         config.schedule.name, config.on_nan = "constant", "skip"
@@ -93,10 +93,9 @@ class NonFinite:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         training = train.Training(self.experiment, folder)
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.closing(training), contextlib.redirect_stdout(io.StringIO()):
             for _ in training:
                 pass
-        training.close()
         for step in training.checkpoints.steps():
             leaves = jax.tree.leaves(training.checkpoints.read(step).tree[0])
             if not all(np.isfinite(leaf).all() for leaf in leaves):
@@ -137,24 +136,24 @@ class Stops:
 
 
 WORLDS = {
-    "damage": Damages,
+    "damage": lambda folder, _: Damages(folder),
     "nonfinite": NonFinite,
-    "signal": lambda folder: Stops(folder, kills=0),
-    "kill": lambda folder: Stops(folder, kills=3),
+    "signal": lambda folder, _: Stops(folder, kills=0),
+    "kill": lambda folder, _: Stops(folder, kills=3),
 }
 
 
 def run_rounds(kinds: list[str], seed: int, rounds: int, first: int = 0) -> collections.Counter:
     """Counts of what happened; raises `AssertionError` naming the round that fails."""
     seen, worlds = collections.Counter(), {}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as monkeypatch:
         for number in range(first, first + rounds):
             choose = random.Random(f"{seed} {number}")
             kind = choose.choice(kinds)
             if kind not in worlds:
                 folder = Path(scratch, kind)
                 folder.mkdir()
-                worlds[kind] = WORLDS[kind](folder)
+                worlds[kind] = WORLDS[kind](folder, monkeypatch)
             try:
                 seen[worlds[kind].round(choose)] += 1
             except AssertionError as error:

@@ -103,10 +103,10 @@ class StreamLoader(Loader):
             self.reader = BatchReader(split, sampler, shard, options.crop, sampler.seed)
         else:
             self.reader = BatchReader(split, sampler, shard, protocol=protocol)
-        self.next_step, self.stream = -1, None
+        self.next_step, self.end, self.stream = -1, 0, None
 
     def batch_at(self, step: int) -> HostBatch:
-        if self.stream is None or step != self.next_step:
+        if self.stream is None or step != self.next_step or step >= self.end:
             self.stream = self.open(step)
         self.next_step = step + 1
         return self.on_devices(next(self.stream))
@@ -114,8 +114,9 @@ class StreamLoader(Loader):
     def open(self, step: int) -> Generator[Examples, None, None]:
         """The stream from `step` on; ends the one before."""
         self.close()
-        last, options = max(self.sampler.num_batches, step + 1), self.options
-        return read_ahead(self.reader, step, last, options.workers, options.threads)
+        # A dry run takes two steps even where the run has one.
+        self.end, options = max(self.sampler.num_batches, step + 1), self.options
+        return read_ahead(self.reader, step, self.end, options.workers, options.threads)
 
     def close(self) -> None:
         if self.stream is not None:

@@ -1,5 +1,7 @@
 """Streams: the batches of memory, goes on anywhere, every example once, whoever reads."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,14 @@ def test_a_stream_has_the_batches_of_memory(root):
     state = memory.compiled.init().state
     found = [run.evaluator("validation")(state) for run in (memory, stream)]
     assert_same(found[:1], found[1:])
+
+
+def test_a_stream_goes_on_behind_the_end_of_the_run(root):
+    """A dry run takes two steps, also of a run that has one."""
+    short = run_of(root, streaming=True).train_loader()
+    short.sampler = dataclasses.replace(short.sampler, num_batches=1)
+    long = run_of(root, streaming=True).train_loader()
+    assert_same(take(short, range(3)), take(long, range(3)))
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
