@@ -83,12 +83,11 @@ class PreActivationBottleneck(nn.Module):
         return residual_add(x, self.gate(y))
 
 
-class ResNetV2(nn.Module):
-    """Images [B, H, W, 3] of any size -> logits; four stages of pre-activation bottlenecks."""
+class PreActivationNet(nn.Module):
+    """What the nets of this paper share: their options, how a stage is stacked, and their end."""
 
     num_classes: int = 1000
     depth: int = 50
-    stem: Literal["activate_first", "pool_first"] = "activate_first"
     stride_in: StrideIn = "1x1"
     attention: Attention = "none"
     norm: Norm = "batch"
@@ -98,43 +97,61 @@ class ResNetV2(nn.Module):
     scan: bool = False
     dtype: Any = None
 
-    @nn.compact
-    def __call__(self, images: Images, train: bool = False) -> Output:
+    def parts(self, train: bool) -> dict[str, Callable]:
+        """`conv`, `pre_activate` and `gate`, as a block takes them."""
+
         def pre_activate(x: Activations, name: str) -> Activations:
             x = norm(self.norm, train, name=name, dtype=self.dtype)(x)
             return activate(self.activation, x)
 
-        require_size(images, 1, f"ResNet-{self.depth} v2")
         bias = self.norm not in CENTRING_NORMS
-        plain_conv = functools.partial(
-            conv, padding=0, bias=bias, dtype=self.dtype, kernel_init=HE_FAN_OUT
-        )
-        block = functools.partial(
-            PreActivationBottleneck,
-            conv=plain_conv,
-            pre_activate=pre_activate,
-            gate=functools.partial(
+        return {
+            "conv": functools.partial(
+                conv, padding=0, bias=bias, dtype=self.dtype, kernel_init=HE_FAN_OUT
+            ),
+            "pre_activate": pre_activate,
+            "gate": functools.partial(
                 attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
             ),
-            stride_in=self.stride_in,
-        )
-        x = plain_conv(64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
+        }
+
+    def stage(
+        self, block: Callable, level: int, count: int, features: int, activated: bool, x: Maps
+    ) -> Maps:
+        """`count` blocks; the first halves the map, but in stage 0, whose input may be active."""
+        first, *others = (f"layer{level + 1}_{i}" for i in range(count))
+        options = {"activated": activated and level == 0, "name": first}
+        x = block(features, stride=2 if level else 1, **options)(x)
+        same = functools.partial(block, features, stride=1)
+        return scan_blocks(self, same, others, x, self.scan)
+
+    def head(self, x: Activations, train: bool) -> Output:
+        """Of what the last norm and activation put out."""
+        x = sow_activation(self, "global_pool", global_pool(self.pooling, x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
+        return Output(fc(x))
+
+
+class ResNetV2(PreActivationNet):
+    """Images [B, H, W, 3] of any size -> logits; four stages of pre-activation bottlenecks."""
+
+    stem: Literal["activate_first", "pool_first"] = "activate_first"
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool = False) -> Output:
+        require_size(images, 1, f"ResNet-{self.depth} v2")
+        parts = self.parts(train)
+        pre_activate = parts["pre_activate"]
+        block = functools.partial(PreActivationBottleneck, stride_in=self.stride_in, **parts)
+        x = parts["conv"](64, 7, 2, padding=3, name="conv1")(images)  # 112x112x64
         activated = self.stem == "activate_first"
         x = pre_activate(x, name="conv1_norm") if activated else x
         x = sow_activation(self, "pool1", max_pool(x, 3, 2, padding=1))  # 56x56x64
         for level, count in enumerate(STAGES[self.depth][0]):
             # 56x56x256, 28x28x512, 14x14x1024, 7x7x2048
-            first, *others = (f"layer{level + 1}_{i}" for i in range(count))
-            options = {"activated": activated and level == 0, "name": first}
-            x = block(256 * 2**level, stride=2 if level else 1, **options)(x)
-            same = functools.partial(block, 256 * 2**level, stride=1)
-            x = scan_blocks(self, same, others, x, self.scan)
-        x = sow_activation(
-            self, "global_pool", global_pool(self.pooling, pre_activate(x, name="norm"))
-        )
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
-        return Output(fc(x))
+            x = self.stage(block, level, count, 256 * 2**level, activated, x)
+        return self.head(pre_activate(x, name="norm"), train)
 
 
 NETS = {

@@ -22,36 +22,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 
 from cnn_jax.models.layers import (
-    CENTRING_NORMS,
-    HE_NORMAL,
-    Activation,
     Activations,
-    Attention,
     ConvUnit,
     Images,
     Maps,
-    Norm,
     Output,
-    Pooling,
-    activate,
-    attention,
-    conv,
-    global_pool,
-    norm,
     require_size,
     residual_add,
-    scan_blocks,
-    sow_activation,
 )
-from cnn_jax.models.options import Rate
 from cnn_jax.models.registry import Net
-from cnn_jax.models.resnet import StrideIn, shortcut
-from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
+from cnn_jax.models.resnet import shortcut
+from cnn_jax.models.resnet_v2 import PreActivationBottleneck, PreActivationNet
 
 
 class PreActivationBasicBlock(nn.Module):
@@ -74,54 +59,27 @@ class PreActivationBasicBlock(nn.Module):
         return residual_add(ends, self.gate(y))
 
 
-class CifarResNetV2(nn.Module):
+class CifarResNetV2(PreActivationNet):
     """Images [B, H, W, C], 32 pixels in the paper -> logits; three stages of blocks."""
 
     num_classes: int = 10
     depth: int = 164
     bottleneck: bool = True
-    stride_in: StrideIn = "1x1"
-    attention: Attention = "none"
-    norm: Norm = "batch"
-    activation: Activation = "relu"
-    pooling: Pooling = "avg"
-    dropout: Rate = 0.0
-    scan: bool = False
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, images: Images, train: bool = False) -> Output:
-        def pre_activate(x: Activations, name: str) -> Activations:
-            x = norm(self.norm, train, name=name, dtype=self.dtype)(x)
-            return activate(self.activation, x)
-
         require_size(images, 1, f"ResNet-{self.depth} v2 for CIFAR")
-        bias = self.norm not in CENTRING_NORMS
-        plain_conv = functools.partial(
-            conv, padding=0, bias=bias, dtype=self.dtype, kernel_init=HE_FAN_OUT
-        )
-        kind, width, layers = (PreActivationBasicBlock, 16, 2)
+        parts = self.parts(train)
+        block, width, layers = functools.partial(PreActivationBasicBlock, **parts), 16, 2
         if self.bottleneck:
-            kind = functools.partial(PreActivationBottleneck, stride_in=self.stride_in)
+            block = functools.partial(PreActivationBottleneck, stride_in=self.stride_in, **parts)
             width, layers = 64, 3
-        gate = functools.partial(
-            attention, self.attention, train=train, norm=self.norm, dtype=self.dtype
-        )
-        block = functools.partial(kind, conv=plain_conv, pre_activate=pre_activate, gate=gate)
-        x = plain_conv(16, 3, padding=1, name="conv1")(images)  # 32x32x16
-        x = pre_activate(x, name="conv1_norm")
+        count = (self.depth - 2) // (3 * layers)
+        x = parts["conv"](16, 3, padding=1, name="conv1")(images)  # 32x32x16
+        x = parts["pre_activate"](x, name="conv1_norm")
         for level in range(3):  # of bottlenecks 32x32x64, 16x16x128, 8x8x256
-            count = (self.depth - 2) // (3 * layers)
-            first, *others = (f"layer{level + 1}_{i}" for i in range(count))
-            options = {"activated": level == 0, "name": first}
-            x = block(width * 2**level, stride=2 if level else 1, **options)(x)
-            same = functools.partial(block, width * 2**level, stride=1)
-            x = scan_blocks(self, same, others, x, self.scan)
-        x = global_pool(self.pooling, pre_activate(x, name="norm"))
-        x = sow_activation(self, "global_pool", x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        fc = nn.Dense(self.num_classes, kernel_init=HE_NORMAL, dtype=self.dtype, name="fc")
-        return Output(fc(x))
+            x = self.stage(block, level, count, width * 2**level, True, x)
+        return self.head(parts["pre_activate"](x, name="norm"), train)
 
 
 def cifar(depth: int, bottleneck: bool) -> Net:
