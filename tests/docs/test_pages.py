@@ -21,6 +21,10 @@ PIP_NAMES = {"orbax-checkpoint": "orbax", "scikit-learn": "sklearn", "absl-py": 
 NOT_IMPORTED = {"filelock"}
 
 
+def test_readme_counts_the_nets():
+    assert f"\n{len(models.names())} names with their counts" in (ROOT / "README.md").read_text()
+
+
 def test_nets_page_names_every_net_with_its_count():
     text = generate.nets_page()
     assert [name for name in models.names() if f"| `{name}` | " not in text] == []

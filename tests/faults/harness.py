@@ -21,16 +21,17 @@ import random
 import re
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from absl import logging
 
 from cnn_jax import train
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.progress import track
 from cnn_jax.training.experiment import make_experiment
 from tests.faults.harms import HARMS
 from tests.faults.kill_many import Killer
@@ -147,7 +148,7 @@ def run_rounds(kinds: list[str], seed: int, rounds: int, first: int = 0) -> coll
     """Counts of what happened; raises `AssertionError` naming the round that fails."""
     seen, worlds = collections.Counter(), {}
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as monkeypatch:
-        for number in range(first, first + rounds):
+        for number in track(range(first, first + rounds), "rounds"):
             choose = random.Random(f"{seed} {number}")
             kind = choose.choice(kinds)
             if kind not in worlds:
@@ -170,9 +171,13 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(WORLDS))
     options = parser.parse_args()
     kinds = options.kinds.split(",")
+    if unknown := sorted({*kinds} - {*WORLDS}):
+        parser.error(
+            f"--kinds={options.kinds}: {unknown[0]!r} is unknown; choices: {', '.join(WORLDS)}"
+        )
+    logging.set_verbosity(logging.ERROR)  # of Orbax, on damage that is done on purpose
     seen = run_rounds(kinds, options.seed, options.rounds, options.first)
     print(dict(sorted(seen.items())))
-    sys.exit(0)
 
 
 if __name__ == "__main__":
