@@ -72,6 +72,12 @@ def test_by_hand():
     assert sure["bins"][-1]["examples"] == 2  # confidence 1 is of the last bin
 
 
+def test_coverage_is_rounded_up_to_whole_examples():
+    found = calibration(np.random.default_rng(0).normal(size=(7, 3)), np.zeros(7, int))
+    kept = [point["examples"] for point in found["coverage"]]
+    assert kept == [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7]
+
+
 def test_ties_have_the_mean_of_their_orders():
     confidence = np.array([0.5, 0.9, 0.5, 0.5])
     hit = np.array([True, True, False, False])

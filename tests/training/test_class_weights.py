@@ -1,18 +1,21 @@
 """Classes of unequal size: weights against scikit-learn and the paper, orders by their counts."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from cnn_jax import data
 from cnn_jax.data.augment import MixedTargets
 from cnn_jax.data.dataset import Task
 from cnn_jax.data.loading.sampler import BalancedSampler, TrainSampler, balanced_order, batch_rows
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import Output
 from cnn_jax.training import config_checks, losses
-from cnn_jax.training.class_weights import balanced, effective_number
+from cnn_jax.training.class_weights import balanced, class_weights, effective_number
 from cnn_jax.training.experiment import make_experiment
 
 LABELS = np.repeat(np.arange(3), [50, 5, 1]).astype(np.int32)
@@ -34,6 +37,18 @@ def test_effective_numbers_are_the_papers():
     np.testing.assert_array_equal(effective_number(counts, 0.0), [1, 1, 1])
     near = effective_number(counts, 1 - 1e-9)
     np.testing.assert_allclose(near / near[2], [1 / 50, 1 / 5, 1], rtol=1e-6)
+    absent = effective_number(np.array([50, 0, 5, 1]), 0.9)
+    np.testing.assert_allclose(absent, np.insert(found, 1, 0), rtol=1e-12)
+
+
+def test_weights_are_of_the_counts_of_training(tiny):
+    """One a class of the task, 0 for one that training has none of, whatever test has."""
+    tiny.loss.class_weights = "balanced"
+    dataset = data.load(tiny.data)
+    few = dataset.train.take(np.flatnonzero(dataset.train.labels < 2)[:40])
+    found = class_weights(tiny, dataclasses.replace(dataset, train=few))
+    zeros, ones = np.bincount(few.labels)
+    np.testing.assert_allclose(found, [20 / zeros, 20 / ones, *[0] * 8], rtol=1e-6)
 
 
 def test_the_loss_of_an_example_is_times_its_weight(tiny):
