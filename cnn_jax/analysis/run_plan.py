@@ -123,7 +123,8 @@ def resident(run: AbstractRun) -> dict[str, int]:
 def largest_batch(plan: RunPlan, devices: Devices, dataset: Dataset) -> int | None:
     """The largest batch that fits, by a line through the memory of two compiled ones.
 
-    The second has half the images a chip; None where neither fits, or the line does not rise.
+    The second has half the images a chip; 0 where not one image fits, None where neither compiles,
+    or the line does not rise.
     """
     config = plan.config.copy_and_resolve_references()
     unit = devices.count * config.accumulate
@@ -141,7 +142,7 @@ def largest_batch(plan: RunPlan, devices: Devices, dataset: Dataset) -> int | No
     if slope <= 0:
         return None
     most = high + (plan.chip.memory - large.used) / slope
-    return int(most // unit) * unit
+    return max(0, int(most // unit) * unit)
 
 
 def measured_step(config: ConfigDict, devices: Devices, dataset: Dataset) -> float:

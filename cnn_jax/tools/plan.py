@@ -75,7 +75,7 @@ def lines(plan: RunPlan) -> Iterator[str]:
         )
         parts = ", ".join(f"{name} {size / GIGA:.3f}" for name, size in plan.memory.items())
         yield f"memory a chip, GB: {parts}"
-    if plan.largest_batch:
+    if plan.largest_batch is not None:
         yield (
             f"largest batch that fits: {plan.largest_batch:,}, "
             f"{plan.largest_batch // plan.chips:,} a chip (by a line through two compiled ones)"

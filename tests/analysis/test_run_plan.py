@@ -77,6 +77,7 @@ def test_resident_memory_is_counted_by_kind(tiny):
     parts = run_plan.resident(run)
     assert parts["parameters"] == 4 * parameters
     assert parts["optimizer"] == 2 * 4 * parameters + 8
+    assert "average" not in parts
     assert parts["data"] == examples * (64 + 4 + 4) + 4 + 2 * 4 * examples
 
 
@@ -92,6 +93,37 @@ def test_plan_of_this_machine(tiny, monkeypatch):
     most = run_plan.largest_batch(plan, devices, dataset)
     assert most > 64
     assert run_plan.measured_step(tiny, devices, dataset) > 0
+
+
+def test_two_devices_have_half_of_the_work_and_the_average_its_memory(tiny):
+    tiny.batch_size, tiny.average_decay, tiny.model.norm = 64, 0.9, "none"
+    chip, dataset = chips.Chip("x", 1e9, 1e9, 1e9, 0.0, ""), abstract_run.dataset_of(tiny)
+    one, two = (run_plan.plan_run(tiny, chip, Devices.create("jit", n), dataset) for n in (1, 2))
+    assert two.costs.flops == pytest.approx(one.costs.flops / 2, rel=0.01)
+    assert one.memory["average"] == one.memory["parameters"] == two.memory["average"]
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "memory", "most"),
+    [(64, 1, 2000, 190), (64, 4, 2000, 188), (256, 1, 2000, 190), (64, 1, 50, 0)],
+)
+def test_the_largest_batch_is_where_the_line_meets_the_memory(
+    tiny, monkeypatch, batch, accumulate, memory, most
+):
+    """100 bytes and 10 an image; the compiler takes no more than 150 images."""
+    tiny.batch_size, tiny.accumulate = batch, accumulate
+    chip, costs = chips.Chip("x", 1.0, memory, 1.0, 0.0, ""), ProgramCosts(1.0, 1.0, 0, 0, ())
+
+    def plan_of(config, *_):
+        size = config.batch_size
+        fits = costs if size <= 150 else None
+        held = {"activations": 100 + 10 * size} if fits else {}
+        own = config.copy_and_resolve_references()
+        return run_plan.RunPlan(own, chip, 1, 10, held, fits, "", 0.0)
+
+    monkeypatch.setattr(run_plan, "plan_run", plan_of)
+    devices = Devices.create("jit", 1)
+    assert run_plan.largest_batch(plan_of(tiny), devices, None) == most
 
 
 def test_mistakes_are_one_line():

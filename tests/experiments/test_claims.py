@@ -15,7 +15,7 @@ from cnn_jax.cli import ConfigParser, subscripted
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.workdir import flat
 from experiments import claim as claims
-from experiments import details, plots, results, runner
+from experiments import details, measures, plots, results, runner
 from experiments.claim import Claim, Deviation, Scale, Tuning
 from experiments.measures import ACCURACY, TRAIN_LOSS, probed, steps_to
 from experiments.protocol import PLACEBO_SEEDS, Settings, Study
@@ -249,6 +249,36 @@ def test_held_out_images_are_pooled_where_the_report_is_of_the_last_epoch():
     assert ACCURACY(done | {"validation_examples": 300}) == pytest.approx(82.5)
     done["evaluations"] = [{"validation/accuracy": 0.9}, row]
     assert ACCURACY(done | {"validation_examples": 300}) == pytest.approx(80.0)
+
+
+def test_measures_of_a_record_by_hand():
+    done = {
+        "evaluations": [
+            {"train/loss": 2.0, "train/accuracy": 0.25},
+            {"train/loss": 0.5, "train/accuracy": 0.75}
+            | {"validation/loss": 0.75, "validation/accuracy": 0.5},
+        ],
+        "log": [{"step": s, "loss": loss} for s, loss in ((5, 2.0), (10, 3.0), (15, 7.0))],
+        "report": {"accuracy": 0.625, "loss": 1.0, "macro_average": {"recall": 0.375}},
+        "probe": {"last accuracy": 60.0, "last loss": 1.25},
+    }
+    found = {
+        measures.HELD_OUT_LOSS: 0.75,
+        measures.TRAIN_LOSS: 0.5,
+        measures.FIRST_TRAIN_LOSS: 2.0,
+        measures.TRAIN_ACCURACY: 75.0,
+        measures.MACRO_RECALL: 37.5,
+        measures.TEST_ACCURACY: 62.5,
+        measures.GAP: 0.25,
+        measures.largest_loss(10): 3.0,
+        measures.ACCURACY_OVER_MACRO: 25.0,
+        measures.TEST_OVER_VALIDATION: 12.5,
+        measures.STOPPED_ACCURACY: 2.5,
+        measures.STOPPED_LOSS: -0.25,
+    }
+    assert {measure.name: measure(done) for measure in found} == {
+        measure.name: value for measure, value in found.items()
+    }
 
 
 def accepted(line):

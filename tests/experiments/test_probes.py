@@ -150,12 +150,19 @@ def test_last_figures_and_statistics_of_a_net_without_norms(run):
     assert figures["accuracy by the batch"] == pytest.approx(100 * report["accuracy"], abs=2)
 
 
-def test_units_that_no_image_activates_are_dead():
+def test_units_that_no_image_activates_are_dead(monkeypatch):
     experiment = make_experiment(config_of("lenet5:digits", model__activation="relu"))
     variables = init_variables(experiment.step_spec.model, 0, (32, 32, 1))
     images = experiment.dataset.test.images[:50]
     before = last_weights.alive(experiment, variables, images)
     assert before.shape == (6 + 16 + 120 + 84,)
+    monkeypatch.setattr(last_weights, "BATCH", 1)  # alive is what any batch makes positive
+    assert (
+        last_weights.alive(experiment, variables, images[:9])
+        == np.any(
+            [last_weights.alive(experiment, variables, images[i : i + 1]) for i in range(9)], axis=0
+        )
+    ).all()
     variables["params"]["f6"]["bias"] = variables["params"]["f6"]["bias"].at[:5].set(-1e6)
     after = last_weights.alive(experiment, variables, images)
     assert not after[-84:-79].any()
@@ -173,11 +180,12 @@ def test_halves_of_the_classes_and_what_is_taken_over():
     assert (upper.train.ids == whole.train.ids[rows]).all()
     some = halves.some_images(upper, 20, seed=3)
     assert len(set(some.train.ids)) == 20
-    tree = {"params": {"c1": {"kernel": np.ones(2)}, "output": {"kernel": np.ones(2)}}}
+    stages = ("c1", "norm_c1", "output")
+    tree = {"params": {stage: {"kernel": np.ones(2)} for stage in stages}}
     fill = halves.filler(types.SimpleNamespace(variables=tree), ("c1",))
-    mine = {stage: {"kernel": jax.numpy.zeros(2)} for stage in ("c1", "output")}
+    mine = {stage: {"kernel": jax.numpy.zeros(2)} for stage in stages}
     filled = fill(mine, "params/")
-    assert filled["c1"]["kernel"].tolist() == [1, 1]
+    assert filled["c1"]["kernel"].tolist() == filled["norm_c1"]["kernel"].tolist() == [1, 1]
     assert filled["output"]["kernel"].tolist() == [0, 0]
 
 

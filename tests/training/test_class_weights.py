@@ -136,15 +136,15 @@ def test_every_class_comes_as_often():
 
 
 def test_batches_are_cut_from_the_orders_from_any_step():
-    sampler = BalancedSampler(len(LABELS), 20, 10, 0, LABELS)
-    stream = np.concatenate([balanced_order(0, epoch, LABELS) for epoch in range(4)])
+    sampler = BalancedSampler(len(LABELS), 20, 10, 1, LABELS)
+    stream = np.concatenate([balanced_order(1, epoch, LABELS) for epoch in range(4)])
     for step in (9, 0, 4, 5, 3):
         rows, mask = sampler.rows_at(step)
         np.testing.assert_array_equal(rows, stream[20 * step : 20 * step + 20])
         assert mask.all()
         plain = TrainSampler(len(LABELS), 20, 10, 0).rows_at(step)[0]
         np.testing.assert_array_equal(plain, batch_rows(0, step, 20, len(LABELS)))
-    large = BalancedSampler(len(LABELS), 150, 1, 0, LABELS)  # over three epochs
+    large = BalancedSampler(len(LABELS), 150, 1, 1, LABELS)  # over three epochs
     np.testing.assert_array_equal(large.rows_at(0)[0], stream[:150])
 
 
