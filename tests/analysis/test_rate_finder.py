@@ -1,8 +1,11 @@
 """The range test: its steps are those of a training, and curves of known form are read rightly."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from cnn_jax.analysis import rate_finder
 from cnn_jax.analysis.rate_finder import RangeTest, RateFinder
 from cnn_jax.errors import UserError
 from cnn_jax.tools import find_lr
@@ -79,6 +82,20 @@ def test_chance_is_that_of_the_loss(sgd):
     assert RateFinder(sgd, 4).range_test(1e-3, 1e-2).chance == np.log(10)
     sgd.loss.name = "mean_squared"
     assert RateFinder(sgd, 4).range_test(1e-3, 1e-2).chance == np.inf
+    sgd.loss.name, sgd.loss.auxiliary_weights = "softmax_cross_entropy", (0.3,)
+    assert rate_finder.chance_loss(SimpleNamespace(config=sgd)) == np.inf
+
+
+def test_four_times_the_first_loss_ends_the_test(sgd, monkeypatch):
+    finder = RateFinder(sgd, 5)
+    monkeypatch.setattr(rate_finder, "train_at", lambda *_: iter([1.0, 3.0, 3.9, 4.1, 9.0]))
+    result = finder.range_test(1e-4, 1.0)
+    assert result.losses.tolist() == [1.0, 3.0, 3.9]
+    np.testing.assert_allclose(result.rates, [1e-4, 1e-3, 1e-2])
+    monkeypatch.setattr(rate_finder, "train_at", lambda *_: iter([np.nan]))
+    with pytest.raises(UserError, match=r"not finite at the first step, at a rate of 0.0001$"):
+        finder.range_test(1e-4, 1.0)
+    assert finder.losses_at(0.1).tolist() == []
 
 
 def test_smoothing_does_not_lag():
@@ -94,7 +111,19 @@ def test_smoothing_does_not_lag():
 def test_nothing_learnt_is_said():
     flat = RangeTest(np.logspace(-6, -5, 50), 2 + 0.1 * np.random.default_rng(1).normal(size=50))
     assert not flat.learns
+    low = valley()
+    low = RangeTest(low.rates[:201], low.losses[:201])
+    assert "lowest at 0.01; nowhere diverging: try a higher --last\n" in find_lr.in_words(low)
+    assert f"; diverging from {valley().diverging:.2g} on\n" in find_lr.in_words(valley())
     assert find_lr.in_words(flat).startswith("nothing is learnt at rates from 1e-06 to 1e-05: ")
+
+
+def test_a_moving_mean_has_four_neighbours_a_side():
+    found = find_lr.moving_mean(np.arange(12.0) ** 2)
+    own = np.arange(12.0) ** 2
+    np.testing.assert_allclose(
+        found[[0, 5, 11]], [own[:5].mean(), own[1:10].mean(), own[7:].mean()]
+    )
 
 
 def test_picture(tmp_path):
