@@ -78,6 +78,48 @@ def test_folds_that_cannot_be_made_are_an_error(folds, fold, message):
         data.load(config)
 
 
+def with_parts(*parts):
+    """30 examples of three classes to train on, and 6 for each part."""
+    images, labels = np.zeros((30, 8, 8, 1), np.uint8), np.arange(30) % 3
+    return data.from_arrays(images, labels, **dict.fromkeys(parts, (images[:6], labels[:6])))
+
+
+@pytest.mark.parametrize(
+    ("parts", "name", "sizes"),
+    [
+        (("test",), "digits", (20, 10, 6)),
+        (("validation",), "digits", (20, 6, 10)),
+        (("validation",), "folder:x", (20, 6, 10)),
+    ],
+)
+def test_a_fold_is_the_part_that_is_not_there(parts, name, sizes):
+    config = base("x", "digits", 8).data
+    config.name, config.folds, config.fold = name, 3, 1
+    dataset = data.load(config, source=with_parts(*parts))
+    found = [dataset.split(part) for part in ("train", "validation", "test")]
+    assert tuple(map(len, found)) == sizes
+    (fold,) = [split for split in found if len(split) == 10]
+    rows = np.flatnonzero(splits.folds_of(np.arange(30, dtype=np.int32) % 3, 3, 0) == 1)
+    assert fold.ids.tolist() == rows.tolist()
+
+
+def test_a_set_that_is_divided_has_no_folds():
+    config = base("x", "digits", 8).data
+    config.folds, config.fold = 3, 1
+    with pytest.raises(UserError, match=r"^data.folds=3: digits has splits of its own for test"):
+        data.load(config, source=with_parts("validation", "test"))
+
+
+@pytest.mark.parametrize("folds", [10, 11])
+def test_a_class_has_an_example_in_each_fold(folds):
+    labels = np.arange(30, dtype=np.int32) % 3
+    if folds == 10:
+        assert np.bincount(splits.folds_of(labels, folds, 0)).tolist() == [3] * 10
+        return
+    with pytest.raises(UserError, match=r"^data.folds=11: the data have 10 .* data.folds=10$"):
+        splits.folds_of(labels, folds, 0)
+
+
 def test_splits_depend_on_the_seed_alone():
     first, again, other = (
         splits.hold_out(labelled([50, 50]), 20, seed=s, key="k")[1].ids for s in (0, 0, 1)

@@ -56,6 +56,20 @@ def test_all_folds_are_one_look_at_every_image(make_run):
     assert "accuracy_interval" not in compare.group([*runs[:1]])[0]  # a fold is missing
 
 
+def test_another_protocol_is_another_row_and_an_open_key_is_not():
+    def run(name, protocol="single_crop", **config):
+        report = {"split": "test", "protocol": protocol, "examples": 10, "loss": 3.0 * len(name)}
+        return compare.Run(name, {"name": "net", **config}, report)
+
+    runs = [run("a", seed=0), run("bb", seed=1, remat=None), run("c", "ten_crop", seed=0)]
+    rows = compare.group(runs)
+    assert [row["row"] for row in rows] == ["protocol=single_crop", "protocol=ten_crop"]
+    assert [row["runs"] for row in rows] == [2, 1]
+    # Student's t of one degree of freedom is 12.7062, the error of the mean of 3 and 6 is 1.5.
+    half = 12.7062 * 1.5
+    assert rows[0]["loss_mean_interval"] == pytest.approx((0.0, 4.5 + half), abs=1e-3)
+
+
 def test_what_is_no_run_or_one_run_twice_is_an_error(make_run, tmp_path):
     with pytest.raises(UserError, match=r"holds no report.json: .* cnn_jax evaluate --workdir="):
         compare.read_run(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.analysis.report_page import comparison, markup, predictions, sections, svg
-from cnn_jax.analysis.report_page.run_folder import RunFolder
+from cnn_jax.analysis.report_page.run_folder import RunFolder, session_seconds
 
 WIDTH, HEIGHT = svg.WIDTH - svg.LEFT - svg.RIGHT, svg.HEIGHT - svg.BOTTOM - svg.TOP
 
@@ -109,6 +109,26 @@ def test_calibration_has_the_bins_that_are_filled_and_shares_of_the_examples():
     ]  # fmt: skip
     assert cells(page)[2:] == ["calibration error", "0.1", "log loss", "0.2", "Brier score", "0.3",
                                "mean risk over coverages", "0.4"]  # fmt: skip
+
+
+def test_the_watched_split_and_the_epoch_of_the_report():
+    rows = [{"step": s, "epoch": s / 4, "train/loss": 4.0, "test/loss": 2.0} for s in (1, 3)]
+    run = run_of(rows=rows, report={"step": 3})
+    assert (run.watched, run.reported_epoch) == ("test", 0.75)
+    assert run_of(rows=rows, report={"step": 2}).reported_epoch is None
+    words = re.findall(r"<title>(\w+: \d) at the end</title>", sections.curves([run]))
+    assert words == ["train: 4", "test: 2"]
+
+
+def test_sessions_are_in_the_order_of_their_starts(tmp_path):
+    for name, times in (("b", (10.0, 17.0)), ("a", (30.0, 31.0, 35.0))):
+        events = b""
+        for time in times:
+            event = b"\x09" + np.float64(time).tobytes()
+            events += np.uint64(len(event)).tobytes() + bytes(4) + event + bytes(4)
+        (tmp_path / f"events.out.tfevents.{name}").write_bytes(events)
+    (tmp_path / "events.out.tfevents.empty").write_bytes(b"")
+    assert session_seconds(tmp_path) == [7.0, 5.0]
 
 
 def test_starts_add_up_and_hours_have_sixty_minutes():

@@ -1,6 +1,7 @@
 """A sweep: what is run, what is not run twice, and that a wrong value is said before the first."""
 
 import json
+import re
 
 import pytest
 from absl import flags
@@ -61,6 +62,15 @@ def test_every_combination_is_a_command_that_makes_its_config(tmp_path):
     assert jobs[0].folder.parent == tmp_path
     assert jobs[3].command.startswith("cnn_jax train --config=mlp --config.epochs=0.1 ")
     assert "'--config.augment=('\"'\"'a b'\"'\"',)' --config.seed=1 --workdir=" in jobs[3].command
+
+
+def test_values_that_look_alike_have_folders_of_their_own(tmp_path):
+    settings = grid("augment=('a',),['a'],('a' ,)", "batch_size=8")
+    names = [job.folder.name for job in sweep.make_jobs(WORDS, settings, tmp_path)]
+    assert len({*names}) == 3
+    assert all(re.fullmatch(r"augment=_a_-[0-9a-f]{6},batch_size=8", name) for name in names)
+    assert sweep.file_name("1e-3") == "1e-3"
+    assert len(sweep.file_name("a" * 500)) == 47
 
 
 def test_the_configs_words_are_taken_from_a_command_line():
