@@ -71,6 +71,8 @@ def test_nets_and_datasets_from_outside_are_named_in_a_config(tmp_path, monkeypa
     models.register("one_layer", net)  # as a cell that is run again
     data.register("noise", noise := lambda: data.from_arrays(*arrays(count=60, channels=1)))
     data.register("noise", noise)
+    with pytest.raises(UserError, match=r"^the name 'noise' of a dataset is taken"):
+        data.register("noise", lambda: noise())
     assert "noise" in data.names()
     config = tiny("mlp:noise")
     config.model = {"name": "one_layer", "num_classes": 0, "width": 5}

@@ -1,6 +1,7 @@
 """An exported net answers as the net: any batch, folded or not, in a process with JAX alone."""
 
 import contextlib
+import dataclasses
 import datetime
 import io
 import json
@@ -17,12 +18,13 @@ from jax import export
 
 import cnn_jax
 from cnn_jax import models, ops, train
+from cnn_jax.data.dataset import Task
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.errors import UserError
 from cnn_jax.inference import exporting
 from cnn_jax.inference.folding import fold, pairs_of
 from cnn_jax.inference.onnx_file import write_onnx
-from cnn_jax.inference.weights_folder import write_weights_folder
+from cnn_jax.inference.weights_folder import preprocessing_of, write_weights_folder
 from cnn_jax.models.layers import BatchNorm, pooling
 from cnn_jax.models.variables import flatten
 from cnn_jax.tools import export as tool
@@ -89,6 +91,31 @@ def test_the_program_answers_as_the_net_for_any_batch(net, folded, inputs):
         expected = net.logits_step(net.variables, (images,))[:, :4]
         given = np.float32(images / 255) if inputs == "float" else images
         np.testing.assert_allclose(program.call(given), expected, atol=1e-5)
+
+
+def test_a_numbers_program_is_in_the_tasks_unit():
+    """The net's own output is standardised."""
+    net = random_net("lenet5", 28, classes=2)
+    number = type(net)(
+        **{**vars(net), "task": Task("regression", unit="degrees", mean=30.0, std=2.0)}
+    )
+    images = pixels(net, 3)
+    raw = net.model.apply(net.variables, net.preparation.normalise(np.float32(images))).logits
+    found = exporting.make_function(number)(images)
+    np.testing.assert_allclose(found, 2 * raw[:, :1] + 30, rtol=1e-5)
+
+
+def test_the_description_has_the_statistics_of_the_channels(net):
+    """(x / 255 - mean) / std is what the net's own normalisation makes of grey levels."""
+    shift, scale = np.float32([10, 20, 30]), np.float32([0.5, 0.25, 0.125])
+    own = dataclasses.replace(net.preparation, statistics=InputStatistics(shift, scale))
+    own = dataclasses.replace(own, resize=dataclasses.replace(own.resize, channels=3))
+    record = preprocessing_of(own)
+    x = np.float32([[[[7, 77, 177]]]])
+    expected = (x / 255 - record["mean"]) / record["std"]
+    np.testing.assert_allclose(own.normalise(x), expected, rtol=1e-5)
+    whole = dataclasses.replace(own, statistics=InputStatistics(np.zeros((8, 8, 3), "f4"), scale))
+    assert preprocessing_of(whole)["mean"] is preprocessing_of(whole)["std"] is None
 
 
 @pytest.mark.slow
@@ -198,6 +225,8 @@ def test_constants_are_held_to_the_description(exported, tmp_path):
     net = cnn_jax.load(out)
     write_weights_folder(net, out, tmp_path)
     assert json.loads((tmp_path / "weights.json").read_text())["licence"] == "CC0-1.0"
+    write_weights_folder(net, out, tmp_path, "MIT")
+    assert json.loads((tmp_path / "weights.json").read_text())["licence"] == "MIT"
     InputStatistics(np.float32(1), np.float32(1)).write(tmp_path)
     with pytest.raises(UserError, match=r"constants.npz is not the file that weights.json"):
         cnn_jax.load(tmp_path)

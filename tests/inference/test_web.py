@@ -14,10 +14,12 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_jax.analysis.explanations import grad_cam as cam
 from cnn_jax.data.dataset import Task
 from cnn_jax.errors import UserError
 from cnn_jax.tools import serve
@@ -66,7 +68,14 @@ def test_an_image_is_answered(client, answerer, photo):
     for row, (_, share) in zip(record["top"], own.top(5), strict=True):
         assert row["probability"] == pytest.approx(share, abs=1e-5)
         assert pixels_of(row["map"]).shape == (28, 28, 4)
-    assert pixels_of(record["image"]).shape == (28, 28)
+    seen = pixels_of(record["image"])
+    assert seen.shape == (28, 28)
+    classes = np.array([answerer.net.classes.index(row["class"]) for row in record["top"]])
+    images = jnp.repeat(jnp.float32(seen)[None, ..., None], 5, 0)
+    images = answerer.net.preparation.normalise(images)
+    maps = answerer.maps_of(answerer.net.model, answerer.net.variables, images, classes)
+    for row, own_map in zip(record["top"], cam.enlarge(maps, 28, 28), strict=True):
+        np.testing.assert_array_equal(pixels_of(row["map"]), warm(own_map))
     assert record["stage"] == answerer.stage
 
 

@@ -10,7 +10,7 @@ import pytest
 from cnn_jax import models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import UserError
-from cnn_jax.models import resnet, resnet_cifar
+from cnn_jax.models import resnet, resnet_cifar, resnet_v2_cifar
 from cnn_jax.models.layers import ConvUnit, SqueezeExcitation, conv
 from cnn_jax.models.layers.batch_norm import NoisyBatchNorm
 from cnn_jax.models.resnet_v2 import HE_FAN_OUT, PreActivationBottleneck
@@ -139,6 +139,10 @@ def test_a_shortcut_around_one_layer_and_a_norm_after_the_sum():
     relu = lambda y: np.maximum(y, 0)  # noqa: E731
     expected = relu(relu(np.asarray(x) + bias) + bias)
     np.testing.assert_allclose(made.apply(variables, x), expected, rtol=1e-6)
+    plain = resnet_cifar.OneLayerBlocks(3, 1, unit, lambda y: y, shortcut="none")
+    np.testing.assert_array_equal(
+        plain.apply(variables, x), np.broadcast_to(relu(bias), expected.shape)
+    )
     made = block(resnet_cifar.NormLastBlock, 3, 1, shortcut="A")
     variables = make(made, x)
     variables["params"]["conv2"]["kernel"] *= 0
@@ -156,10 +160,14 @@ def test_a_separable_block_filters_each_map_alone():
     variables = make(made, x)
     assert variables["params"]["conv1_depthwise"]["kernel"].shape == (3, 3, 1, 3)
     assert variables["params"]["conv1"]["kernel"].shape == (1, 1, 3, 6)
+    assert variables["params"]["conv2_depthwise"]["kernel"].shape == (3, 3, 1, 6)
     variables["params"]["conv1_depthwise"]["bias"] *= 0
     _, state = made.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
     out = state["intermediates"]["conv1_depthwise"]["__call__"][0]
     assert (np.abs(out).max((0, 1, 2)) > 0).tolist() == [False, True, False]
+    unit = ConvUnit(train=False, norm="none")
+    strided = resnet_cifar.SeparableBlock(6, 2, unit, lambda y: y, shortcut="none")
+    assert strided.apply(make(strided, x), x).shape == (1, 2, 2, 6)
 
 
 def test_a_shortcut_without_norm_is_a_convolution_with_a_bias():
@@ -224,6 +232,21 @@ def test_the_first_activation_of_a_pre_activation_net_is_shared():
         "layer2_0",
         "layer3_0",
     ]
+
+
+def test_what_the_activations_of_a_pre_activation_net_cut_off_is_gone():
+    """By the first, before any block, no image is seen; by the last the dense layer's bias is."""
+    net = resnet_v2_cifar.CifarResNetV2(num_classes=3, depth=8, bottleneck=False)
+    x = draw((2, 8, 8, 3))
+    variables = make(net, x)
+    apply = jax.jit(lambda variables: net.apply(variables, x).logits)
+    assert np.ptp(apply(variables), axis=0).min() > 0
+    for name, far in (("conv1_norm", 1e4), ("norm", 1e20)):
+        cut = jax.tree.map(np.array, variables)
+        cut["params"][name]["bias"] -= far
+        logits = apply(cut)
+        np.testing.assert_array_equal(logits[0], logits[1])
+    np.testing.assert_array_equal(logits[0], variables["params"]["fc"]["bias"])
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
