@@ -20,6 +20,7 @@ from experiments.probes import (
     invariances,
     last_weights,
     members,
+    similarity,
     target,
     trained,
     untrained,
@@ -187,6 +188,66 @@ def test_halves_of_the_classes_and_what_is_taken_over():
     filled = fill(mine, "params/")
     assert filled["c1"]["kernel"].tolist() == filled["norm_c1"]["kernel"].tolist() == [1, 1]
     assert filled["output"]["kernel"].tolist() == [0, 0]
+
+
+def test_stages_are_frozen_where_that_is_asked(monkeypatch):
+    seen = []
+
+    def stop(config, dataset):
+        seen.append((config.freeze, config.epochs, config.model.num_classes))
+        raise LookupError
+
+    monkeypatch.setattr(halves, "make_experiment", stop)
+    config = config_of("lenet5:digits")
+    upper = halves.of_classes(data.load(config.data), range(5, 10))
+    for frozen in (True, False):
+        with pytest.raises(LookupError):
+            halves.train(config, upper, {"epochs": 3.0}, None, 2, frozen)
+    assert seen == [(("c1", "c3"), 3.0, 5), ((), 3.0, 5)]
+
+
+def test_gains_by_what_is_taken_over(monkeypatch):
+    """Each training has a power of two for its accuracy, so that no two sums are the same."""
+    trained_on, fitted = [], []
+
+    def train(config, dataset):
+        trained_on.append((config.data.name, dataset.task.classes))
+        return None, None
+
+    def fit(config, dataset, *args, **options):
+        fitted.append((dataset.task.classes, len(dataset.train), *args, *options.values()))
+        return 2.0 ** len(fitted)
+
+    for module in (halves, similarity):
+        monkeypatch.setattr(module, "train", train)
+        monkeypatch.setattr(module, "fit", fit)
+    config = config_of("lenet5:digits")
+    lower, upper = (tuple(map(str, classes)) for classes in (range(5), range(5, 10)))
+    figures = halves.transfer(config, None)
+    assert trained_on == [("digits", lower)]
+    assert {row[:2] for row in fitted[:8]} == {(upper, halves.FEW)}
+    assert [row[4:] for row in fitted[1:5]] == [(kept, True) for kept in (1, 2, 3, 4)]
+    expected = {
+        "first frozen less all frozen": 4.0 - 32,
+        "gain": 64.0 - 2,
+        "gain, long": 256.0 - 128,
+        "gain, many": 1024.0 - 512,
+        "gain, short less long": 64.0 - 2 - 256 + 128,
+        "gain, few less many": 64.0 - 2 - 1024 + 512,
+    }
+    assert {key: figures[key] for key in expected} == expected
+    trained_on.clear()
+    fitted.clear()
+    monkeypatch.setattr(similarity, "DIFFERENT", "digits_too")
+    load = data.load
+    monkeypatch.setattr(
+        data, "load", lambda c: load(c) if c.name == "digits" else load(config.data)
+    )
+    found = similarity.sources(config, None)
+    assert trained_on == [("digits", lower)] * 2
+    assert {row[:2] for row in fitted} == {(upper, halves.FEW)}
+    assert found["similar less different"] == 4 - 8
+    assert found["different less scratch"] == 8 - 2
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The page takes whatever is dropped on it: an answer, or one line that says why not."""
 
+import asyncio
 import base64
 import io
 import os
@@ -202,8 +203,25 @@ def test_fifty_at_once(client, photo):
     assert peak < 50e6
 
 
-def test_no_more_uploads_than_allowed_are_in_memory(photo, answerer):
+def test_an_upload_of_unknown_length_ends_at_the_limit(client):
+    answer = client.post("/predict", content=(bytes(MAX_BYTES // 10) for _ in range(11)))
+    assert answer.request.headers.get("content-length") is None
+    assert (answer.status_code, answer.json()["error"]) == (413, "more than 200,000 bytes")
+
+
+def test_no_more_uploads_than_allowed_are_in_memory(photo, answerer, monkeypatch):
     now, most, lock = [0], [0], threading.Lock()
+    read, reading = web.read_body, [0, 0]  # now, at most
+
+    async def slowly(*arguments):
+        reading[0] += 1
+        reading[1] = max(reading)
+        await asyncio.sleep(0.02)
+        content = await read(*arguments)
+        reading[0] -= 1
+        return content
+
+    monkeypatch.setattr(web, "read_body", slowly)
 
     class Slow(Answerer):
         def __call__(self, content):
@@ -224,6 +242,7 @@ def test_no_more_uploads_than_allowed_are_in_memory(photo, answerer):
             *pool.map(lambda _: opened.post("/predict", content=photo).status_code, range(12))
         } == {200}
     assert most == [1]  # computed one at a time
+    assert reading[1] <= web.AT_ONCE
 
 
 def test_a_fault_of_ours_is_one_line(answerer, photo):

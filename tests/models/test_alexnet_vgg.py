@@ -142,6 +142,30 @@ def test_alexnet_of_gerons_table():
     assert same == {**table, **norms, "conv1": (56, 56, 96), "lrn1": (56, 56, 96)}
 
 
+def test_one_row_of_zeros_above_and_two_below_make_224_227():
+    x = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    kernel = np.random.default_rng(1).normal(size=(11, 11, 3, 48)).astype(np.float32)
+
+    def conv1(border, x):
+        options = {"head": "avg", "overlap": False, "kernels": "half", "border": border}
+        net = models.create("alexnet", num_classes=2, towers=1, **options)
+        shapes = jax.eval_shape(net.init, KEY, x)
+
+        @jax.jit  # what is left out is not computed
+        def stage():
+            params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+            params["params"]["conv1"]["kernel"] = kernel
+            _, state = net.apply(params, x, capture_intermediates=True, mutable=["intermediates"])
+            return jax.tree.leaves(state["intermediates"]["conv1"])[0]
+
+        return stage()
+
+    padded = np.pad(x, [(0, 0), (1, 2), (1, 2), (0, 0)])
+    np.testing.assert_allclose(
+        conv1("to_227", jnp.asarray(x)), conv1("none", jnp.asarray(padded)), rtol=1e-5, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("border", ["none", "to_227", "same"])
 @pytest.mark.parametrize("overlap", [True, False])
 @pytest.mark.parametrize("last_pool", [True, False])

@@ -374,6 +374,16 @@ def test_a_rate_at_which_a_net_hardly_trains_is_warned_of(tiny, name):
     assert optimizers.optimizer_warnings(tiny) == []
 
 
+def test_the_rate_that_is_warned_of_is_that_of_the_batch(tiny):
+    """0.002 for 256 images are 0.064 for 8,192, over the 0.05 of Adam."""
+    tiny.optimizer.name, tiny.schedule.name = "adam", "constant"
+    tiny.optimizer.learning_rate, tiny.batch_size = 2e-3, 8192
+    assert optimizers.optimizer_warnings(tiny) == []
+    tiny.optimizer.rate_scaling = "linear"
+    (warning,) = optimizers.optimizer_warnings(tiny)
+    assert warning.startswith("optimizer.learning_rate=0.064 hardly trains with adam, it is too")
+
+
 def test_a_low_rate_is_usual_for_trained_weights(tiny):
     tiny.optimizer.name, tiny.optimizer.learning_rate = "sgd", 1e-3
     assert len(optimizers.optimizer_warnings(tiny)) == 1
