@@ -1,0 +1,91 @@
+"""What does not go together: dataset and net, weights and net, views and images."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+from ml_collections import ConfigDict
+
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.images.eval_protocols import EvalProtocol
+from cnn_jax.data.images.random_crops import TrainCrop
+from cnn_jax.data.sources import IMAGENET
+from cnn_jax.errors import UserError
+from cnn_jax.transfer.initial_weights import InitialWeights, option_differences
+
+
+def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises `UserError` where batch or outputs do not fit the dataset."""
+    if config.batch_size > len(dataset.train):
+        raise UserError(
+            f"batch_size={config.batch_size} is larger than the training split of "
+            f"{config.data.name} ({len(dataset.train)} examples)"
+        )
+    if config.data.get("sampler") == "balanced" and dataset.task.kind != "classification":
+        raise UserError(
+            f"data.sampler='balanced': {config.data.name} has no classes; choose 'shuffled'"
+        )
+    have, need = config.model.num_classes, dataset.task.outputs
+    if have and (have < need or (dataset.task.kind == "regression" and have != need)):
+        raise UserError(
+            f"model.num_classes={have} does not fit {config.data.name}, which needs {need}"
+        )
+    if have > need and config.data.name.partition(":")[0] == IMAGENET:
+        raise UserError(
+            f"model.num_classes={have}, and there are {need} classes in data.dir="
+            f"{config.data.dir!r}: --config.model.num_classes=0 trains as many as there are"
+        )
+
+
+def unused_outputs(config: ConfigDict, dataset: Dataset) -> list[str]:
+    """A warning of outputs that no class of the dataset belongs to."""
+    have, need = config.model.num_classes, dataset.task.outputs
+    if have <= need:
+        return []
+    return [
+        f"model.num_classes={have}: {config.data.name} has {need} classes, the other outputs only "
+        "learn to say no; 0 is as many as there are"
+    ]
+
+
+def transfer_warnings(
+    config: ConfigDict, model: nn.Module, initial_weights: InitialWeights | None
+) -> list[str]:
+    """Of stages frozen as they were drawn, and of weights that expect another net or image."""
+    warnings = []
+    if initial_weights and (differ := option_differences(initial_weights.weights, model)):
+        warnings.append(
+            f"the weights are of {initial_weights.weights.model} with {', '.join(differ)}"
+        )
+    if config.freeze and not config.init["from"]:
+        warnings.append("freeze: without init.from the frozen stages stay as they were drawn")
+    expected = initial_weights and initial_weights.weights.preprocessing
+    fits = {0.485: "imagenet", 0.5: "minus_one_to_one"}
+    wanted = expected and fits.get(expected["mean"][0])
+    if expected and config.data.normalisation not in (wanted, "per_channel"):  # moments alike
+        warnings.append(
+            f"the weights expect images of mean {expected['mean']} and deviation "
+            f"{expected['std']}, not data.normalisation={config.data.normalisation!r}"
+            + (f": {wanted!r} gives them" if wanted else "")
+        )
+    return warnings
+
+
+def small_view_warnings(config: ConfigDict, protocol: EvalProtocol | None) -> list[str]:
+    """Of crops that see a sixteenth of the image at most: sizes that are another input's."""
+    data, lines = config.data, []
+    size, sides = data.image_size, {}
+    if data.fit == "crop":
+        sides[f"data.resize={data.resize}"] = data.resize
+    if data.train_crop:
+        sides[f"data.train_crop={data.train_crop!r}"] = TrainCrop.parse(
+            data.train_crop, size
+        ).min_side
+    if protocol and not protocol.slides:
+        sides[f"protocol={config.protocol!r}"] = int(protocol.numbers[0])
+    for key, side in sides.items():
+        if side >= 4 * size:
+            lines.append(
+                f"{key}: a view of data.image_size={size} is {size**2 / side**2:.1%} of the square "
+                f"of {side} pixels"
+            )
+    return lines
