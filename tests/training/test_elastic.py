@@ -3,6 +3,7 @@
 import hashlib
 
 import jax
+import numpy as np
 import pytest
 
 from cnn_jax import train
@@ -38,6 +39,24 @@ def bits(config, steps=5):
 
 def test_one_device_has_the_bits_of_four():
     assert bits(config_of(1)) == bits(config_of(4))
+
+
+def test_a_step_is_that_of_the_whole_batch():
+    """Without norms and dropout the mean over shards is the mean over images."""
+
+    def weights(parallel):
+        config = config_of(2, parallel=parallel, augment=(), average_decay=0.0)
+        config.model.update({"norm": "none", "dropout": 0.0})
+        config.optimizer.update({"name": "sgd", "learning_rate": 0.5})
+        with make_experiment(config).step_loop(last_step=2) as loop:
+            for _ in loop:
+                pass
+        return jax.device_get(loop.carry.state.params)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        *(weights(parallel) for parallel in ("elastic", "jit")),
+    )
 
 
 @pytest.mark.slow

@@ -335,6 +335,12 @@ def test_rmsprop_of_tensorflow_has_the_rate_inside(tiny):
     np.testing.assert_allclose(two_updates_at_a_falling_rate(tiny), [-first, -second], rtol=1e-5)
 
 
+def test_lars_has_the_rate_inside(tiny):
+    tiny.optimizer.update({"name": "lars", "momentum": 0.9})
+    found = two_updates_at_a_falling_rate(tiny)
+    np.testing.assert_allclose(found, [-0.1, -(0.9 * 0.1 + 0.01)], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -73,9 +73,10 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.send_header("X-Linked-Size", str(len(content)))
             return self.end_headers()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        sent = content[:100] if site.fault in ("truncated", "short") else content
+        self.send_header("Content-Length", str(len(sent if site.fault == "short" else content)))
         self.end_headers()
-        return self.wfile.write(content[:100] if site.fault == "truncated" else content)
+        return self.wfile.write(sent)
 
     def log_message(self, *_):
         pass
@@ -138,25 +139,42 @@ def test_training_begins_with_it(site):
     [
         ("gone", "answers 404 (Not Found): the file has moved or is not given to all; try again"),
         ("truncated", "could not be downloaded"),
+        ("short", "ended after 100 of"),
+        ("large", "has more than 50 bytes, as no weights have"),
         ("other hash", "is not the file that its server names: SHA-256"),
         ("broken", "is no whole .safetensors file"),
         ("other net", "does not fit tiny"),
+        ("ten classes", "it does not tell 1000 apart"),
     ],
 )
-def test_what_goes_wrong_is_said_and_nothing_stays(site, tmp_path, fault, words):
+def test_what_goes_wrong_is_said_and_nothing_stays(site, tmp_path, monkeypatch, fault, words):
     site.fault = fault
     good = site.content
     if fault == "broken":
         site.content = b"\x10\0\0\0\0\0\0\0{no json at all}"
     elif fault == "other net":
         site.content = save({"layer.weight": np.zeros((2, 2), np.float32)})
+    elif fault == "ten classes":
+        shapes = SHAPES | {"fc.weight": (10, 4), "fc.bias": (10,)}
+        site.content = save({name: tensor(name, shape) for name, shape in shapes.items()})
+    elif fault == "large":
+        monkeypatch.setattr(pretrained, "LARGEST", 50)
     with pytest.raises(UserError) as error:
         cnn_jax.load("tiny.test_in1k")
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert kept(tmp_path) == []
     site.fault, site.content = "", good
+    monkeypatch.setattr(pretrained, "LARGEST", 2**20)
     assert len(cnn_jax.load("tiny.test_in1k").classes) == 1000  # the next try is a new one
+
+
+def test_the_length_of_a_file_on_the_way():
+    """The first that names the file's; that of the answer is of what is sent, unless compressed."""
+    own, sent = {"X-Linked-Size": "7", "Content-Length": "3"}, {"Content-Length": "5"}
+    assert pretrained.length_of([own, sent]) == 7
+    assert pretrained.length_of([{"Content-Length": "3"}, sent]) == 5
+    assert pretrained.length_of([sent | {"Content-Encoding": "gzip"}]) is None
 
 
 def test_a_file_that_changed_is_refused(site, tmp_path):
