@@ -1,6 +1,7 @@
 """Calibration against a few lines of NumPy, by hand, and against another library."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,6 +138,27 @@ def test_what_cannot_be_calibrated(monkeypatch, tiny, tmp_path):
     assert "scaled" not in of(classes, examples, ("validation", {}))["calibration"]
     monkeypatch.setattr(reporting, "MOST_OUTPUTS", 100)
     assert "calibration" not in train_and_evaluate(tiny, str(tmp_path))
+
+
+def test_the_temperature_is_fitted_on_validation_and_used_on_the_split(drawn, monkeypatch):
+    logits, labels = drawn
+    parts = {
+        name: {"outputs": logits[rows], "label": labels[rows]}
+        for name, rows in (("test", slice(300)), ("validation", slice(300, 600)))
+    }
+    monkeypatch.setattr(reporting, "fits_in_memory", lambda *_: True)
+    dataset = SimpleNamespace(task=Task("classification", tuple("abcdefg")), validation=[0])
+    evaluator = lambda name, _: lambda state, keep_outputs: parts[name]  # noqa: E731
+    experiment = SimpleNamespace(evaluator=evaluator, protocol=None, dataset=dataset)
+    examples, scaled_on = reporting.evaluated(experiment, None, "test")
+    found = reporting.calibration_of(dataset.task, examples, scaled_on)["calibration"]
+    temperature = fit_temperature(logits[300:], labels[300:])
+    assert found["scaled"]["temperature"] == temperature
+    assert found["scaled"]["nll"] == log_loss(logits[:300] / temperature, labels[:300])
+    assert found["nll"] == log_loss(logits[:300], labels[:300])
+    assert reporting.evaluated(experiment, None, "validation")[1][1] is parts["validation"]
+    dataset.validation = []
+    assert reporting.evaluated(experiment, None, "test")[1] is None
 
 
 def test_softmax_is_stable():
