@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import keyword
+import math
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags, value_of
 from cnn_jax.runtime.malloc import retain_freed_memory
+from cnn_jax.runtime.result_files import PICTURES, check_folder, check_place
 
 INTERRUPTED = 130
 HELP = ("--help", "-help", "-h", "--helpshort")
@@ -35,6 +37,54 @@ def define_config(name: str = "config") -> flags.FlagHolder:
     holder = config_flags.DEFINE_config_file(name, help_string=text, lock_config=True)
     flags.FLAGS[name].parser = ConfigParser()
     return holder
+
+
+class ResultFile(flags.ArgumentParser):
+    """A file to write, of one of these formats; its place is seen to before the program begins."""
+
+    def __init__(self, endings: Sequence[str] = ()):
+        self.endings = endings
+
+    def check(self, key: str, value: str) -> None:
+        check_place(key, value, self.endings)
+
+
+class ResultFolder(ResultFile):
+    """A folder to write."""
+
+    def check(self, key: str, value: str) -> None:
+        check_folder(key, value)
+
+
+def define_file(name: str, default: str | None, text: str) -> flags.FlagHolder:
+    return flags.DEFINE(ResultFile(), name, default, text)
+
+
+def define_picture(name: str, default: str | None) -> flags.FlagHolder:
+    text = "Where the picture goes (.png, .svg, .pdf)."
+    return flags.DEFINE(ResultFile(PICTURES), name, default, text)
+
+
+def define_folder(
+    name: str, default: str | None, text: str, required: bool = False
+) -> flags.FlagHolder:
+    return flags.DEFINE(ResultFolder(), name, default, text, required=required)
+
+
+def check_values() -> None:
+    """Raises `UserError` for a place that cannot be written, and for a number that is none.
+
+    A flag may be infinite whose default is: it is a limit.
+    """
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        value, parser = flag.value, flag.parser
+        if isinstance(parser, ResultFile) and value:
+            parser.check(f"--{name}", value)
+        elif isinstance(parser, flags.FloatParser) and value is not None:
+            limitless = flag.default == math.inf and value == math.inf
+            if not math.isfinite(value) and not limitless:
+                raise UserError(f"--{name}={value} is out of range: choose a finite number")
 
 
 def read_config(words: Sequence[str]) -> ConfigDict:
@@ -153,7 +203,9 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         workdir = value_of("workdir", argv) if "config" in flags.FLAGS else ""
         words, config = read_config_flags(argv, load_open_config, workdir)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
-        return flags.FLAGS(sys.argv)
+        operands = flags.FLAGS(sys.argv)
+        check_values()
+        return operands
     except UserError as error:
         return fail(str(error))
     except flags.UnrecognizedFlagError as error:

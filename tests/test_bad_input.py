@@ -158,6 +158,43 @@ def test_config_flag(words, wanted):
     assert wanted in error_of(*words)
 
 
+# program, words -> what the line must hold; all before anything is read or made
+PROGRAMS = {
+    (
+        "compare",
+        "run",
+        "--json=/nowhere/rows.json",
+    ): "/nowhere/rows.json': there is no folder",
+    ("plan", TINY, "--json={tmp}"): "' is a folder: name a file in it",
+    ("sweep", TINY, "--json=/nowhere/rows.json"): "--json='/nowhere/rows.json': there is no folder",
+    ("sweep", TINY, "--out={tmp}/file/below"): "/file is a file: name a folder",
+    ("probe", TINY, "--json=/nowhere/rows.json"): "--json='/nowhere/rows.json': there is no folder",
+    ("advise", TINY, "--out=/nowhere/a.json"): "--out='/nowhere/a.json': there is no folder",
+    ("search_augmentation", TINY, "--out=/nowhere/a.json"): "make it, or name another",
+    ("report", "run", "--out={tmp}"): "' is a folder: name a file in it",
+    (
+        "explain",
+        TINY,
+        "--out=/nowhere/x.png",
+    ): "--out='/nowhere/x.png': there is no folder",
+    ("show_data", TINY, "--out={tmp}/x.txt"): "its format is unknown; choices: .png, .svg, .pdf",
+    ("find_lr", TINY, "--out={tmp}/x.txt"): "its format is unknown; choices: .png, .svg, .pdf",
+    ("find_lr", TINY, "--last=nan"): "--last=nan is out of range: choose a finite number",
+    ("find_lr", TINY, "--last=inf"): "--last=inf is out of range: choose a finite number",
+    ("serve", "--workdir=run", "--max_megabytes=nan"): "--max_megabytes=nan is out of range",
+    ("serve", "--workdir=run", "--max_megapixels=inf"): "--max_megapixels=inf is out of range",
+    ("export", "--workdir=run", "--out={tmp}/file"): "/file is a file: name a folder",
+}
+
+
+@pytest.mark.parametrize("words", PROGRAMS)
+def test_mistake_of_a_program_s_flags(tmp_path, words):
+    (tmp_path / "file").touch()
+    tool, *rest = (word.format(tmp=tmp_path) for word in words)
+    assert PROGRAMS[words] in error_of(*rest, program=f"cnn_jax.tools.{tool}")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_config_of_one_s_own_from_another_folder(tmp_path):
     """It may import `configs.base`, and its neighbours in a package."""
     (tmp_path / "mine").mkdir()

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import not_written
+from cnn_jax.runtime.json_shape import fits
 
 FILE = "flow.jsonl"
+SHAPE = {
+    "step": int,
+    "stages": {
+        str: {
+            "gradient?": {"norm?": float, "weights?": float},
+            "activation?": {"std?": float, "dead": float, "units": float},
+        }
+    },
+}
 
 
 class FlowLog:
@@ -37,17 +47,20 @@ class FlowLog:
 
 
 def read_flow(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run, without a last one that was cut off; none where it was not measured."""
+    """The rows of a run, up to one that is cut off or damaged; none where it was not measured."""
     rows = []
     try:
-        lines = (folder / FILE).read_text().splitlines()
+        lines = (folder / FILE).read_text(errors="replace").splitlines()
     except OSError:
         return []
     for line in lines:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not fits(row, SHAPE):
+            break
+        rows.append(row)
     return rows
 
 
@@ -92,8 +105,8 @@ TITLES = (
     "dead units, share",
 )
 READERS = (
-    lambda f: finite(f["norm"]) or float("nan"),
-    lambda f: finite(f["norm"]) / finite(f["weights"]) if f["weights"] else float("nan"),
-    lambda f: finite(f["std"]),
+    lambda f: finite(f.get("norm")) or float("nan"),
+    lambda f: finite(f.get("norm")) / f["weights"] if f.get("weights") else float("nan"),
+    lambda f: finite(f.get("std")),
     lambda f: f["dead"] / f["units"],
 )

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import UserError, not_written, printable
+from cnn_jax.errors import UserError, printable
+from cnn_jax.runtime.json_shape import fits
 from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.result_files import write_picture
 
 LARGEST_LOG = 1 << 30  # bytes: of millions of rows
 COUNTED_CLASSES = 40  # up to so many the cells of a confusion matrix hold their counts
@@ -36,11 +38,17 @@ def save_picture(figure: Any, out: Path, dpi: int = 120) -> None:
     try:
         with warnings.catch_warnings():  # class names in scripts that the font lacks: boxes
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(out, dpi=dpi)
-    except (OSError, ValueError) as error:  # also a suffix that is none of a picture
-        raise not_written("the picture", out, error) from error
+            write_picture(figure, out, dpi)
     finally:
         plain_pyplot().close(figure)
+
+
+def is_row(row: Any) -> bool:
+    """Whether a line of metrics.jsonl is one: figures, null where there is none, by name."""
+    if not fits(row, {"step": float, "epoch": float}):
+        return False
+    figures = {k: v for k, v in row.items() if "/" in k or k in ("learning_rate", "gradient_norm")}
+    return fits(figures, {f"{name}?": float for name in figures})
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -58,7 +66,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        whole = isinstance(row, dict) and {"step", "epoch"} <= row.keys()
+        whole = is_row(row)
         (rows if whole else bad).append(row if whole else number)
     if bad:
         print(f"warning: {path} has {len(bad)} damaged rows, line {bad[0]} first", file=sys.stderr)

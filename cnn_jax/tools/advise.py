@@ -18,7 +18,6 @@ linear classifier that is better by more than the standard error on validation.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 from absl import flags
 
 from cnn_jax import cli
+from cnn_jax.runtime.result_files import write_json
 from cnn_jax.tools.probe import CACHE
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     result = advise(CONFIG.value, paths, MINUTES.value * 60, counts, Path(CACHE_DIR.value))
     print("\n" + format_advice(result))
     if OUT.value:
-        Path(OUT.value).write_text(json.dumps(result, indent=1) + "\n")
+        write_json(OUT.value, result)
 
 
 def margin(share: float, count: int) -> str:
@@ -97,5 +97,5 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     MOST = flags.DEFINE_integer("most", 0, "Images a class of any split, at most; 0: all.", 0)
     MANY = flags.DEFINE_integer("many", 50, "From how many a class on images are many.", 1)
     CACHE_DIR = flags.DEFINE_string("cache", CACHE, "Where features are kept.")
-    OUT = flags.DEFINE_string("out", None, "File for the result as JSON.")
+    OUT = cli.define_file("out", None, "File for the result as JSON.")
     cli.run(main)

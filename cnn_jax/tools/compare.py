@@ -19,11 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from cnn_jax import cli
 from cnn_jax.errors import UserError, printable
-from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.report_file import read_report, unreadable
+from cnn_jax.runtime.result_files import write_json
 
 REPEATED = ("seed", "data.split_seed", "data.fold")  # keys in which runs of one row may differ
 MOST_RUNS = 10_000
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     rows = group(runs)
     print(table(rows))
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps(rows, indent=1) + "\n")
+        write_json(JSON.value, rows)
 
 
 def read_run(folder: Path) -> Run:
@@ -61,14 +60,14 @@ def read_run(folder: Path) -> Run:
     from cnn_jax.runtime import workdir
 
     try:
-        report = read_json_object(folder / "report.json", "split", "protocol", "examples", "loss")
-    except FileNotFoundError as error:
+        report = read_report(folder)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{str(folder)!r} holds no report.json: it is written where a run ends, or by "
             f"cnn_jax evaluate --workdir={folder}"
         ) from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'report.json'} cannot be read: {error}") from error
+        raise unreadable(folder, error) from error
     return Run(str(folder), workdir.read_config(folder), report)
 
 
@@ -163,5 +162,5 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
-    JSON = flags.DEFINE_string("json", None, "File for the rows as JSON.")
+    JSON = cli.define_file("json", None, "File for the rows as JSON.")
     cli.run(main, operands=MOST_RUNS)

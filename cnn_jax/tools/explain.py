@@ -158,5 +158,5 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     TOP = flags.DEFINE_integer("top", 2, "Classes to explain, the likeliest.", lower_bound=1)
     GUIDED = flags.DEFINE_bool("guided", False, "Guided backpropagation, and the sanity check.")
     CHANNELS = flags.DEFINE_integer("channels", 12, "Maps to find patches of.", lower_bound=1)
-    OUT = flags.DEFINE_string("out", "explain.png", "Where the picture goes (.png, .svg, .pdf).")
+    OUT = cli.define_picture("out", "explain.png")
     cli.run(main, operands=MANY)

@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
     WORKDIR = flags.DEFINE_string("workdir", None, "A run, or a folder of weights.", required=True)
-    OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
+    OUT = cli.define_folder("out", None, "Folder to write.", required=True)
     FOLD = flags.DEFINE_bool("fold", False, "BatchNorm taken into the layers before it.")
     INPUT = flags.DEFINE_enum("input", "uint8", ["uint8", "float"], "What the program takes.")
     FORMAT = flags.DEFINE_enum("format", "stablehlo", FORMATS, "StableHLO, or ONNX.")

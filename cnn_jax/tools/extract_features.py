@@ -57,5 +57,5 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     STAGE = flags.DEFINE_multi_string("stage", None, "Where to read; repeatable.", required=True)
     SPLIT = flags.DEFINE_multi_enum("split", [], SPLITS, "Which splits; default: all.")
     WHOLE = flags.DEFINE_bool("whole", False, "Whole maps instead of the mean of each.")
-    OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
+    OUT = cli.define_folder("out", None, "Folder to write.", required=True)
     cli.run(main)

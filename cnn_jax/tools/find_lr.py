@@ -11,7 +11,6 @@ time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     draw(result, trends, title, Path(OUT.value))
     print(f"the picture is {OUT.value}")
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps(as_json(result), indent=1) + "\n")
+        write_json(JSON.value, as_json(result))
 
 
 def in_words(result: RangeTest) -> str:
@@ -131,6 +131,6 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     FIRST = flags.DEFINE_float("first", 1e-6, "The lowest rate.", lower_bound=1e-12)
     LAST = flags.DEFINE_float("last", 10.0, "The highest rate.")
     TRENDS = flags.DEFINE_bool("trends", True, "Also train at four rates.")
-    OUT = flags.DEFINE_string("out", "rates.png", "Where the picture goes (.png, .svg, .pdf).")
-    JSON = flags.DEFINE_string("json", None, "File for the figures as JSON.")
+    OUT = cli.define_picture("out", "rates.png")
+    JSON = cli.define_file("json", None, "File for the figures as JSON.")
     cli.run(main)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cnn_jax.cli import run
+from cnn_jax import cli
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.transfer import import_record, importer, parity, pretrained
@@ -26,7 +26,7 @@ from cnn_jax.transfer.weights import sha256
 
 MODEL = flags.DEFINE_string("model", None, "registered name of the net", required=True)
 WEIGHTS = flags.DEFINE_string("weights", None, ".safetensors or .pth file", required=True)
-OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
+OUT = cli.define_folder("out", None, "folder to write", required=True)
 REFERENCE = flags.DEFINE_string("reference", None, "folder with input.npy and logits.npy")
 HEAD = flags.DEFINE_enum("head", "keep", ["keep", "drop"], "drop leaves the classifiers out")
 NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "expected classes; default: the file's")
@@ -128,4 +128,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    cli.run(main)

@@ -12,16 +12,15 @@ peaks, the least time of a step and of the run. Data need not be there for a nam
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_json
 
 if TYPE_CHECKING:
     from cnn_jax.analysis.run_plan import RunPlan
@@ -55,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
         low, _ = plan.step_seconds
         print(f"measured: a step takes {in_time(measured)}, {measured / low:.1f} times that")
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps(record(plan, measured), indent=1) + "\n")
+        write_json(JSON.value, record(plan, measured))
 
 
 def lines(plan: RunPlan) -> Iterator[str]:
@@ -154,5 +153,5 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     ON = flags.DEFINE_string("on", "here", 'The machine: "here", or a slice like "v5e:2x4".')
     BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "In place of the config's.", lower_bound=0)
     LARGEST = flags.DEFINE_bool("largest", True, "Also say the largest batch; compiles once more.")
-    JSON = flags.DEFINE_string("json", None, "File for the figures as JSON.")
+    JSON = cli.define_file("json", None, "File for the figures as JSON.")
     cli.run(main)

@@ -11,7 +11,6 @@ in --cache.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from cnn_jax import cli
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
 from cnn_jax.runtime.report_pictures import plain_pyplot, save_picture
+from cnn_jax.runtime.result_files import write_json
 
 if TYPE_CHECKING:
     from cnn_jax.analysis.trained_net import TrainedNet
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     title += f" on {net.experiment.config.data.name}"
     print(title + "\n" + format_probes(rows))
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps({"title": title, "rows": rows}, indent=1) + "\n")
+        write_json(JSON.value, {"title": title, "rows": rows})
     if OUT.value:
         plot_probes(rows, title, Path(OUT.value))
         print(f"\nthe picture is {OUT.value}")
@@ -131,6 +131,6 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     STAGES = flags.DEFINE_string("stages", "all", "Names, with commas between; or all.")
     NEIGHBOURS = flags.DEFINE_bool("neighbours", True, "Also the nearest-neighbour probe.")
     CACHE_DIR = flags.DEFINE_string("cache", CACHE, "Where features are kept.")
-    OUT = flags.DEFINE_string("out", None, "Where the picture goes (.png, .svg, .pdf).")
-    JSON = flags.DEFINE_string("json", None, "File for the table as JSON.")
+    OUT = cli.define_picture("out", None)
+    JSON = cli.define_file("json", None, "File for the table as JSON.")
     cli.run(main)

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags
-
 from cnn_jax import cli
-from cnn_jax.errors import UserError, not_written
+from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_result
 
 MANY = 100  # runs
 
@@ -35,13 +34,10 @@ def write_report(folders: Sequence[str], out: Path) -> int:
     if not folders:
         raise UserError("name the workdirs of the runs: cnn_jax report RUN [RUN ...]")
     content = make_page([RunFolder.read(folder) for folder in folders]).encode()
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise not_written("the page", out, error) from error
+    write_result("the page", out, content)
     return len(content)
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
-    OUT = flags.DEFINE_string("out", "report.html", "The page.")
+    OUT = cli.define_file("out", "report.html", "The page.")
     cli.run(main, operands=MANY)

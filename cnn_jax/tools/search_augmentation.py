@@ -13,15 +13,14 @@ at. Policies that the time does not suffice to begin are named.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_json
 
 
 def main(argv: Sequence[str]) -> None:
@@ -31,14 +30,12 @@ def main(argv: Sequence[str]) -> None:
     config = CONFIG.value
     if config is None:
         raise UserError("--config is missing: name a file, like --config=configs/lenet5.py")
-    if OUT.value and not Path(OUT.value).absolute().parent.is_dir():
-        raise UserError(f"--out={OUT.value!r}: there is no such folder")  # before the search
     search = AugmentationSearch(config, EXAMPLES.value, SEEDS.value, MINUTES.value * 60)
     policies = POLICY.value or [*SHAPES, *(COLOURS if search.channels == 3 else ())]
     result = search.run([(), *((policy,) for policy in policies)])
     print("\n" + format_ranking(result))
     if OUT.value:
-        Path(OUT.value).write_text(json.dumps(result, indent=1) + "\n")
+        write_json(OUT.value, result)
 
 
 def format_ranking(result: dict[str, Any]) -> str:
@@ -76,6 +73,6 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     MINUTES = flags.DEFINE_float("minutes", 20.0, "Time for the search, about.", lower_bound=0.1)
     EXAMPLES = flags.DEFINE_integer("examples", 5000, "Training examples to search with.", 10)
     SEEDS = flags.DEFINE_integer("seeds", 3, "Starts of every policy.", lower_bound=2)
-    OUT = flags.DEFINE_string("out", None, "File for the ranking as JSON.")
+    OUT = cli.define_file("out", None, "File for the ranking as JSON.")
     POLICY = flags.DEFINE_multi_string("policy", [], "A transform to try; default: all that fit.")
     cli.run(main)

@@ -242,7 +242,7 @@ def caption(task: Any, targets: Any, row: int) -> str:
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
     CONFIG = cli.define_config()
-    OUT = flags.DEFINE_string("out", "data.png", "Where the picture goes (.png, .svg, .pdf).")
+    OUT = cli.define_picture("out", "data.png")
     ROWS = flags.DEFINE_integer("rows", 8, "Examples to show.", lower_bound=1)
     COLUMNS = flags.DEFINE_integer("columns", 7, "Steps to show each in.", lower_bound=1)
     EACH = flags.DEFINE_bool("each", False, "One row a transform, alone.")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import json
 import os
 import re
 import shlex
@@ -30,6 +29,7 @@ from cnn_jax import cli
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.config_files import check_key
 from cnn_jax.runtime.progress import ProgressBar
+from cnn_jax.runtime.result_files import write_json
 
 MOST_RUNS = 10_000
 
@@ -229,14 +229,14 @@ def show_table(jobs: Sequence[Job], place: str | None) -> None:
     rows = compare.group([compare.read_run(job.folder) for job in jobs])
     print("\n" + compare.table(rows))
     if place:
-        Path(place).write_text(json.dumps(rows, indent=1) + "\n")
+        write_json(place, rows)
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side
     CONFIG = cli.define_config()
     SET = flags.DEFINE_multi_string("set", [], "KEY=VALUE,VALUE,...; several: every combination.")
     SEEDS = flags.DEFINE_integer("seeds", None, "So many seeds, from 0.", lower_bound=1)
-    OUT = flags.DEFINE_string("out", None, "Folder; default: runs/sweep-CONFIG-DATASET-HASH.")
+    OUT = cli.define_folder("out", None, "Folder; default: runs/sweep-CONFIG-DATASET-HASH.")
     DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print a training command a line, for jobs.")
-    JSON = flags.DEFINE_string("json", None, "File for the rows as JSON.")
+    JSON = cli.define_file("json", None, "File for the rows as JSON.")
     cli.run(main)

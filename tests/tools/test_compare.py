@@ -74,7 +74,7 @@ def test_what_is_no_run_or_one_run_twice_is_an_error(make_run, tmp_path):
     with pytest.raises(UserError, match=r"holds no report.json: .* cnn_jax evaluate --workdir="):
         compare.read_run(tmp_path)
     (tmp_path / "report.json").write_text('{"split": "test"}')
-    with pytest.raises(UserError, match=r"report.json cannot be read: it has no key 'protocol'"):
+    with pytest.raises(UserError, match=r"report.json cannot be read .it has no key 'protocol'"):
         compare.read_run(tmp_path)
     runs = [make_run("a", 0.5), make_run("b", 0.5)]
     with pytest.raises(UserError, match=r"/a and .*/b are one run twice \(seed=0\): leave one"):

@@ -113,6 +113,25 @@ def test_figures_are_those_of_the_run(tmp_path):
     assert words[at + 1 : at + 5] == [EVIL.replace("\x1b", "\\x1b"), "cat", "3", "75.00 %"]
 
 
+def test_damaged_files(tmp_path):
+    """A log is shown as far as it is whole; of other files the line says which is damaged."""
+    place = written(tmp_path)
+    log, flow = place / "metrics.jsonl", place / "flow.jsonl"
+    log.write_text('{"step": 1, "epoch": "x"}\n' + log.read_text().replace("0.4", "[0.4]", 1))
+    flow.write_text(flow.read_text() + '[1]\n{"step": "x", "stages": 3}\n')
+    run = RunFolder.read(str(place))
+    assert [row["step"] for row in run.rows] == [2, 3]
+    assert [row["step"] for row in run.flow] == [2]
+    make_page([run])
+    for name in ("report.json", "environment.json", "config.json"):
+        whole = (place / name).read_text()
+        for text in ("[1]", '{"a', '{"devices": 7, "model.name": 3, "data.name": "x"}'):
+            (place / name).write_text(text)
+            with pytest.raises(UserError, match=f"{name} cannot be read"):
+                RunFolder.read(str(place))
+        (place / name).write_text(whole)
+
+
 def test_what_differs(tmp_path):
     one, other = written(tmp_path), written(tmp_path, "other", seed=7, **{"data.dir": "/b"})
     words = Page(make_page([RunFolder.read(str(one)), RunFolder.read(str(other))])).words
@@ -154,7 +173,7 @@ def test_what_is_no_run_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"^the page could not be written to .*/no/page.html"):
         report.write_report([str(place)], tmp_path / "no/page.html")
     (place / "report.json").write_text("[1")
-    with pytest.raises(UserError, match=r"report.json cannot be read .*: remove it, or evaluate"):
+    with pytest.raises(UserError, match=r"report.json cannot be read .*: remove it; this writes"):
         report.write_report([str(place)], tmp_path / "page.html")
     (place / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config.json cannot be read \(it has no key 'model.name'"):

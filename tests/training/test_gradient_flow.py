@@ -79,15 +79,15 @@ def test_off_and_on_train_the_same_bits(tiny, tmp_path):
 
 def test_rows_after_the_checkpoint_are_written_again(tmp_path):
     for step in (2, 4, 6):
-        FlowLog(tmp_path, step).write({"step": step})
+        FlowLog(tmp_path, step).write({"step": step, "stages": {}})
     with open(tmp_path / "flow.jsonl", "a") as stream:
         stream.write('{"step": 8, "sta')  # cut off by a kill
-    FlowLog(tmp_path, 4).write({"step": 6, "again": True})
+    FlowLog(tmp_path, 4).write({"step": 6, "stages": {}, "again": True})
     lines = (tmp_path / "flow.jsonl").read_text().splitlines()
     assert list(map(json.loads, lines)) == [
-        {"step": 2},
-        {"step": 4},
-        {"step": 6, "again": True},
+        {"step": 2, "stages": {}},
+        {"step": 4, "stages": {}},
+        {"step": 6, "stages": {}, "again": True},
     ]
     FlowLog(tmp_path, 0)
     assert read_flow(tmp_path) == []

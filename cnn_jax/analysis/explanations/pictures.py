@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import UserError, printable
+from cnn_jax.errors import printable
+from cnn_jax.runtime.result_files import write_picture
 
 SIDE = 1.75  # inches of an image
 SHOWN_MAPS = 12  # of a stage
@@ -39,9 +40,7 @@ def saved_figure(out: Path, size: tuple[float, float]) -> Iterator[Any]:
         yield figure
         with warnings.catch_warnings():  # class names in scripts that the font lacks: boxes
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(out, dpi=110)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--out={str(out)!r} cannot be written: {error}") from error
+            write_picture(figure, out, dpi=110)
     finally:
         plt.close(figure)
 

@@ -36,8 +36,9 @@ def side_by_side(runs: Sequence[RunFolder]) -> str:
             return None
         if key not in SHARES:
             return number(value)
-        low, high = run.report[f"{key}_interval"]
-        return f"{percent(value)} ({100 * low:.2f} to {100 * high:.2f})"
+        if not (pair := run.report.get(f"{key}_interval")):
+            return percent(value)
+        return f"{percent(value)} ({100 * pair[0]:.2f} to {100 * pair[1]:.2f})"
 
     rows = [
         row("reported", [told(run) for run in runs]),
@@ -47,7 +48,7 @@ def side_by_side(runs: Sequence[RunFolder]) -> str:
         ),
     ]
     for key, words in CALIBRATION.items():
-        found = [run.report.get("calibration", {}).get(key) for run in runs]
+        found = [(run.report.get("calibration") or {}).get(key) for run in runs]
         rows.append(row(words, [None if value is None else number(value) for value in found]))
     rows.append(row("epochs", [number(run.epochs[-1]) if run.epochs else None for run in runs]))
     times = [duration(sum(run.sessions)) if run.sessions else None for run in runs]

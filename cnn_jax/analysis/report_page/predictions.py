@@ -40,7 +40,7 @@ def mistakes(run: RunFolder) -> str:
 
 def confusion(run: RunFolder) -> str:
     """Counts of truth against prediction, and the pairs that are confused most."""
-    matrix, names = run.report.get("confusion_matrix"), list(run.report.get("classes", {}))
+    matrix, names = run.report.get("confusion_matrix"), list(run.report.get("classes") or {})
     if not matrix:
         return ""
     counts = np.array(matrix)

@@ -12,7 +12,10 @@ import numpy as np
 
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.flow_log import read_flow
+from cnn_jax.runtime.json_shape import check_shape
 from cnn_jax.runtime.regular_files import read_json_object, read_regular
+from cnn_jax.runtime.report_file import read_report, unreadable
+from cnn_jax.runtime.report_pictures import is_row
 
 WALL_TIME = 0x09  # the first byte of an event: field 1, eight bytes
 
@@ -39,6 +42,7 @@ class RunFolder:
             raise UserError(f"workdir={path!r} holds no run: train first, or name another")
         try:
             config = read_json_object(folder / "config.json", "model.name", "data.name")
+            check_shape(config, {"model.name": str, "data.name": str})
         except (OSError, ValueError) as error:
             raise UserError(f"{folder / 'config.json'} cannot be read ({error})") from error
         rows = read_rows(folder / "metrics.jsonl")
@@ -48,8 +52,8 @@ class RunFolder:
             config=config,
             rows=[row for row in rows if is_evaluation(row)],
             steps=[row for row in rows if not is_evaluation(row)],
-            report=read_or_nothing(folder / "report.json"),
-            environment=read_or_nothing(folder / "environment.json"),
+            report=read_report_of(folder),
+            environment=read_environment(folder),
             flow=read_flow(folder),
             sessions=session_seconds(folder / "tensorboard"),
         )
@@ -90,16 +94,27 @@ def is_evaluation(row: dict[str, Any]) -> bool:
     return any(key.startswith("train/") for key in row)
 
 
-def read_or_nothing(path: Path) -> dict[str, Any]:
-    """What a file holds; nothing where there is none. Raises `UserError` for a damaged one."""
+def read_report_of(folder: Path) -> dict[str, Any]:
+    """The report; nothing where there is none. Raises `UserError` for a damaged one."""
     try:
-        return read_json_object(path)
+        return read_report(folder)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): remove it, or evaluate the run again"
-        ) from error
+        raise unreadable(folder, error) from error
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """As `read_report_of`."""
+    path = folder / "environment.json"
+    try:
+        found = read_json_object(path)
+        check_shape(found, {"command?": [object], "devices?": [object], "versions?": {str: object}})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): remove it") from error
+    return found
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -112,9 +127,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for line in content.splitlines():
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-    return [row for row in rows if isinstance(row, dict) and {"epoch", "step"} <= row.keys()]
+    return [row for row in rows if is_row(row)]
 
 
 def session_seconds(folder: Path) -> list[float]:

@@ -52,16 +52,16 @@ def headline(run: RunFolder, weights: Weights | None) -> str:
 def report_tiles(report: dict[str, Any]) -> list[tuple[str, str]]:
     split, out = report.get("split", "test"), []
     for key in ("accuracy", "top5_accuracy"):
-        if key in report:
+        if report.get(key) is not None:
             words = f"{split} {key.replace('_', ' ')}, {report.get('protocol', '')}"
             if pair := report.get(f"{key}_interval"):
                 words += f"; 95 % interval {interval(pair)}"
             out.append((words, percent(report[key])))
-    if "macro_average" in report:
+    if report.get("macro_average"):
         words = "recall, the mean over the classes that it has"
         out.append((words, percent(report["macro_average"]["recall"])))
     for key in FIGURES:
-        if key in report:
+        if report.get(key) is not None:
             out.append((f"{split} {key.replace('_', ' ')}", number(report[key])))
     if "loss" in report:
         out.append((f"{split} loss, {report['examples']:,} examples", number(report["loss"])))
@@ -154,7 +154,7 @@ def flow(run: RunFolder) -> str:
 def calibration(run: RunFolder) -> str:
     """Whether confidence is accuracy, as trained and at a temperature; risk by coverage."""
     found = run.report.get("calibration")
-    if not found:
+    if not found or not found["bins"]:
         return ""
     kinds = [("as trained", found)]
     if scaled := found.get("scaled"):
@@ -209,7 +209,7 @@ def provenance(run: RunFolder) -> str:
     environment = run.environment
     words, devices = environment.get("command") or [], environment.get("devices") or []
     hardware = f"{len(devices)} x {environment.get('device_kind', '?')}, "
-    versions = {"python": environment.get("python", "?"), **environment.get("versions", {})}
+    versions = {"python": environment.get("python", "?"), **(environment.get("versions") or {})}
     rows = [
         ["command", shlex.join(map(str, words)) if words else "not known"],
         ["code", str(environment.get("git_commit") or "not known")],
