@@ -85,3 +85,16 @@ def test_benchmarks_import_no_experiments():
 
 def test_no_room_is_called_utils():
     assert not [p for p in ROOT.rglob("*.py") if "util" in p.stem and ".venv" not in str(p)]
+
+
+def test_files_and_functions_are_short():
+    """A file is read in one sitting, a function on one screen."""
+    long = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        if len(text.splitlines()) > 350:
+            long.append(path.name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60:
+                long.append(f"{path.name}: {node.name}")
+    assert long == []

@@ -136,9 +136,8 @@ def make_experiment(
 ) -> Experiment:
     """Checks the config, loads the data and prepares the steps; compiles nothing.
 
-    A `dataset` that is given takes the place of the config's. A run that does not begin, but goes
-    on from a checkpoint, does not read the weights of `init.from`, and takes the constants of the
-    training split from its `folder`.
+    A `dataset` that is given takes the place of the config's. A run that goes on from a checkpoint
+    reads no `init.from`, and takes the constants of the training split from its `folder`.
     """
     devices = check_config(config, is_new_run, folder)
     dataset = dataset or data.load(config.data)
@@ -150,9 +149,8 @@ def make_experiment(
     lr_plateau = optimizers.make_plateau(config)
     image_shape = dataset.train.image_shape
     plan = make_freeze_plan(config, model, image_shape, clock.step_at)
-    norm_warnings = []
-    if is_new_run:
-        norm_warnings = net_checks.check_norms(config, model, image_shape, devices.replicas, plan)
+    checked = (config, model, image_shape, devices.replicas, plan)
+    norm_warnings = net_checks.check_norms(*checked) if is_new_run else []
     initial_weights = load_initial_weights(config, model, dataset) if is_new_run else None
     statistics = InputStatistics.read(folder) if folder and not is_new_run else None
     if is_new_run and folder and not config.data.skip_bad:  # which has decoded them all
@@ -164,9 +162,9 @@ def make_experiment(
     if protocol and protocol.slides:
         spec = dataclasses.replace(spec, view_model=sliding(model))
     steps_per_dispatch = choose_steps_per_dispatch(config, dataset)
-    loop = steps_per_dispatch > 1
+    looped = steps_per_dispatch > 1
     compiled = compile_steps(
-        spec, devices, config.batch_size, image_shape, lr_plateau, initial_weights, loop
+        spec, devices, config.batch_size, image_shape, lr_plateau, initial_weights, looped
     )
     return Experiment(
         config=config,

@@ -79,40 +79,45 @@ def make_optimizer(
     mask = None if c.decay_vectors else matrices_only
     if undecayed:
         mask = lambda params: decayed(params, c.decay_vectors, undecayed)  # noqa: E731
-    decay = optax.add_decayed_weights(c.weight_decay, mask=mask)
-    decoupled = c.name in DECOUPLED or c.weight_decay_kind == "decoupled"
+    decay = optax.add_decayed_weights(c.weight_decay, mask=mask) if c.weight_decay else None
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
 
-    def rule(start: int) -> list[optax.GradientTransformation]:
-        """All after the clipping, for what begins at step `start`."""
-        parts = []
-        if c.weight_decay and not decoupled:
-            parts.append(decay)
-        # The rule counts its own steps; the schedule is of the run's.
-        own = schedule if start == 0 else lambda step: schedule(step + start)
-        rate = optax.scale_by_learning_rate(own)
-        parts.append(SCALINGS[c.name](c, *[rate] * c.rate_inside))
-        if c.weight_decay and decoupled:
-            parts.append(decay)
-        if c.name == "lamb":
-            parts.append(by_trust_ratio(1.0))
-        if not c.rate_inside:
-            parts.append(rate)
-        if rates:
-            parts.append(scale_by_path(rates))
-        if c.name == "schedule_free":
-            return [optax.contrib.schedule_free(optax.chain(*parts), own, b1=c.b1)]
-        return parts
-
     if not starts:
-        return optax.chain(*clip, *rule(0))
+        return optax.chain(*clip, *rule(c, schedule, decay, rates, 0))
 
     def from_step(start: int) -> optax.GradientTransformation:
-        parts = optax.chain(*rule(start))
+        parts = optax.chain(*rule(c, schedule, decay, rates, start))
         return optax.conditionally_mask(parts, lambda step: step >= start) if start else parts
 
     by_start = {f"from_{start}": from_step(start) for start in {0, *starts.values()}}
     return optax.chain(*clip, optax.partition(by_start, lambda p: labels(p, starts)))
+
+
+def rule(
+    c: ConfigDict,
+    schedule: optax.Schedule,
+    decay: optax.GradientTransformation | None,
+    rates: Mapping[str, float],
+    start: int,
+) -> list[optax.GradientTransformation]:
+    """All after the clipping, by the section `c` of a config, for what begins at step `start`."""
+    decoupled = c.name in DECOUPLED or c.weight_decay_kind == "decoupled"
+    # The rule counts its own steps; the schedule is of the run's.
+    own = schedule if start == 0 else lambda step: schedule(step + start)
+    rate = optax.scale_by_learning_rate(own)
+    parts = [decay] if decay and not decoupled else []
+    parts.append(SCALINGS[c.name](c, *[rate] * c.rate_inside))
+    if decay and decoupled:
+        parts.append(decay)
+    if c.name == "lamb":
+        parts.append(by_trust_ratio(1.0))
+    if not c.rate_inside:
+        parts.append(rate)
+    if rates:
+        parts.append(scale_by_path(rates))
+    if c.name == "schedule_free":
+        return [optax.contrib.schedule_free(optax.chain(*parts), own, b1=c.b1)]
+    return parts
 
 
 def check_optimizer(config: ConfigDict) -> None:
