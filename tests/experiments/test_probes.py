@@ -157,13 +157,14 @@ def test_units_that_no_image_activates_are_dead(monkeypatch):
     images = experiment.dataset.test.images[:50]
     before = last_weights.alive(experiment, variables, images)
     assert before.shape == (6 + 16 + 120 + 84,)
-    monkeypatch.setattr(last_weights, "BATCH", 1)  # alive is what any batch makes positive
-    assert (
-        last_weights.alive(experiment, variables, images[:9])
-        == np.any(
-            [last_weights.alive(experiment, variables, images[i : i + 1]) for i in range(9)], axis=0
-        )
-    ).all()
+    inputs = experiment.step_spec.normalise(np.float32(images))
+    _, state = experiment.step_spec.model.apply(
+        variables, inputs, capture_intermediates=True, mutable=["intermediates"]
+    )
+    signals = [state["intermediates"][unit]["__call__"][0] for unit in last_weights.UNITS]
+    positive = [np.any(np.asarray(s) > 0, axis=tuple(range(s.ndim - 1))) for s in signals]
+    monkeypatch.setattr(last_weights, "BATCH", 20)  # alive is what any batch makes positive
+    assert (last_weights.alive(experiment, variables, images) == np.concatenate(positive)).all()
     variables["params"]["f6"]["bias"] = variables["params"]["f6"]["bias"].at[:5].set(-1e6)
     after = last_weights.alive(experiment, variables, images)
     assert not after[-84:-79].any()

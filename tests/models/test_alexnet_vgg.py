@@ -243,6 +243,14 @@ def test_vgg16_stages():
     assert shapes == {"fc6": (4096,), "fc7": (4096,), "fc8": (2,)}
 
 
+def test_a_quarter_of_the_width_is_one_of_every_layer():
+    whole, thin = (param_shapes("vgg11", 64, width=width) for width in (1.0, 0.25))
+    outputs = {name: layer["kernel"].shape[-1] for name, layer in whole.items()}
+    found = {name: layer["kernel"].shape[-1] for name, layer in thin.items()}
+    assert found == {name: 2 if name == "fc8" else n // 4 for name, n in outputs.items()}
+    assert (outputs["fc6"], outputs["fc7"]) == (4096, 4096)
+
+
 def test_column_c_ends_its_deep_blocks_with_1x1():
     shapes = param_shapes("vgg16_c", 32)
     sides = {name: leaf["kernel"].shape[0] for name, leaf in shapes.items() if "conv" in name}

@@ -44,6 +44,8 @@ def test_figures_are_those_by_hand(tiny):
         values = np.abs(np.concatenate([t.ravel() for t in tensors]))
         own = found[stage]["gradient"]
         assert own["norm"] == pytest.approx(np.sqrt((values**2).sum()), rel=1e-4)
+        weights = np.concatenate([np.ravel(leaf) for leaf in params[stage].values()])
+        assert own["weights"] == pytest.approx(np.linalg.norm(np.float64(weights)), rel=1e-4)
         expected = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
         np.testing.assert_allclose(own["quantiles"], expected, rtol=1e-3, atol=1e-9)
     figures = found["hidden1"]["activation"]

@@ -6,14 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnn_jax import data, train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.training import recovery
 from cnn_jax.training.experiment import make_experiment
 from cnn_jax.training.recovery import Recovery, Verdict, with_rate
+from cnn_jax.training.train_step import rate_of
 from tests.support.nonfinite_faults import NonFiniteFaults
 from tests.support.tiny_config import get_config
 
@@ -149,14 +152,56 @@ def test_rate_factor_is_of_the_whole_update(tiny):
     assert np.abs(moved[0]).max() > 1e-3
 
 
+def test_the_factors_of_plateau_and_return_multiply():
+    plateau, factor = SimpleNamespace(scale=jnp.float32(0.25)), jnp.float32(0.5)
+    found = [
+        rate_of(SimpleNamespace(lr_plateau_state=p, rate_factor=f))
+        for p in (None, plateau)
+        for f in (None, factor)
+    ]
+    assert found == [None, 0.5, 0.25, 0.125]
+
+
+FINE = [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("loss", "alone", "kernel", "mean", "what", "ids"),
+    [
+        (FINE, FINE, True, True, "the update", [3, 5, 7, 9]),
+        (FINE, [True, False, True, False], False, True, "the gradient of c1/kernel", [3, 7]),
+        ([False] * 4, [True, True, False, True], False, False, "the loss", [5]),  # by BatchNorm
+        ([False, True, True, True], FINE, False, True, "the loss", [9]),
+        (FINE, FINE, True, False, "the statistic norm1/mean", [3, 5, 7, 9]),
+        ([False] * 4, [False] * 4, True, True, "the loss", [3, 5, 7, 9]),
+    ],
+)
+def test_whom_an_examination_blames(tmp_path, monkeypatch, loss, alone, kernel, mean, what, ids):
+    """Examples that are not finite by themselves; else those whose loss is not, unless all are."""
+    found = {"id": np.array([9, 3, 5, 7]), "loss": np.array(loss), "alone": np.array(alone),
+             "gradient": {"c1": {"kernel": np.bool_(kernel)}},
+             "statistics": {"norm1": {"mean": np.bool_(mean)}}}  # fmt: skip
+    monkeypatch.setattr(recovery, "make_examination", lambda *_: lambda *_: found)
+    experiment = SimpleNamespace(
+        step_spec=SimpleNamespace(on_nan="skip", plan=SimpleNamespace(phases=[None])),
+        compiled=SimpleNamespace(phase_at=lambda step: 0),
+        config=SimpleNamespace(batch_size=4),
+        devices=None,
+    )
+    loader = SimpleNamespace(batch_at=lambda step: None)
+    loop = SimpleNamespace(step=6, carry=SimpleNamespace(state=None), loader=loader)
+    verdict = Recovery(experiment, tmp_path, print).examine(loop)
+    assert verdict == Verdict(7, what, ids, len(ids) == 4)
+
+
 def test_neither_skips_nor_returns_go_on_for_ever(tmp_path):
     spec = SimpleNamespace(on_nan="rollback")
-    recovery = Recovery(SimpleNamespace(step_spec=spec), tmp_path, print)
+    own = Recovery(SimpleNamespace(step_spec=spec), tmp_path, print)
     verdict = lambda step: Verdict(step, "the loss", [3, 5], False)  # noqa: E731
     for step in (7, 9, 9, 8):  # past 7, the count begins anew
-        recovery.check_return(verdict(step), 0.1)
+        own.check_return(verdict(step), 0.1)
     with pytest.raises(UserError, match=r"went back 3 times, to a rate of 0.01: leave those"):
-        recovery.check_return(verdict(9), 0.01)
-    recovery.skipped = [*range(1, 10)]
+        own.check_return(verdict(9), 0.01)
+    own.skipped = [*range(1, 10)]
     with pytest.raises(UserError, match=r"\(example ids: 3, 5\); on_nan='skip' has left out 10 s"):
-        recovery.skip(None, verdict(10))
+        own.skip(None, verdict(10))
