@@ -57,4 +57,6 @@ def draw_effect(panel: Any, result: dict[str, Any], claim: Claim) -> None:
     panel.set_xticks([])
     unit = "factor" if rule.ratio else result["unit"]
     panel.set_ylabel(f"effect, {unit}", fontsize=8)
-    panel.legend(frameon=False, fontsize=7)
+    panel.legend(
+        frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.02)
+    )

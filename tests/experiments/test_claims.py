@@ -411,7 +411,8 @@ def test_a_small_claim_from_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "names", lambda: ["x"])
     row = results.index({("x", "laptop"): result}).splitlines()[-1]
     assert row.startswith(
-        "| An MLP has more parameters than a perceptron. | somebody 2001, table 3"
+        "| [An MLP has more parameters than a perceptron.](results/x.md) `x` | somebody "
+        "2001, table 3"
     )
     assert "| 5 | laptop | **supported** |" in row
     none = results.index({}).splitlines()[-1]
