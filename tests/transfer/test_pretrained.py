@@ -21,7 +21,7 @@ from cnn_jax.inference.other_data import relabelled
 from cnn_jax.models.layers import ConvUnit, Output, global_pool
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import weights as tool
-from cnn_jax.transfer import import_record, pretrained
+from cnn_jax.transfer import import_record, importer, pretrained
 from cnn_jax.transfer.importer import strip_tensor_names
 from cnn_jax.transfer.initial_weights import check_source, fit_head, read_trained_weights
 from cnn_jax.transfer.layouts import from_torch
@@ -268,6 +268,16 @@ def test_a_head_of_imagenet_stays_for_imagenets_folders(site):
     wnids = tuple(imagenet.names_by_wnid())
     assert fit_head(weights, "auto", "folder:x", wnids, {})[1:] == ("", "")
     assert "of other classes" in fit_head(weights, "auto", "folder:x", wnids[:9], {})[1]
+
+
+@pytest.mark.parametrize("drop_head", [False, True])
+def test_a_net_without_its_head_has_no_classes(site, tmp_path, drop_head):
+    file = tmp_path / "tiny.safetensors"
+    file.write_bytes(site.content)
+    imported = importer.import_weights("tiny", file, drop_head=drop_head)
+    record = import_record.describe(imported, {}, classes=imagenet.class_names())
+    assert record["num_classes"] == (None if drop_head else 1000)
+    assert record["classes"] == (None if drop_head else [*imagenet.class_names()])
 
 
 def test_classes_of_an_import(tmp_path):
