@@ -136,6 +136,30 @@ def test_a_run_goes_back_with_a_lower_rate(tmp_path, faults, capsys):
         train.train_and_evaluate(config, tmp_path)
 
 
+def test_the_second_return_is_to_a_quarter_of_the_rate(monkeypatch):
+    """Whatever factor the checkpoint had: it was made before the returns."""
+    said = []
+    monkeypatch.setattr(train, "with_rate", lambda experiment, carry, factor: (carry, factor))
+    monkeypatch.setattr(train, "FlowRecorder", lambda experiment, folder, step: step)
+    nothing = lambda *_: None  # noqa: E731
+    restored = SimpleNamespace(rate_factor=1.0, step=4, rows_bytes=99)
+    training = SimpleNamespace(
+        experiment=SimpleNamespace(config=SimpleNamespace(on_nan_factor=0.5)),
+        progress=SimpleNamespace(rate_factor=0.5, step=7),
+        recovery=SimpleNamespace(check_return=nothing),
+        checkpoints=SimpleNamespace(wait=nothing),
+        writers=SimpleNamespace(go_back=lambda *place: said.append(place), say=said.append),
+        steps=SimpleNamespace(),
+        folder=None,
+        learning_rate=nothing,
+        restore_or_init=lambda: (restored, "carry"),
+    )
+    train.Training.go_back(training, "a fault")
+    assert (training.progress.rate_factor, training.steps.step, training.flow) == (0.25, 4, 4)
+    assert training.steps.carry == ("carry", 0.25)
+    assert said == [(4, 99), "warning: a fault; going back to step 4, with 0.25 of the rate"]
+
+
 def test_rate_factor_is_of_the_whole_update(tiny):
     """sgd moves half as far at half the rate, to the bit."""
     tiny.optimizer.name, tiny.optimizer.learning_rate, tiny.on_nan = "sgd", 0.5, "rollback"

@@ -270,14 +270,20 @@ def test_a_head_of_imagenet_stays_for_imagenets_folders(site):
     assert "of other classes" in fit_head(weights, "auto", "folder:x", wnids[:9], {})[1]
 
 
-@pytest.mark.parametrize("drop_head", [False, True])
-def test_a_net_without_its_head_has_no_classes(site, tmp_path, drop_head):
-    file = tmp_path / "tiny.safetensors"
+def test_a_net_without_its_head_has_no_classes(site, tmp_path):
+    """Where the head is left out, or the file has none; whole it has those that are named."""
+    names, file = imagenet.class_names(), tmp_path / "tiny.safetensors"
+
+    def record(imported):
+        found = import_record.describe(imported, {}, classes=names)
+        return found["num_classes"], found["classes"]
+
     file.write_bytes(site.content)
-    imported = importer.import_weights("tiny", file, drop_head=drop_head)
-    record = import_record.describe(imported, {}, classes=imagenet.class_names())
-    assert record["num_classes"] == (None if drop_head else 1000)
-    assert record["classes"] == (None if drop_head else [*imagenet.class_names()])
+    whole = importer.import_weights("tiny", file)
+    assert record(whole) == (1000, [*names])
+    assert record(whole.without_head()) == (None, None)
+    file.write_bytes(save({k: tensor(k, s) for k, s in SHAPES.items() if not k.startswith("fc")}))
+    assert record(importer.import_weights("tiny", file, drop_head=True)) == (None, None)
 
 
 def test_classes_of_an_import(tmp_path):
