@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax import data
-from cnn_jax.data import augment
+from cnn_jax.data import augment, splits
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.loading.device_dataset import BatchSource, DeviceDataset, HostBatch, TrainOrder
 from cnn_jax.data.normalization import InputStatistics
@@ -34,6 +34,7 @@ SIZES = {
     "cifar100": (50_000, 100),
     "imagenet2012": (1_281_167, 1000),
 }
+WITHOUT_TEST = ("digits",)  # which is divided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +81,24 @@ def dataset_of(config: ConfigDict) -> Dataset:
     shape = config_checks.image_shape(config)
     if name not in SIZES or shape is None:
         return data.load(config.data)
-    examples, classes = SIZES[name]
-    for key in ("test", "validation"):
-        part = config.data[key]
-        held_out = part if part >= 1 else math.ceil(part * examples)
-        examples -= int(held_out) if name != "imagenet2012" else 0
+    whole, classes = SIZES[name]
+    examples = whole - left_out(config.data, whole, classes)
     task = Task("classification", tuple(map(str, range(config.model.num_classes or classes))))
     streams = is_streamed(config, examples * math.prod(shape))
     images = Unread(examples, shape) if streams else zeros(examples, *shape)
     train = Split(images, *labels(examples))
     none = Split(zeros(0, *shape), *labels(0))
     return Dataset(name, task, train, none, none)
+
+
+def left_out(c: ConfigDict, whole: int, classes: int) -> int:
+    """Of the examples of a set of `SIZES`, those that are not trained on: see `splits.divide`."""
+    parts = {"validation": c.validation} | ({"test": c.test} if c.name in WITHOUT_TEST else {})
+    count = 0
+    if c.get("folds") is not None and c.get("fold") is not None:
+        del parts["test" if "test" in parts else "validation"]
+        count = len(range(c.fold, whole, c.folds))
+    return count + sum(splits.held_out_count(size, whole, classes) for size in parts.values())
 
 
 @dataclasses.dataclass(frozen=True)

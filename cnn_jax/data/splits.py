@@ -180,6 +180,11 @@ def check_class_counts(examples: Split, source: ImageSource, config: ConfigDict)
         )
 
 
+def held_out_count(size: float, whole: int, classes: int) -> int:
+    """The examples that `hold_out` takes for a number of them, or a fraction of `whole`."""
+    return max(round(size * whole), classes) if 0 < size < 1 else int(size)
+
+
 def hold_out(
     split: Split, size: float, seed: int, key: str, whole: int | None = None
 ) -> tuple[Split, Split]:
@@ -195,9 +200,8 @@ def hold_out(
     if size == 0:
         return split, split.take(np.arange(0))
     classes = len(np.unique(split.labels)) if split.labels.dtype.kind == "i" else 1
-    most, count = len(split) - classes, int(size)
-    if is_fraction := 0 < size < 1:
-        count = max(round(size * (len(split) if whole is None else whole)), classes)
+    most, is_fraction = len(split) - classes, 0 < size < 1
+    count = held_out_count(size, len(split) if whole is None else whole, classes)
     if not (is_fraction or size == count) or not classes <= count <= most:
         advice = f"choose {key}={classes}" + (f", or up to {most}" if most > classes else "")
         if most < classes:

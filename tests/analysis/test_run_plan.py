@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnn_jax import ops
+from cnn_jax import data, ops
 from cnn_jax.analysis import abstract_run, chips, run_plan
 from cnn_jax.analysis.compiled_program import Collective, ProgramCosts, collectives, width
 from cnn_jax.cli import load_open_config
@@ -73,12 +73,37 @@ def test_resident_memory_is_counted_by_kind(tiny):
     devices = Devices.create("jit", 1)
     run = abstract_run.abstract_run(tiny, devices, abstract_run.dataset_of(tiny))
     parameters = 64 * 16 + 16 + 16 * 10 + 10
-    examples = 1797 - 360 - 144
+    examples = 1797 - 359 - 144
     parts = run_plan.resident(run)
     assert parts["parameters"] == 4 * parameters
     assert parts["optimizer"] == 2 * 4 * parameters + 8
     assert "average" not in parts
     assert parts["data"] == examples * (64 + 4 + 4) + 4 + 2 * 4 * examples
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{}, {"test": 0.05, "validation": 0.3}, {"test": 360.0, "validation": 0.1}]
+    + [{"folds": 4, "fold": fold, "validation": 0.1} for fold in (0, 3)],
+)
+def test_as_many_examples_are_planned_for_as_a_run_has(tiny, keys):
+    tiny.data.update(keys)
+    assert len(abstract_run.dataset_of(tiny).train) == len(data.load(tiny.data).train)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "examples"),
+    [
+        ("lenet5:mnist", {"validation": 0.1}, 54_000),
+        ("lenet5:mnist", {"folds": 5, "fold": 1}, 48_000),
+        ("resnet50:imagenet2012", {}, 1_281_167),
+        ("resnet50:imagenet2012", {"validation": 1167.0}, 1_280_000),
+    ],
+)
+def test_sets_with_a_test_split_are_divided_for_validation_alone(name, keys, examples):
+    config = load_open_config(name)
+    config.data.update(keys)
+    assert len(abstract_run.dataset_of(config).train) == examples
 
 
 def test_plan_of_this_machine(tiny, monkeypatch):
