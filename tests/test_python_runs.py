@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cnn_jax
-from cnn_jax import data, models
+from cnn_jax import data, models, python_runs
 from cnn_jax.data import sources
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import progress
@@ -45,6 +45,18 @@ def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
     other = data.from_arrays(*arrays(count=150), classes=["a", "b", "c"])
     with pytest.raises(UserError, match=r"is not the data that workdir=.* was trained on: train"):
         cnn_jax.train_and_evaluate(config, folder, other, quiet=True)
+
+
+def test_a_dataset_that_is_whole_is_taken_as_it_is():
+    config = tiny()
+    config.data.validation = 0.1
+    dataset = data.load(config.data, source=data.from_arrays(*arrays()))
+    other = tiny(size=32)
+    found = python_runs.given(other, dataset)
+    assert (found.name, dataset.name) == ("given", "digits")
+    assert found.train is dataset.train
+    own = other.data
+    assert (own.name, own.image_size, own.channels, other.model.num_classes) == ("given", 8, 1, 0)
 
 
 def test_a_wrong_value_is_said_before_the_data_is_read():

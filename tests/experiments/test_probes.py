@@ -251,6 +251,53 @@ def test_gains_by_what_is_taken_over(monkeypatch):
     assert found["different less scratch"] == 8 - 2
 
 
+def test_members_answer_by_the_mean_of_their_probabilities(tmp_path, monkeypatch):
+    """The surest member is wrong about the first image, and the mean of all is right."""
+    shares = iter([[[0.2, 0.8], [0.9, 0.1]], [[0.7, 0.3]] * 2, [[0.75, 0.25]] * 2])
+    test = types.SimpleNamespace(images=None, labels=np.array([0, 0]))
+    experiment = types.SimpleNamespace(dataset=types.SimpleNamespace(test=test))
+    seeds = []
+    monkeypatch.setattr(members, "train_and_evaluate", lambda own, _: seeds.append(own.seed))
+    monkeypatch.setattr(members, "restore", lambda *_: (experiment, None))
+    monkeypatch.setattr(members, "logits_of", lambda *_: np.log(next(shares)))
+    figures = members.ensemble(config_of("perceptron:digits", seed=3), tmp_path)
+    assert seeds == [3, 10_003, 20_003]
+    assert figures == pytest.approx(
+        {
+            "together": 100,
+            "mean alone": 250 / 3,
+            "best alone": 100,
+            "gain over the mean": 50 / 3,
+            "gain over the best": 0,
+        }
+    )
+
+
+def test_explanations_are_compared_with_those_of_a_random_net(monkeypatch):
+    """The last row of each check is of a net that is random throughout."""
+    alike = {"grad_cam": 0.25, "image_gradient": 0.5, "guided_backpropagation": 0.875}
+
+    def check(method, *_):
+        row = types.SimpleNamespace(rank_correlation=alike[method], ssim=alike[method] / 2)
+        return types.SimpleNamespace(rows=[None, row])
+
+    experiment = make_experiment(config_of("lenet5:digits"))
+    state = types.SimpleNamespace(variables=None)
+    monkeypatch.setattr(last_weights, "restore", lambda *_: (experiment, state))
+    monkeypatch.setattr(last_weights, "logits_of", lambda *_: np.zeros((32, 10)))
+    monkeypatch.setattr(last_weights.grad_cam, "compiled", lambda method, *_: method.__name__)
+    monkeypatch.setattr(last_weights.sanity, "check", check)
+    assert last_weights.sanity_checks(experiment.config, None) == {
+        "grad-cam, rank correlation": 0.25,
+        "grad-cam, SSIM": 0.125,
+        "image gradient, rank correlation": 0.5,
+        "image gradient, SSIM": 0.25,
+        "guided, rank correlation": 0.875,
+        "guided, SSIM": 0.4375,
+        "guided less grad-cam": 0.625,
+    }
+
+
 @pytest.mark.slow
 def test_members_differ_in_their_seed_and_their_mean_is_one_answer(tmp_path):
     config = config_of("perceptron:digits", epochs=0.2, eval_every_epochs=0.2, seed=3)
