@@ -36,6 +36,21 @@ def events(folder):
     return found
 
 
+def test_what_was_written_after_a_return_is_taken_back(tmp_path):
+    writers = Writers(tmp_path, total_steps=10)
+    writers.row({"step": 1, "train/loss": 0.5})
+    kept = writers.sync()
+    writers.row({"step": 2, "train/loss": 0.25})
+    writers.go_back(1, kept)
+    writers.row({"step": 2, "train/loss": 0.125})
+    writers.close()
+    assert rows(tmp_path) == [
+        {"step": 1, "train/loss": 0.5},
+        {"step": 2, "train/loss": 0.125},
+    ]
+    assert events(tmp_path) == [(1, "train/loss", 0.5), (2, "train/loss", 0.125)]
+
+
 def test_rows_and_events(tmp_path):
     writers = Writers(tmp_path, total_steps=10)
     writers.row({"step": 1, "epoch": 0.1, "train/loss": 0.5})

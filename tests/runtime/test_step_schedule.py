@@ -47,3 +47,10 @@ def test_what_is_due_when():
     assert [s for s in steps if agenda.evaluates(s)] == [10, 20]
     assert [s for s in steps if agenda.logs(s)] == [4, 8, 10, 12, 16, 20]
     assert [s for s in steps if agenda.saves(s)] == [6, 10, 12, 18, 20]
+
+
+def test_the_host_reads_the_state_where_flow_is_measured():
+    agenda = StepSchedule(Clock(100, 10, 2.0), 1.0, 4, 6, (0,), 7)
+    found = [step for step in range(1, 21) if agenda.is_event(step)]
+    assert found == [4, 6, 7, 8, 10, 12, 14, 16, 18, 20]
+    assert agenda.steps_until_event(6, 100) == 1

@@ -150,6 +150,17 @@ def test_a_run_that_diverges_ends_no_sweep(tmp_path, monkeypatch, capsys):
         sweep.show_table([], None)
 
 
+@pytest.mark.parametrize("has_report", [False, True])
+@pytest.mark.parametrize("steps_are_done", [False, True])
+def test_a_run_is_finished_by_its_steps_and_its_report(
+    tmp_path, monkeypatch, has_report, steps_are_done
+):
+    monkeypatch.setattr(workdir, "is_finished", lambda folder: steps_are_done)
+    if has_report:
+        (tmp_path / "report.json").touch()
+    assert sweep.Job((), tmp_path, None).is_finished() is (has_report and steps_are_done)
+
+
 def test_another_base_is_another_folder():
     one, other = load_config("mlp"), load_config("mlp")
     other.batch_size = 7

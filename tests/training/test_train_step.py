@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from cnn_jax import data
 from cnn_jax.data.loading import sampler
 from cnn_jax.errors import UserError
 from cnn_jax.ops import flat_params
@@ -13,7 +14,9 @@ from cnn_jax.ops.flat_params import make_packing
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import metrics
 from cnn_jax.training.experiment import make_experiment
+from cnn_jax.training.net import make_model
 from cnn_jax.training.parameter_update import ParameterUpdate, unchanged
+from cnn_jax.training.train_step import make_step_spec
 from configs.base import base
 
 
@@ -143,6 +146,19 @@ def test_average_of_the_weights_by_hand(plain):
     found = carry.state.variables["params"]["output"]["kernel"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert not np.allclose(found, new, atol=1e-4)
+
+
+def test_steps_of_whole_tensors_are_not_made_of_packed_ones(tiny):
+    """A scanned net's parameters lie in one vector, whose norm is none of a kernel's."""
+    tiny.model = {"name": "resnet20_cifar", "num_classes": 10, "scan": True}
+    dataset = data.load(tiny.data)
+    model = make_model(tiny, 10)
+    flat = {}
+    for name in ("adam", "lars", "lamb", "muon"):
+        tiny.optimizer.name = name
+        spec = make_step_spec(tiny, model, dataset, optax.constant_schedule(0.1))
+        flat[name] = spec.update.flat
+    assert flat == {"adam": True, "lars": False, "lamb": False, "muon": False}
 
 
 def test_schedule_free_is_evaluated_with_its_mean(plain):
