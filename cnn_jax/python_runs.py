@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 
 from cnn_jax import data, train
 from cnn_jax.data.dataset import Dataset, EncodedSource
-from cnn_jax.data.sources import GIVEN
+from cnn_jax.data.sources import GIVEN, checked_source
 from cnn_jax.data.sources.array_source import ArraySource
+from cnn_jax.errors import UserError
 from cnn_jax.runtime import progress
 from cnn_jax.runtime.config_files import load_config
 from cnn_jax.training import config_checks
@@ -49,6 +50,10 @@ def train_and_evaluate(
     taken as it is. `quiet` prints nothing but warnings. The config that is given is not changed.
     Raises `UserError`, and `Interrupted` after a signal, with everything saved.
     """
+    if not isinstance(config, ConfigDict | str):
+        raise UserError(f"config={config!r}: a ConfigDict or its name, 'lenet5:mnist', is wanted")
+    if not isinstance(workdir, str | os.PathLike) or not str(workdir):
+        raise UserError(f"workdir={workdir!r}: the name of a folder is wanted")
     own = load_config(config) if isinstance(config, str) else config.copy_and_resolve_references()
     with progress.hidden() if quiet else contextlib.nullcontext():
         config_checks.check(own)  # before the data is read
@@ -64,6 +69,7 @@ def given(config: ConfigDict, dataset: Dataset | ArraySource | EncodedSource) ->
         size, _, channels = dataset.train.image_shape
         config.data.image_size, config.data.channels = size, channels
         return dataclasses.replace(dataset, name=GIVEN)
+    checked_source(dataset, "dataset")
     config.data.channels = 0
     for part in ("validation", "test"):
         if not 0 < config.data[part] < 1:  # a number of examples, or none, of the config's own set

@@ -78,6 +78,12 @@ def make_studies(names: Sequence[str], skip: bool) -> list[Study]:
             if not skip:
                 raise
             print(f"left out: {error}")
+    asked = {name for study in studies for name in study.claim.inputs}
+    for name in {*settings.inputs} - asked:
+        raise UserError(
+            f"input={name!r}: no claim that is to run asks for it; they ask for: "
+            f"{', '.join(sorted(asked)) or 'none'}"
+        )
     for study in studies:
         if 0 < SEEDS.value < study.claim.rule.least_seeds:
             raise UserError(
@@ -192,10 +198,10 @@ if __name__ == "__main__":  # flags only here, so that experiments can be import
     DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the training commands and the price.")
     OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that are there.")
     PLACEBO = flags.DEFINE_bool("placebo", False, "Every arm is the first variant.")
-    DETAILS = flags.DEFINE_string("details", "", "Folder for reports, confusions and curves.")
+    DETAILS = cli.define_folder("details", "", "Folder for reports, confusions and curves.")
     INPUT = flags.DEFINE_multi_string("input", [], "NAME=VALUE that a claim asks for.")
     PROCESSES = flags.DEFINE_integer("processes", 0, "At once; 0: one a core.", 0)
     ANY_CODE = flags.DEFINE_bool("any_code", False, "Take records of other versions of the code.")
     DATA_DIR = flags.DEFINE_string("data_dir", "", "Where sets lie; empty: as configs have it.")
-    WORK = flags.DEFINE_string("work", "runs/claims", "Where runs and records lie.")
+    WORK = cli.define_folder("work", "runs/claims", "Where runs and records lie.")
     cli.run(main, operands=1000)

@@ -155,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
     from experiments.run import ending
 
     del argv
-    nets = NETS_FLAG.value or NETS
+    nets = [*dict.fromkeys(NETS_FLAG.value or NETS)]
     for net in nets:
         if net not in NETS:
             raise unknown("nets", net, NETS)
@@ -187,5 +187,5 @@ if __name__ == "__main__":
     DATA_DIR = flags.DEFINE_string(
         "data_dir", "", "Where CIFAR-10 lies; empty: as configs have it."
     )
-    WORK = flags.DEFINE_string("work", "runs/claims", "Where runs and records lie.")
+    WORK = cli.define_folder("work", "runs/claims", "Where runs and records lie.")
     cli.run(main)

@@ -60,6 +60,10 @@ MISTAKES = {
     "--config.model.name=mpl": "model.name='mpl' is unknown (did you mean 'mlp'",
     "--config.model.norm=bach": "mlp: model.norm='bach' is unknown (did you mean 'batch'",
     "--config.model.name=lenet5": "model.hidden=(16,) is no option of lenet5",
+    "--config.data.fold=0": "data.folds=None and data.fold=0: choose how many folds, 2 or more",
+    "--config.loss.j=0.5": "loss.j=0.5: loss.name='softmax_cross_entropy' has no such constant",
+    "--config.optimizer.trust_coefficient=1": "optimizer.name='adam' has none; choose lars, or le",
+    "--config.data.name=folder:": "data.name='folder:' names no folder: write folder:PATH",
     "--config.optimizer.name=adm": "optimizer.name='adm' is unknown (did you mean 'adam'",
     "--config.optimizer.weight_decay_kind=l1": "choices: l2, decoupled",
     "--config.schedule.name=cosin": "schedule.name='cosin' is unknown (did you mean 'cosine'",
@@ -160,29 +164,24 @@ def test_config_flag(words, wanted):
 
 # program, words -> what the line must hold; all before anything is read or made
 PROGRAMS = {
-    (
-        "compare",
-        "run",
-        "--json=/nowhere/rows.json",
-    ): "/nowhere/rows.json': there is no folder",
+    ("compare", "run", "--json={tmp}/none/rows.json"): "/none/rows.json': there is no folder",
     ("plan", TINY, "--json={tmp}"): "' is a folder: name a file in it",
-    ("sweep", TINY, "--json=/nowhere/rows.json"): "--json='/nowhere/rows.json': there is no folder",
+    ("sweep", TINY, "--json={tmp}/none/rows.json"): "/none/rows.json': there is no folder",
     ("sweep", TINY, "--out={tmp}/file/below"): "/file is a file: name a folder",
-    ("probe", TINY, "--json=/nowhere/rows.json"): "--json='/nowhere/rows.json': there is no folder",
-    ("advise", TINY, "--out=/nowhere/a.json"): "--out='/nowhere/a.json': there is no folder",
-    ("search_augmentation", TINY, "--out=/nowhere/a.json"): "make it, or name another",
+    ("probe", TINY, "--json={tmp}/none/rows.json"): "/none/rows.json': there is no folder",
+    ("advise", TINY, "--out={tmp}/none/a.json"): "/none/a.json': there is no folder",
+    ("search_augmentation", TINY, "--out={tmp}/none/a.json"): "make it, or name another",
     ("report", "run", "--out={tmp}"): "' is a folder: name a file in it",
-    (
-        "explain",
-        TINY,
-        "--out=/nowhere/x.png",
-    ): "--out='/nowhere/x.png': there is no folder",
+    ("explain", TINY, "--out={tmp}/none/x.png"): "/none/x.png': there is no folder",
     ("show_data", TINY, "--out={tmp}/x.txt"): "its format is unknown; choices: .png, .svg, .pdf",
     ("find_lr", TINY, "--out={tmp}/x.txt"): "its format is unknown; choices: .png, .svg, .pdf",
     ("find_lr", TINY, "--last=nan"): "--last=nan is out of range: choose a finite number",
     ("find_lr", TINY, "--last=inf"): "--last=inf is out of range: choose a finite number",
-    ("serve", "--workdir=run", "--max_megabytes=nan"): "--max_megabytes=nan is out of range",
-    ("serve", "--workdir=run", "--max_megapixels=inf"): "--max_megapixels=inf is out of range",
+    ("serve", "--workdir={tmp}", "--max_megabytes=nan"): "--max_megabytes=nan is out of range",
+    ("serve", "--workdir={tmp}", "--max_megapixels=inf"): "--max_megapixels=inf is out of range",
+    ("sweep", TINY, "--set=seed=1,01"): "--set: seed=1 and seed=01 are one run: leave one",
+    ("sweep", TINY, "--set=data.folds=5", "--set=data.fold=0,7"): "data.folds=5 and data.fold=7: ",
+    ("find_lr", TINY, "--config.schedule.name=cosin"): "schedule.name='cosin' is unknown",
     ("export", "--workdir=run", "--out={tmp}/file"): "/file is a file: name a folder",
 }
 
@@ -193,6 +192,32 @@ def test_mistake_of_a_program_s_flags(tmp_path, words):
     tool, *rest = (word.format(tmp=tmp_path) for word in words)
     assert PROGRAMS[words] in error_of(*rest, program=f"cnn_jax.tools.{tool}")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "wanted"),
+    [
+        (
+            "experiments.run",
+            ["weights_grow", "--work={tmp}/file"],
+            "/file is a file: name a folder",
+        ),
+        ("experiments.run", ["weights_grow", "--details={tmp}/file"], "/file is a file: name a fo"),
+        ("experiments.run", ["weights_grow", "--input=a=b"], "input='a': no claim that is to run "),
+        ("experiments.zoo", ["--work={tmp}/file"], "/file is a file: name a folder"),
+        ("experiments.zoo", ["--nets=vgg16"], "nets='vgg16' is unknown; choices: perceptron, "),
+        (
+            "tests.faults.harness",
+            ["--rounds=0"],
+            "--rounds=0 is out of range: choose a num",
+        ),
+        ("tests.faults.harness", ["--kinds=no"], "--kinds=no: 'no' is unknown; choices: damage, "),
+    ],
+)
+def test_mistake_beside_the_commands(tmp_path, program, words, wanted):
+    (tmp_path / "file").touch()
+    words = [word.format(tmp=tmp_path) for word in words]
+    assert wanted in error_of(*words, program=program)
 
 
 def test_config_of_one_s_own_from_another_folder(tmp_path):

@@ -66,6 +66,31 @@ def test_a_wrong_value_is_said_before_the_data_is_read():
         cnn_jax.train_and_evaluate(config, "never", object())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lenet55", "never"), "'lenet55' is no Python file"),
+        ((3, "never"), "config=3: a ConfigDict or its name"),
+        (("lenet5", ""), "workdir='': the name of a folder is wanted"),
+        (("lenet5", None), "workdir=None: the name of a folder is wanted"),
+        (
+            ("lenet5", "never", arrays()),
+            r"dataset: a tuple is no source of images: cnn_jax\.",
+        ),
+        (("lenet5", "never", "mnist"), "dataset: a str is no source of images"),
+        (("lenet5:odd", "never"), "data.name='odd': a int is no source of images"),
+    ],
+)
+def test_arguments_that_are_something_else(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "REGISTERED", {"odd": lambda: 3})
+    with pytest.raises(UserError, match=message):
+        cnn_jax.train_and_evaluate(*arguments)
+    assert not (tmp_path / "never").exists()
+    with pytest.raises(UserError, match="a function that gives the source is wanted"):
+        data.register("own", 3)
+
+
 class OneLayer(nn.Module):
     num_classes: int = 10
     width: int = 4
@@ -102,6 +127,7 @@ def test_nets_and_datasets_from_outside_are_named_in_a_config(tmp_path, monkeypa
         ("folder", "'folder' of a dataset is taken"),
         ("given", "'given' of a dataset is taken"),
         ("a:b", "'a:b' of a dataset: choose letters, digits and _"),
+        (3, "the name 3 of a dataset: choose letters, digits and _"),
     ],
 )
 def test_names_of_datasets_that_cannot_be(name, message):
@@ -136,7 +162,15 @@ IMAGES, LABELS = arrays()
         ((IMAGES, LABELS / 2), r"labels float64\[120\]"),
         ((IMAGES, LABELS - 1), "labels from -1 to 1 do not fit"),
         ((IMAGES, LABELS, ["a", "b"]), "labels from 0 to 2 do not fit 2 classes"),
-        ((IMAGES, LABELS, "abb"), "name each once"),
+        ((IMAGES, LABELS, ["a", "b", "b"]), "name each once"),
+        ((IMAGES, LABELS, "abb"), "classes='abb': a list of names is wanted"),
+        ((IMAGES, LABELS, 3), "classes=3: a list of names is wanted"),
+        ((IMAGES, LABELS + 10**9), "a label is 1000000002: number the classes from 0, fewer than"),
+        ((IMAGES, LABELS + 2**40), "a label is 1099511627778: number the classes from 0"),
+        ((IMAGES[:, :0], LABELS), r"images uint8\[120, 0, 12, 3\]"),
+        (([[1], [1, 2]], [0, 1]), "rows of one length are wanted"),
+        ((IMAGES, LABELS, (), (IMAGES,)), r"validation: a pair \(images, labels\) is wanted"),
+        ((IMAGES, LABELS, (), None, "test"), r"test: a pair \(images, labels\) is wanted"),
         ((IMAGES, LABELS, (), (IMAGES[:, :5], LABELS)), "images of one size are wanted"),
         ((IMAGES, LABELS, (), None, (IMAGES, LABELS[:1])), r"test: labels int64\[1\]"),
     ],

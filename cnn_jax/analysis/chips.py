@@ -49,6 +49,8 @@ QUIET = {
     "TPU_STDERR_LOG_LEVEL": "3",
     "TPU_MIN_LOG_LEVEL": "3",
 }
+# Words of libtpu's errors where another process has it open, not that a slice is unknown.
+IN_USE = ("lockfile", "already in use")
 
 
 def devices_of(on: str, mode: str, count: int = 0, shards: int = 0) -> tuple[Chip, Devices]:
@@ -86,6 +88,11 @@ def topology_devices(name: str) -> list[Any]:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
     except Exception as error:  # of the plugin, whose type is jaxlib's alone
         reason = str(error).strip().splitlines()[0]
+        if any(word in reason for word in IN_USE):
+            raise UserError(
+                f"--on={name}: another process has libtpu open, as one alone may: wait for its "
+                f"end ({reason.partition(' Run ')[0][:160]})"
+            ) from error
         raise UserError(f"--on={name} is no slice that libtpu knows ({reason[:160]})") from error
 
 

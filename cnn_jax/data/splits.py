@@ -71,16 +71,22 @@ def undivide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[S
     return {name: splits.get(name, nothing) for name in SPLIT_NAMES}
 
 
+def check_folds(config: ConfigDict) -> None:
+    """Raises `UserError` where one of `folds` and `fold` is missing, or it is no fold."""
+    folds, fold = config.get("folds"), config.get("fold")
+    if (folds, fold) != (None, None) and (folds is None or fold is None or fold >= folds):
+        raise UserError(
+            f"data.folds={folds} and data.fold={fold}: choose how many folds, 2 or "
+            "more, and one of them, from 0 to folds - 1"
+        )
+
+
 def take_fold(
     train: Split, splits: dict[SplitName, Split], config: ConfigDict
 ) -> tuple[Split, dict[SplitName, Split]]:
     """(what is left of `train`, the splits with the fold of `config` as test or validation)."""
     part: SplitName = "validation" if "test" in splits else "test"
-    if config.folds is None or config.fold is None or config.fold >= config.folds:
-        raise UserError(
-            f"data.folds={config.folds} and data.fold={config.fold}: choose how many folds, 2 or "
-            "more, and one of them, from 0 to folds - 1"
-        )
+    check_folds(config)
     if part in splits:
         raise UserError(
             f"data.folds={config.folds}: {config.name} has splits of its own for test and for "

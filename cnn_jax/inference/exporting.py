@@ -17,6 +17,7 @@ from cnn_jax import ops
 from cnn_jax.errors import UserError
 from cnn_jax.inference.folding import fold
 from cnn_jax.inference.loaded_net import LoadedNet
+from cnn_jax.runtime.result_files import write_result
 
 PROGRAM, LOADER = "net.stablehlo", "run_exported.py"
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -72,16 +73,14 @@ def check_folded(net: LoadedNet) -> float:
 
 def write_program(program: export.Exported, out: Path) -> Path:
     """The program and the ten lines that run it; returns the program's path."""
-    out.mkdir(parents=True, exist_ok=True)
     try:
         content = program.serialize()
     except ImportError as error:
         raise UserError('export needs flatbuffers: pip install "cnn_jax[export]"') from error
-    path, partial = out / PROGRAM, out / f"{PROGRAM}.partial"
-    partial.write_bytes(content)
-    partial.replace(path)
-    (out / LOADER).write_text(Path(__file__).with_name(LOADER).read_text())
-    return path
+    out.mkdir(parents=True, exist_ok=True)
+    write_result("the program", out / PROGRAM, content)
+    write_result("its loader", out / LOADER, Path(__file__).with_name(LOADER).read_text())
+    return out / PROGRAM
 
 
 def expiry(today: datetime.date) -> str:

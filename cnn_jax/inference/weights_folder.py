@@ -13,9 +13,10 @@ from cnn_jax import models
 from cnn_jax.inference.loaded_net import LoadedNet
 from cnn_jax.inference.preparation import ImagePreparation
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.report_file import FILE as REPORT
+from cnn_jax.runtime.report_file import read_report, unreadable
 from cnn_jax.transfer.weights import DESCRIPTION, save_weights
 
-REPORT = "report.json"
 FIGURES = ("accuracy", "top5_accuracy", "mean_absolute_error", "loss")
 CONDITIONS = ("data", "split", "examples", "protocol")  # that a figure was measured under
 
@@ -67,7 +68,10 @@ def provenance(net: LoadedNet, origin: Path, licence: str) -> dict[str, Any]:
         there = read_json_object(origin / DESCRIPTION)
         kept = {key: there.get(key) for key in ("source", "figures", "licence")}
         return kept | ({"licence": licence} if licence else {})
-    report = read_json_object(origin / REPORT) if (origin / REPORT).is_file() else {}
+    try:
+        report = read_report(origin) if (origin / REPORT).is_file() else {}
+    except (OSError, ValueError) as error:
+        raise unreadable(origin, error) from error
     figures = {k: report[k] for k in (*FIGURES, *CONDITIONS) if k in report}
     source = {"names": f"a run on {net.config.data.name}", "epochs": net.config.epochs}
     return {"source": source, "figures": figures or None, "licence": licence or None}

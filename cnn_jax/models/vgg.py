@@ -103,7 +103,7 @@ class VGG(nn.Module):
         x = images
         # 112x112x64, 56x56x128, 28x28x256, 14x14x512, 7x7x512
         for block, (width, kernels) in enumerate(zip(WIDTHS, COLUMNS[self.column], strict=True), 1):
-            width = round(self.width * width)
+            width = max(1, round(self.width * width))
             if not self.stacked:
                 kernels = (1 + sum(k - 1 for k in kernels),)
             for i, kernel in enumerate(kernels, 1):
@@ -117,7 +117,9 @@ class VGG(nn.Module):
             return Output(dense(self.num_classes, name="fc8")(x))
         x = adaptive_avg_pool(x, 7) if self.adaptive else x
         for layer, name in ((ConvolutionalDense, "fc6"), (nn.Dense, "fc7")):
-            x = activate(self.activation, layer(round(self.width * 4096), **common, name=name)(x))
+            x = activate(
+                self.activation, layer(max(1, round(self.width * 4096)), **common, name=name)(x)
+            )
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Output(mean_positions(dense(self.num_classes, name="fc8")(x)))
 

@@ -46,7 +46,7 @@ def check_folder(key: str, place: str | Path) -> None:
         raise UserError(f"{key}={str(place)!r} may not be written: name another place")
 
 
-def write_result(what: str, place: str | Path, content: str | bytes) -> None:
+def write_result(what: str, place: str | Path, content: str | bytes | bytearray) -> None:
     """`what`, whole, or `UserError` and the old file; a device or pipe is written as it is."""
     path = Path(place).expanduser()
     data = content.encode() if isinstance(content, str) else content
@@ -64,7 +64,7 @@ def write_result(what: str, place: str | Path, content: str | bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def write(what: str, path: Path, own: Path, data: bytes) -> None:
+def write(what: str, path: Path, own: Path, data: bytes | bytearray) -> None:
     try:
         own.write_bytes(data)
     except OSError as error:

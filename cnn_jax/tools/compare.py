@@ -5,8 +5,9 @@
 
 Runs that differ in nothing but `seed`, `data.split_seed` and `data.fold` are one row, called after
 the keys in which the rows differ. A row of several runs has the mean of their reports, their
-deviation, and the 95 % interval of the mean by Student's t; a single run the interval that its
-number of images leaves; all folds of a cross-validation count as one look at every image.
+deviation, and of three or more the 95 % interval of the mean by Student's t; a single run the
+interval that its number of images leaves; all folds of a cross-validation count as one look at
+every image.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from cnn_jax.runtime.result_files import write_json
 
 REPEATED = ("seed", "data.split_seed", "data.fold")  # keys in which runs of one row may differ
 MOST_RUNS = 10_000
+LEAST_VALUES = 3  # of an interval
+NO_INTERVAL = "(no interval of the mean)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +129,14 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def mean_interval(values: Sequence[float], most: float) -> tuple[float, float] | None:
-    """In which the mean over all seeds lies, with 95 %, by Student's t; None of one value.
+    """In which the mean over all seeds lies, with 95 %, by Student's t, cut to 0 to `most`.
 
-    Cut to what can be: 0 to `most`.
+    None of fewer than `LEAST_VALUES`, of which two that are near by chance would seem certain, and
+    of values that are all alike: how much seeds differ is then not known.
     """
     from scipy import stats
 
-    if len(values) < 2:
+    if len(values) < LEAST_VALUES or len({*values}) == 1:
         return None
     mean, error = statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
     half = float(stats.t.ppf(0.975, len(values) - 1)) * error
@@ -150,15 +154,22 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 continue
             text = f"{name.replace('_', ' ')} {row[name]:.4f}"
             if row[f"{name}_deviation"] is not None:
-                low, high = row[f"{name}_mean_interval"]
-                text += f" ± {row[f'{name}_deviation']:.4f} (mean {low:.4f} to {high:.4f})"
+                text += (
+                    f" ± {row[f'{name}_deviation']:.4f} {mean_text(row[f'{name}_mean_interval'])}"
+                )
             if name == "accuracy" and "accuracy_interval" in row:
                 low, high = row["accuracy_interval"]
                 text += f" ({low:.4f} to {high:.4f} by {row['examples']:,} images)"
             cells.append(text)
         lines.append(" ".join([cells[0], ", ".join(cells[1:])]))
+    if any(NO_INTERVAL in line for line in lines):
+        lines.append(f"{NO_INTERVAL[1:-1]}: it takes {LEAST_VALUES} runs or more, not all alike")
     lines.append("(±: deviation over the runs; to: 95 % interval, of the mean or over the images)")
     return "\n".join(lines)
+
+
+def mean_text(interval: tuple[float, float] | None) -> str:
+    return NO_INTERVAL if interval is None else f"(mean {interval[0]:.4f} to {interval[1]:.4f})"
 
 
 if __name__ == "__main__":  # flags only here, so that the tools can be imported side by side

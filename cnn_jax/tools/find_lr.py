@@ -31,12 +31,14 @@ INK, GOOD, BAD = "#4c72b0", "#55a868", "#c44e52"
 
 def main(argv: Sequence[str]) -> None:
     from cnn_jax.analysis.rate_finder import RateFinder
+    from cnn_jax.training import config_checks
 
     del argv
     if CONFIG.value is None:
         raise UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     if FIRST.value >= LAST.value:
         raise UserError(f"--first={FIRST.value:g} must be under --last={LAST.value:g}")
+    config_checks.check(CONFIG.value)  # as given: the test has a schedule of its own
     finder = RateFinder(CONFIG.value, STEPS.value)
     result = finder.range_test(FIRST.value, LAST.value)
     print(in_words(result))

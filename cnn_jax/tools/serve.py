@@ -21,6 +21,8 @@ from cnn_jax.errors import UserError, out_of_range, printable
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that is bound; raises `UserError`."""
+    if not 0 <= port < 65536:  # of which the system would take the last 16 bits
+        raise out_of_range("--port", port, ">= 0 and < 65536")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -28,6 +30,10 @@ def listen(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+    except (socket.gaierror, UnicodeError) as error:  # of the host
+        raise UserError(
+            f"--host={host!r} is no address of this machine: choose 127.0.0.1, or 0.0.0.0 for all"
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(

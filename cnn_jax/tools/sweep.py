@@ -169,8 +169,11 @@ def check(jobs: Sequence[Job]) -> None:
     from cnn_jax.training.experiment import check_config
 
     checked: set[str] = set()
+    folders: dict[str, Path] = {}
     with ProgressBar("checking the configs", len(jobs)) as bar:
         for job in jobs:
+            if (other := folders.setdefault(job.config.to_json(), job.folder)) != job.folder:
+                raise UserError(f"--set: {other.name} and {job.folder.name} are one run: leave one")
             config = job.config.copy_and_resolve_references()
             config.seed = 0  # which changes nothing that is checked
             if (key := config.to_json()) not in checked:

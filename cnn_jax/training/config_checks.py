@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.data import augment
+from cnn_jax.data import augment, splits
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.images.resize import ResizeSpec
@@ -20,7 +20,7 @@ from cnn_jax.errors import UserError, out_of_range, unknown, within
 from cnn_jax.runtime.config_files import base_config, check_key, keys_of
 from cnn_jax.runtime.sharding import MODES
 from cnn_jax.training import class_weights, optimizers
-from cnn_jax.training.losses import LOSSES
+from cnn_jax.training.losses import LOSSES, check_constant
 from cnn_jax.transfer.freezing import NORM_MODES, parse_pairs
 
 COUNT, POSITIVE, SHARE = ">= 0", "> 0", ">= 0 and < 1"
@@ -108,6 +108,8 @@ def check(config: ConfigDict) -> None:
         for entry in value if isinstance(value, tuple | list) else [value]:
             if entry is not None and not within(entry, limits):
                 raise out_of_range(key, value, limits)
+    splits.check_folds(config.data)
+    check_constant(config.loss)
     optimizers.check_optimizer(config)
     optimizers.check_schedule(config)
     if (warmup := config.schedule.warmup_epochs) >= config.epochs:

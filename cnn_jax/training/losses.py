@@ -87,8 +87,7 @@ def make_loss(
         )
     of = LOSSES[c.name]
     if (j := c.get("j")) is not None:
-        if c.name != "lecun1998":
-            raise UserError(f"loss.j={j}: loss.name={c.name!r} has no such constant; leave it out")
+        check_constant(c)
         of = functools.partial(lecun1998, j=j)
     targets = functools.partial(make_targets, task=task, smoothing=c.label_smoothing)
     weights = tuple(c.auxiliary_weights)
@@ -138,3 +137,9 @@ def make_targets(
     if task.kind == "regression":
         return ((labels - task.mean) / task.std)[:, None]
     return optax.smooth_labels(jax.nn.one_hot(labels, outputs), smoothing)
+
+
+def check_constant(c: ConfigDict) -> None:
+    """Raises `UserError` where `loss.j` is of no loss that is chosen."""
+    if c.get("j") is not None and c.name != "lecun1998":
+        raise UserError(f"loss.j={c.j}: loss.name={c.name!r} has no such constant; leave it out")

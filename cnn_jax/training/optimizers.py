@@ -147,6 +147,11 @@ def check_optimizer(config: ConfigDict) -> None:
             f"optimizer.bias_correction={c.bias_correction}: optimizer.name={c.name!r} has none to "
             "correct; choose adam or adamw"
         )
+    if c.get("trust_coefficient") is not None and c.name != "lars":
+        raise UserError(
+            f"optimizer.trust_coefficient={c.trust_coefficient}: optimizer.name={c.name!r} has "
+            "none; choose lars, or leave it out"
+        )
     if inside and c.weight_decay and c.weight_decay_kind == "decoupled":
         raise UserError(
             "optimizer.weight_decay_kind='decoupled' is taken times the rate after the momentum, "

@@ -95,7 +95,10 @@ def check_source(path: str, key: str = "init.from") -> None:
     is_run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
     if not (is_run or (folder / DESCRIPTION).is_file()):
         what = "is neither a workdir nor a folder of imported weights"
-        raise UserError(f"{key}={path!r} {what if folder.exists() else 'does not exist'}")
+        raise UserError(
+            f"{key}={path!r} {what if folder.exists() else 'does not exist'}: name one, or "
+            "published weights, which cnn_jax weights lists"
+        )
 
 
 def best_valid_step(checkpoints: Checkpoints, label: str) -> int:

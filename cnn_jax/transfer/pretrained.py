@@ -22,9 +22,10 @@ from typing import Any
 from cnn_jax import models
 from cnn_jax.data import imagenet
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.runtime.json_shape import check_shape
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.runtime.regular_files import read_json_object
-from cnn_jax.transfer.weights import DESCRIPTION, sha256
+from cnn_jax.transfer.weights import DESCRIPTION, TENSORS, sha256
 
 TABLE = Path(__file__).with_name("pretrained.csv")
 SITE = "https://huggingface.co"  # unless HF_ENDPOINT names a mirror
@@ -137,9 +138,15 @@ def url_of(row: Pretrained) -> str:
 def folder_of(row: Pretrained) -> Path:
     """The folder of the converted weights, made the first time; raises `UserError`."""
     folder = cached(row)
-    if (folder / DESCRIPTION).is_file():
+    if is_kept(row):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"CNN_JAX_WEIGHTS={str(folder.parent)!r} can be no folder ({error.strerror}): "
+            "name another"
+        ) from error
     with tempfile.TemporaryDirectory(prefix=f".{row.name}.", dir=folder.parent) as place:
         file = Path(place) / FILE
         digest = download(url_of(row), file)
@@ -150,11 +157,11 @@ def folder_of(row: Pretrained) -> Path:
         except UserError as error:
             raise UserError(f"{url_of(row)} is not the published file: {error}") from error
         held_path(row).write_text(f"{digest}\n")
-        shutil.rmtree(folder, ignore_errors=True)  # of no description
+        shutil.rmtree(folder, ignore_errors=True)  # of no whole description
         try:
             made.rename(folder)
         except OSError:
-            if not (folder / DESCRIPTION).is_file():  # another process was first
+            if not is_kept(row):  # another process was first
                 raise
     return folder
 
@@ -257,11 +264,19 @@ def innermost(error: BaseException) -> str:
 
 def is_kept(row: Pretrained) -> bool:
     """Whether the converted weights are here already."""
-    return (cached(row) / DESCRIPTION).is_file()
+    return (cached(row) / TENSORS).is_file() and kept_source(row) is not None
 
 
 def kept_sha256(row: Pretrained) -> str:
     """That of the file which was downloaded; "" where there is none."""
-    if not is_kept(row):
-        return ""
-    return read_json_object(cached(row) / DESCRIPTION, "source")["source"].get("sha256", "")
+    return (kept_source(row) or {}).get("sha256") or ""
+
+
+def kept_source(row: Pretrained) -> dict[str, Any] | None:
+    """Where the kept weights are from; None where none are, or their description is damaged."""
+    try:
+        found = read_json_object(cached(row) / DESCRIPTION)
+        check_shape(found, {"source": {"sha256?": str}})
+    except (OSError, ValueError):
+        return None
+    return found["source"]

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, not_written
 from cnn_jax.runtime.regular_files import open_regular, read_json_object
+from cnn_jax.runtime.result_files import write_result
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "weights.json"
@@ -37,6 +38,7 @@ def save_weights(
     folder: str | os.PathLike, params: Tree, batch_stats: Tree, description: dict[str, Any]
 ) -> None:
     """Writes the tensors, then their description, each whole or not at all."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     folder = Path(folder)
@@ -45,13 +47,15 @@ def save_weights(
     flat = traverse_util.flatten_dict(trees, sep="/")
     tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in flat.items()}
     partial = folder / f"{TENSORS}.partial"
-    save_file(tensors, partial)
+    try:
+        save_file(tensors, partial)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise not_written(TENSORS, folder / TENSORS, error) from error
     text = json.dumps({**description, "sha256": sha256(partial)}, indent=2) + "\n"
     (folder / DESCRIPTION).unlink(missing_ok=True)  # never a description of other tensors
     partial.replace(folder / TENSORS)
-    partial = folder / f"{DESCRIPTION}.partial"
-    partial.write_text(text)
-    partial.replace(folder / DESCRIPTION)
+    write_result(DESCRIPTION, folder / DESCRIPTION, text)
 
 
 def load_weights(folder: str | os.PathLike) -> tuple[Tree, Tree, dict[str, Any]]:

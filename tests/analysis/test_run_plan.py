@@ -164,6 +164,28 @@ def test_plan_without_the_compiler(monkeypatch):
         chips.devices_of("v5e:2x4", "jit")
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (
+            "ABORTED: Internal error when accessing libtpu multi-process lockfile. "
+            'Run "$ sudo rm /tmp/libtpu_lockfile".',
+            r"another process has libtpu open, .*: wait for its end \(ABORTED: .*\.\)$",
+        ),
+        ("ABORTED: The TPU is already in use by process with pid 7.", "wait for its end .* pid 7"),
+        ("INVALID_ARGUMENT: Invalid topology layout: 2xx", "is no slice that libtpu knows .*: 2xx"),
+    ],
+)
+def test_compiler_in_use_is_no_unknown_slice(monkeypatch, words, wanted):
+    def refuse(**_):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("jax.experimental.topologies.get_topology_desc", refuse)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(UserError, match=wanted):
+        chips.devices_of("v5e:2x2", "jit")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_TPU_COMPILER, reason="pip install 'cnn_jax[plan]' for libtpu")
 @pytest.mark.parametrize("name", ["lenet5:mnist", "resnet20_cifar:cifar10"])

@@ -23,6 +23,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 import numpy as np
@@ -163,8 +164,15 @@ def run_rounds(kinds: list[str], seed: int, rounds: int, first: int = 0) -> coll
     return seen
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
@@ -175,6 +183,8 @@ def main() -> None:
         parser.error(
             f"--kinds={options.kinds}: {unknown[0]!r} is unknown; choices: {', '.join(WORLDS)}"
         )
+    if options.rounds < 1:
+        parser.error(f"--rounds={options.rounds} is out of range: choose a number >= 1")
     logging.set_verbosity(logging.ERROR)  # of Orbax, on damage that is done on purpose
     seen = run_rounds(kinds, options.seed, options.rounds, options.first)
     print(dict(sorted(seen.items())))

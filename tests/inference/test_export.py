@@ -254,6 +254,30 @@ def test_the_workdir_itself_is_no_place_for_it(exported):
         tool.export(str(exported[0]), exported[0], False, "uint8", "stablehlo")
 
 
+def test_without_flatbuffers_nothing_is_written(exported, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax._src.export.serialization", None)
+    with pytest.raises(UserError, match=r'^export needs flatbuffers: pip install "cnn_jax.export'):
+        tool.export(str(exported[0]), tmp_path / "out", False, "uint8", "stablehlo")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_place_keeps_no_halves(net, tmp_path, monkeypatch):
+    def refuse(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", refuse)
+    with pytest.raises(UserError, match=r"weights.safetensors could not be written to .*No space"):
+        write_weights_folder(net, tmp_path, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").iterdir() if "weights" in path.name]
+
+
+def test_a_damaged_report_is_named(exported, net, tmp_path):
+    (tmp_path / "report.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"report\.json cannot be read \(it holds a list"):
+        write_weights_folder(net, tmp_path, tmp_path / "out")
+
+
 @pytest.mark.slow
 def test_the_command(exported, tmp_path):
     words = (f"--workdir={exported[0]}", f"--out={tmp_path}", "--input=float")

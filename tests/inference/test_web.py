@@ -263,3 +263,12 @@ def test_a_port_that_is_taken():
         port = bound.getsockname()[1]
         with pytest.raises(UserError, match=rf"--port={port} cannot be listened on .*--port=0"):
             serve.listen("127.0.0.1", port)
+
+
+def test_addresses_that_cannot_be_listened_on():
+    for host in ("a b", ""):
+        with pytest.raises(UserError, match=f"--host='{host}' is no address of this machine"):
+            serve.listen(host, 0)
+    for port in (99999, -1):
+        with pytest.raises(UserError, match=f"--port={port} is out of range: choose a number >="):
+            serve.listen("127.0.0.1", port)

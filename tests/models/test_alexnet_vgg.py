@@ -389,3 +389,11 @@ def test_lrn_divides_at_the_papers_scale_and_at_unit_deviation_does_not(name, si
     np.testing.assert_allclose(unit.max(), 2**-0.75, rtol=1e-5)
     assert grey.min() < 0.55
     np.testing.assert_allclose(grey.max(), 2**-0.75, rtol=1e-3)
+
+
+def test_no_width_leaves_a_layer_without_channels():
+    net = models.create("vgg16", num_classes=2, width=1e-9)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    shapes = jax.eval_shape(lambda x: net.init(jax.random.key(0), x), image)["params"]
+    assert shapes["conv1_1"]["kernel"].shape == (3, 3, 3, 1)
+    assert shapes["fc7"]["kernel"].shape == (1, 1)

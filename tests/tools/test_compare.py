@@ -40,7 +40,7 @@ def test_seeds_are_one_row_and_other_keys_name_theirs(make_run):
     )
     # 4.302653 is t of two degrees of freedom: the half is t s / sqrt(3), with s = 0.02.
     assert rows[0]["accuracy_mean_interval"] == pytest.approx((0.770317, 0.869683), abs=1e-6)
-    assert compare.mean_interval([0.5, 1.0], 1.0) == (0.0, 1.0)
+    assert compare.mean_interval([0.0, 0.5, 1.0], 1.0) == (0.0, 1.0)
     assert "accuracy 0.9000 (0.8256 to 0.9448 by 100 images), loss 0.1000" in text[1]
 
 
@@ -61,13 +61,14 @@ def test_another_protocol_is_another_row_and_an_open_key_is_not():
         report = {"split": "test", "protocol": protocol, "examples": 10, "loss": 3.0 * len(name)}
         return compare.Run(name, {"name": "net", **config}, report)
 
-    runs = [run("a", seed=0), run("bb", seed=1, remat=None), run("c", "ten_crop", seed=0)]
+    runs = [run("a", seed=0), run("bb", seed=1, remat=None), run("cccc", seed=2)]
+    runs.append(run("c", "ten_crop", seed=0))
     rows = compare.group(runs)
     assert [row["row"] for row in rows] == ["protocol=single_crop", "protocol=ten_crop"]
-    assert [row["runs"] for row in rows] == [2, 1]
-    # Student's t of one degree of freedom is 12.7062, the error of the mean of 3 and 6 is 1.5.
-    half = 12.7062 * 1.5
-    assert rows[0]["loss_mean_interval"] == pytest.approx((0.0, 4.5 + half), abs=1e-3)
+    assert [row["runs"] for row in rows] == [3, 1]
+    # Student's t of two degrees of freedom is 4.302653; the deviation of 3, 6, 12 is sqrt(21).
+    half = 4.302653 * 7**0.5
+    assert rows[0]["loss_mean_interval"] == pytest.approx((0.0, 7.0 + half), abs=1e-3)
 
 
 def test_what_is_no_run_or_one_run_twice_is_an_error(make_run, tmp_path):
@@ -79,3 +80,14 @@ def test_what_is_no_run_or_one_run_twice_is_an_error(make_run, tmp_path):
     runs = [make_run("a", 0.5), make_run("b", 0.5)]
     with pytest.raises(UserError, match=r"/a and .*/b are one run twice \(seed=0\): leave one"):
         compare.group(runs)
+
+
+@pytest.mark.parametrize("accuracies", [(0.5, 0.5), (0.5, 0.6), (0.5, 0.5, 0.5)])
+def test_runs_that_say_little_have_no_interval(make_run, accuracies):
+    """Two, or all alike: an interval of no width would seem certain."""
+    runs = [make_run(f"{seed}", accuracy, seed=seed) for seed, accuracy in enumerate(accuracies)]
+    rows = compare.group(runs)
+    assert rows[0]["accuracy_mean_interval"] is None
+    text = compare.table(rows)
+    assert f"{rows[0]['accuracy_deviation']:.4f} (no interval of the mean), loss" in text
+    assert "no interval of the mean: it takes 3 runs or more, not all alike\n" in text

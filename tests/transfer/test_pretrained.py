@@ -188,6 +188,22 @@ def test_a_file_that_changed_is_refused(site, tmp_path):
     assert pretrained.folder_of(ROW) == folder
 
 
+@pytest.mark.parametrize("text", ["[1]", '{"a', "{}", '{"source": 3}', '{"source": {"sha256": 1}}'])
+def test_damaged_kept_weights_are_fetched_again(site, text):
+    folder = pretrained.folder_of(ROW)
+    (folder / "weights.json").write_text(text)
+    assert pretrained.kept_sha256(ROW) == ""
+    assert pretrained.folder_of(ROW) == folder
+    assert len(pretrained.kept_sha256(ROW)) == 64
+
+
+def test_a_place_for_weights_that_is_a_file(monkeypatch, site, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CNN_JAX_WEIGHTS", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"CNN_JAX_WEIGHTS='.*/file' can be no folder \(File ex"):
+        pretrained.folder_of(ROW)
+
+
 def test_no_server(monkeypatch, site):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"could not be downloaded \(.*refused.*HF_ENDPOINT"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -36,8 +37,12 @@ def register(name: str, open_source: Callable[[], ArraySource | EncodedSource]) 
     taken = {word.partition(":")[0] for word in names()} - {*REGISTERED}
     if name in {*taken, GIVEN} or REGISTERED.get(name, open_source) is not open_source:
         raise UserError(f"the name {name!r} of a dataset is taken: choose another")
-    if not re.fullmatch(r"\w+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
         raise UserError(f"the name {name!r} of a dataset: choose letters, digits and _")
+    if not callable(open_source):
+        raise UserError(
+            f"dataset {name!r}: a function that gives the source is wanted: lambda: source"
+        )
     REGISTERED[name] = open_source
 
 
@@ -47,7 +52,7 @@ def open_source(config: ConfigDict) -> ArraySource | EncodedSource:
     if kind in EMBEDDED:
         return EMBEDDED[kind]()
     if config.name in REGISTERED:
-        return REGISTERED[config.name]()
+        return checked_source(REGISTERED[config.name](), f"data.name={config.name!r}")
     if kind == GIVEN:
         raise UserError(
             "data.name='given': this run got its dataset from Python, and has no name for it; name "
@@ -62,6 +67,16 @@ def open_source(config: ConfigDict) -> ArraySource | EncodedSource:
     if kind == "tfds":
         return open_prepared(argument, config.dir)
     raise unknown("data.name", config.name, names())
+
+
+def checked_source(source: Any, label: str) -> ArraySource | EncodedSource:
+    """`source`; raises `UserError` for anything that is none, which users give."""
+    if all(hasattr(source, name) for name in ("task", "labels", "splits")):
+        return source
+    raise UserError(
+        f"{label}: a {type(source).__name__} is no source of images: "
+        "cnn_jax.data.from_arrays(images, labels) makes one"
+    )
 
 
 def open_imagenet(config: ConfigDict, prepared: str) -> EncodedSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -32,6 +33,7 @@ class ArraySource:
 
 
 Pair = tuple[np.ndarray, np.ndarray]
+MOST_CLASSES = 100_000
 
 
 def from_arrays(
@@ -55,6 +57,8 @@ def from_arrays(
     shapes = {name: pair[0].shape[1:] for name, pair in pairs.items()}
     if len({*shapes.values()}) > 1:
         raise UserError(f"from_arrays: images of one size are wanted, not {shapes}")
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
+        raise UserError(f"from_arrays: classes={classes!r}: a list of names is wanted")
     joined = np.concatenate([pair[1] for pair in pairs.values()])
     names = tuple(map(str, classes)) or tuple(map(str, range(int(joined.max()) + 1)))
     if joined.min() < 0 or joined.max() >= len(names) or len({*names}) != len(names):
@@ -74,11 +78,13 @@ def from_arrays(
 
 def as_pair(pair: Pair, where: str) -> Pair:
     """[N, H, W, C] uint8 and int32 [N]; raises `UserError` for other arrays."""
-    images, labels = np.asarray(pair[0]), np.asarray(pair[1])
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise UserError(f"from_arrays: {where}a pair (images, labels) is wanted")
+    images, labels = (as_array(values, where) for values in pair)
     if images.ndim == 3:
         images = images[..., None]
     is_image = images.dtype == np.uint8 and images.ndim == 4 and images.shape[-1] in (1, 3)
-    if not is_image:
+    if not is_image or 0 in images.shape[1:]:
         raise UserError(
             f"from_arrays: {where}images {images.dtype}{list(images.shape)}: uint8 [N, H, W], or "
             "[N, H, W, C] with 1 or 3 channels, is wanted"
@@ -88,4 +94,16 @@ def as_pair(pair: Pair, where: str) -> Pair:
             f"from_arrays: {where}labels {labels.dtype}{list(labels.shape)} of {len(images)} "
             "images: as many whole numbers are wanted"
         )
+    if labels.max() >= MOST_CLASSES:
+        raise UserError(
+            f"from_arrays: {where}a label is {labels.max()}: number the classes from 0, fewer than "
+            f"{MOST_CLASSES:,}"
+        )
     return images, labels.astype(np.int32)
+
+
+def as_array(values: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise UserError(f"from_arrays: {where}rows of one length are wanted") from error

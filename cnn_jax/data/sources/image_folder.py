@@ -71,6 +71,8 @@ LabelledFiles = list[tuple[str, int]]  # (path relative to the root, class)
 def list_folder(path: str) -> FolderSource:
     """Lists a folder and reads no file; raises `UserError` for what cannot be trained on."""
     key, root = f"data.name='folder:{path}'", Path(path).expanduser()
+    if not path:
+        raise UserError(f"{key} names no folder: write folder:PATH")
     if not root.is_dir():
         reason = "that is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{key}: {reason} ({root.absolute()})")
