@@ -35,7 +35,7 @@ def export(
     """Writes the folder, and prints what it is; raises `UserError`."""
     from cnn_jax.inference import exporting, onnx_file
     from cnn_jax.inference.loading import load
-    from cnn_jax.inference.weights_folder import write_weights_folder
+    from cnn_jax.inference.weights_folder import provenance, write_weights_folder
     from cnn_jax.runtime.progress import ProgressBar
     from cnn_jax.transfer import pretrained
 
@@ -43,6 +43,7 @@ def export(
     if out.resolve() == origin.resolve():
         raise UserError(f"--out={str(out)!r} is the workdir itself: name another folder")
     net = load(origin)
+    provenance(net, origin, licence)  # raises for a damaged file before anything is written
     if folded:
         print(f"folded: outputs differ by {exporting.check_folded(net):.1e}")
     with ProgressBar("exporting", 2) as bar:

@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -272,10 +273,12 @@ def test_a_full_place_keeps_no_halves(net, tmp_path, monkeypatch):
     assert not [path for path in (tmp_path / "out").iterdir() if "weights" in path.name]
 
 
-def test_a_damaged_report_is_named(exported, net, tmp_path):
-    (tmp_path / "report.json").write_text("[1]")
+def test_a_damaged_report_is_named_before_anything_is_written(exported, tmp_path):
+    shutil.copytree(exported[0], tmp_path / "run")
+    (tmp_path / "run/report.json").write_text("[1]")
     with pytest.raises(UserError, match=r"report\.json cannot be read \(it holds a list"):
-        write_weights_folder(net, tmp_path, tmp_path / "out")
+        tool.export(str(tmp_path / "run"), tmp_path / "out", False, "uint8", "stablehlo")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
