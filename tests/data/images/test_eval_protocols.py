@@ -11,7 +11,8 @@ from cnn_jax import models
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import ConvolutionalDense, mean_positions
-from cnn_jax.training.experiment import make_experiment, small_view_warnings
+from cnn_jax.training.dataset_checks import small_view_warnings
+from cnn_jax.training.experiment import make_experiment
 from configs.base import base
 from tests.support.folders import make, picture
 
