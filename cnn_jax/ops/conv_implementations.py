@@ -7,6 +7,7 @@ and returns [B, H', W', F]; there are as many groups as the kernel's channels go
 from __future__ import annotations
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from cnn_jax.ops.window_slices import (
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
 WIDE_CHANNELS = 128  # that XLA convolves as fast as it can be done
+ALIGNED_CHANNELS = 8  # of 16 bits: what the matrix units of a GPU read at once
 
 Maps = Float[Array, "b h w c"]
 Kernel = Float[Array, "kh kw ci f"]
@@ -138,6 +140,29 @@ def space_to_depth_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
     kernel = kernel.reshape(reach[0], stride[0], reach[1], stride[1], channels, -1)
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*reach, x.shape[-1], -1)
     return direct_conv(x, kernel, (1, 1), ((0, 0), (0, 0)))
+
+
+def aligned_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
+    """With channels of zeros, so many that the matrix units of a GPU read them at once."""
+    x, kernel = more_channels(x, kernel, ALIGNED_CHANNELS)
+    return xla_conv(x, kernel, stride, pads)
+
+
+def aligned_space_to_depth_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
+    """`space_to_depth_conv` of blocks with as many numbers as `aligned_conv` has channels."""
+    block = stride[0] * stride[1]
+    x, kernel = more_channels(x, kernel, ALIGNED_CHANNELS // math.gcd(ALIGNED_CHANNELS, block))
+    return space_to_depth_conv(x, kernel, stride, pads)
+
+
+def more_channels(
+    x: Maps, kernel: Kernel, multiple: int
+) -> tuple[Float[Array, "b h w c2"], Float[Array, "kh kw c2 f"]]:
+    """Both with channels of zeros, up to a multiple of so many."""
+    extra = (0, -x.shape[-1] % multiple, 0)
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [extra])
+    kernel = lax.pad(kernel, jnp.zeros((), kernel.dtype), [(0, 0, 0)] * 2 + [extra, (0, 0, 0)])
+    return x, kernel
 
 
 def pointwise_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:

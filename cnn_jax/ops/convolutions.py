@@ -15,6 +15,8 @@ from jaxtyping import Array, Float
 
 from cnn_jax.ops.conv_implementations import (
     LAYOUT,
+    aligned_conv,
+    aligned_space_to_depth_conv,
     banded_matmul,
     cpu_kernel_conv,
     depthwise_conv,
@@ -24,7 +26,7 @@ from cnn_jax.ops.conv_implementations import (
     space_to_depth_conv,
     xla_conv,
 )
-from cnn_jax.ops.dispatch import use_cpu_kernels, use_cpu_ops, use_space_to_depth
+from cnn_jax.ops.dispatch import use_cpu_kernels, use_cpu_ops, use_gpu_ops, use_space_to_depth
 from cnn_jax.ops.window_slices import HW, Pads, height_width
 
 IMAGE_CHANNELS = 4  # of an image, at most
@@ -42,13 +44,18 @@ class Conv(NamedTuple):
     stride: HW
     padded_width: int
     on_cpu: bool  # and the forms for it are asked for
+    on_gpu: bool  # likewise, and numbers have 16 bits
     has_kernels: bool  # of `cpu_kernels`, for these types
     space_to_depth: bool  # is asked for
 
     @property
+    def reads_images(self) -> bool:
+        return self.channels <= IMAGE_CHANNELS and self.groups == 1
+
+    @property
     def is_stem(self) -> bool:
         """Reads an image with strides."""
-        return self.channels <= IMAGE_CHANNELS and self.groups == 1 and max(self.stride) > 1
+        return self.reads_images and max(self.stride) > 1
 
     @property
     def is_narrow(self) -> bool:
@@ -67,6 +74,8 @@ Implementation = Callable[..., Any]  # (x, kernel, stride, pads) -> Array
 # (condition, implementation): the first whose condition holds computes the convolution.
 # None is XLA's own, with every option as it was given.
 TABLE: tuple[tuple[Callable[[Conv], bool], Implementation | None], ...] = (
+    (lambda c: c.on_gpu and c.is_stem, aligned_space_to_depth_conv),
+    (lambda c: c.on_gpu and c.reads_images, aligned_conv),
     (lambda c: c.space_to_depth and c.is_stem, space_to_depth_conv),
     (lambda c: not c.on_cpu, None),
     (lambda c: c.groups > 1 and c.has_kernels, cpu_kernel_conv),
@@ -135,6 +144,7 @@ def describe(x: jax.Array, kernel: jax.Array, stride: HW, pads: Pads, groups: in
         stride=stride,
         padded_width=x.shape[2] + sum(pads[1]),
         on_cpu=use_cpu_ops(),
+        on_gpu=use_gpu_ops() and x.dtype.itemsize == 2,
         has_kernels=use_cpu_kernels(x, kernel, kernel=kind),
         space_to_depth=use_space_to_depth(),
     )

@@ -71,6 +71,11 @@ def use_cpu_ops() -> bool:
     return target.platform() == "cpu" and not _reference.get()
 
 
+def use_gpu_ops() -> bool:
+    """Whether to trace the implementation for a GPU."""
+    return target.platform() == "gpu" and not _reference.get()
+
+
 def use_cpu_kernels(*arrays: jax.Array, kernel: str = "") -> bool:
     """Whether an operation on these is to be that of `cpu_kernels`; see `cpu_kernels_apply`."""
     return not _reference.get() and cpu_kernels_apply(*arrays, kernel=kernel)

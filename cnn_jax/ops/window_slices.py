@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Int8, Shaped
 
 HW = tuple[int, int]  # of height and width
 Pads = tuple[tuple[int, int], tuple[int, int]]  # (above, below), (left, right)
@@ -94,3 +95,53 @@ def scatter_windows(
     batch, channels = woven.shape[0], woven.shape[-1]
     whole = woven.reshape(batch, count[0] * stride[0], count[1] * stride[1], channels)
     return whole[:, : size[0], : size[1]]
+
+
+def gather_windows(
+    place: Int8[Array, "b oh ow c"],
+    values: Shaped[Array, "b oh ow c"],
+    window: HW,
+    stride: HW,
+    size: HW,
+) -> Shaped[Array, "b h w c"]:
+    """[B, H, W, C] of `size`: at each pixel, the sum of the `values` of windows whose place it is.
+
+    `place` is a pixel's number in its window, row by row, at most 127. Every pixel asks the few
+    windows that cover it: one pass that writes in order, as an accelerator likes it. Sums are
+    float32.
+    """
+    reach = [-(-k // s) for k, s in zip(window, stride, strict=True)]
+    pixels = [np.arange(n) for n in size]
+    total = jnp.zeros((place.shape[0], *size, place.shape[3]), jnp.float32)
+    for a in range(reach[0]):
+        for b in range(reach[1]):
+            row, column = (p % s + x * s for p, s, x in zip(pixels, stride, (a, b), strict=True))
+            number = row[:, None] * window[1] + column[None, :]
+            beyond = (row >= window[0])[:, None] | (column >= window[1])[None, :]
+            wanted = np.where(beyond, -2, number).astype(np.int8)[None, :, :, None]
+            places, given = (
+                covering(maps, (a, b), stride, size, fill)
+                for maps, fill in ((place, -1), (values, 0))
+            )
+            total += jnp.where(places == wanted, given.astype(jnp.float32), 0.0)
+    return total.astype(values.dtype)
+
+
+def covering(
+    maps: Shaped[Array, "b oh ow c"], back: HW, stride: HW, size: HW, fill: float | int
+) -> Shaped[Array, "b h w c"]:
+    """[B, H, W, C] of `size`: at each pixel, what `maps` have at the last window that begins at or
+    before it, or so many windows `back`; `fill` where there is no such window.
+    """
+    count = [-(-n // s) for n, s in zip(size, stride, strict=True)]
+    rows, columns = (
+        (x, n - x - outputs) for x, n, outputs in zip(back, count, maps.shape[1:3], strict=True)
+    )
+    x = pad_maps(maps, (rows, columns), fill)
+    x = lax.broadcast_in_dim(
+        x,
+        (x.shape[0], count[0], stride[0], count[1], stride[1], x.shape[3]),
+        (0, 1, 3, 5),
+    )
+    x = x.reshape(x.shape[0], count[0] * stride[0], count[1] * stride[1], -1)
+    return x[:, : size[0], : size[1]]

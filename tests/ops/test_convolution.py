@@ -8,7 +8,7 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.ops import conv_implementations, convolutions
-from cnn_jax.runtime import sharding
+from cnn_jax.runtime import sharding, target
 
 cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="these are for the CPU")
 # images, kernel, stride, padding, groups, the implementation without compiled kernels
@@ -107,6 +107,36 @@ def test_blocks_of_pixels_are_the_same_function(size, window, stride, padding):
 
     blocks = value_and_gradients(lambda: ops.space_to_depth(True), (1, 1))
     for a, b in zip(blocks, value_and_gradients(ops.reference_ops, stride), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
+
+
+@pytest.mark.parametrize(
+    ("channels", "window", "stride", "pads", "expected", "channels_read"),
+    [
+        (3, (7, 7), (2, 2), ((3, 3), (3, 3)), "aligned_space_to_depth_conv", 16),
+        (3, (5, 4), (3, 1), ((0, 1), (2, 0)), "aligned_space_to_depth_conv", 24),
+        (1, (11, 11), (4, 4), ((0, 0), (0, 0)), "aligned_space_to_depth_conv", 16),
+        (3, (3, 3), (1, 1), ((1, 1), (1, 1)), "aligned_conv", 8),
+        (4, (2, 3), (1, 1), ((0, 0), (1, 1)), "aligned_conv", 8),
+    ],
+)
+def test_images_fill_a_gpus_matrix_units(channels, window, stride, pads, expected, channels_read):
+    """Half precision takes these forms there; in float32 they are the same function as XLA's."""
+    numbers = np.random.RandomState(0)
+    x = jnp.array(numbers.randn(2, 13, 12, channels), jnp.float32)
+    kernel = jnp.array(numbers.randn(*window, channels, 5), jnp.float32)
+    with target.compiled_for("gpu", 1):
+        assert convolutions.choose(convolutions.describe(x, kernel, stride, pads, 1)) is None
+        half = (a.astype(jnp.bfloat16) for a in (x, kernel))
+        form = convolutions.choose(convolutions.describe(*half, stride, pads, 1))
+    assert form.__name__ == expected
+    program = str(jax.make_jaxpr(lambda x, k: form(x, k, stride, pads))(x, kernel))
+    assert f",{channels_read},5]" in program
+    results = []
+    for function in (form, conv_implementations.xla_conv):
+        value, back = jax.vjp(lambda x, k, f=function: f(x, k, stride, pads), x, kernel)
+        results.append((value, *back(jnp.cos(jnp.arange(value.size)).reshape(value.shape))))
+    for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from cnn_jax import ops
 from cnn_jax.ops import pooling
+from cnn_jax.runtime import target
 
 
 def value_and_gradient(function, x, weights):
@@ -26,8 +27,9 @@ def value_and_gradient(function, x, weights):
     ],
 )
 @pytest.mark.parametrize("ties", [False, True])
-def test_max_pool(size, window, stride, padding, ties):
-    """Ties too: the gradient goes to the first of equal pixels in both forms."""
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_max_pool(size, window, stride, padding, ties, platform):
+    """Ties too: the gradient goes to the first of equal pixels in all forms."""
     numbers = np.random.RandomState(0)
     x = numbers.randn(3, *size, 4).astype(np.float32)
     x = jnp.array(np.round(x) if ties else x)  # rounded: most windows hold equal pixels
@@ -35,7 +37,8 @@ def test_max_pool(size, window, stride, padding, ties):
     with ops.reference_ops():
         weights = jnp.float32(numbers.randn(*jax.eval_shape(pool, x).shape))
         reference = value_and_gradient(pool, x, weights)
-    ours = jax.jit(lambda x: value_and_gradient(pool, x, weights))(x)
+    with target.compiled_for(platform, 1):
+        ours = jax.jit(lambda x: value_and_gradient(pool, x, weights))(x)
     np.testing.assert_array_equal(ours[0], reference[0])
     np.testing.assert_allclose(ours[1], reference[1], atol=1e-5)
 
