@@ -132,5 +132,6 @@ if __name__ == "__main__":
     torch.set_num_threads(cores())
     torch.set_flush_denormal(True)  # as XLA does: moments of idle units fade to denormal numbers
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True  # the fastest of cuDNN's algorithms, as XLA tries them
     server = TorchServer()
     serve({name: getattr(server, name) for name in ("prepare", "round", "memory")})
