@@ -293,10 +293,12 @@ def record_of(future: futures.Future) -> dict[str, Any]:
 
 
 def cores(processes: int = 0) -> list[int | None]:
-    """One process a core on CPUs, or as many as `processes`; one alone, unpinned, on others."""
+    """One process a core on CPUs, elsewhere one, unpinned; or as many as `processes`."""
+    if processes > 1:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share a GPU's memory
     import jax
 
     if jax.default_backend() != "cpu":
-        return [None]
+        return [None] * max(1, processes)
     free: list[int | None] = [*sorted(os.sched_getaffinity(0))]
     return free[:processes] if processes else free

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 from benchmarks.harness.worker import Worker, WorkerError
@@ -44,45 +45,69 @@ def silent(_: str) -> None:
     pass
 
 
-def interleave(
-    case: Mapping[str, Any],
-    contenders: Mapping[str, Contender],
-    rounds: Rounds,
-    report: Callable[[str], None] = silent,
-) -> dict[str, dict[str, Any]]:
-    """Name -> what the contender said when it prepared `case`, with its rounds and its memory.
+class Turns:
+    """Contenders on one case: prepared, then playing rounds in turns; a context that ends them."""
 
-    Of one that failed there is the reason alone, {"failed": "..."}. `report` is told the progress.
-    """
-    results: dict[str, dict[str, Any]] = {}
-    workers: dict[str, Worker] = {}
-    with contextlib.ExitStack() as stack:
-        for name, contender in contenders.items():
-            report(f"{name} prepares")
-            worker = stack.enter_context(contender.worker())
+    def __init__(
+        self,
+        case: Mapping[str, Any],
+        contenders: Mapping[str, Contender],
+        report: Callable[[str], None] = silent,
+    ):
+        self.case, self.contenders, self.report = case, contenders, report
+        self.results: dict[str, dict[str, Any]] = {}
+        self.workers: dict[str, Worker] = {}
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stack.close()
+
+    def prepare(self) -> Turns:
+        """Starts the contenders, one after another; one that may fail is left out where it does."""
+        for name, contender in self.contenders.items():
+            self.report(f"{name} prepares")
+            worker = self.stack.enter_context(contender.worker())
             try:
-                results[name] = worker.call("prepare", case=case, **contender.arguments)
+                prepared = worker.call("prepare", case=self.case, **contender.arguments)
             except WorkerError as error:
                 if not contender.may_fail:
                     raise
-                results[name] = {"failed": str(error)}
+                self.results[name] = {"failed": str(error)}
                 worker.close()
                 continue
-            results[name] |= {
+            self.results[name] = prepared | {
                 "environment": contender.environment,
                 "start_seconds": worker.start_seconds,
-                "steps": steps_per_round(worker, rounds.seconds),
-                "rounds": [],
             }
-            workers[name] = worker
+            self.workers[name] = worker
+        return self
+
+    def play(self, rounds: Rounds) -> dict[str, dict[str, Any]]:
+        """Name -> what the contender said when it prepared, with its rounds and its memory.
+
+        Of one that failed there is the reason alone, {"failed": "..."}.
+        """
+        for name, worker in self.workers.items():
+            steps = steps_per_round(worker, rounds.seconds)
+            self.results[name] |= {"steps": steps, "rounds": []}
         for turn in range(rounds.count):
-            report(f"round {turn + 1} of {rounds.count}")
-            for name, worker in workers.items():
-                times = worker.call("round", steps=results[name]["steps"])
-                results[name]["rounds"].append(times)
-        for name, worker in workers.items():
-            results[name]["peak_bytes"] = worker.call("memory")
-    return results
+            self.report(f"round {turn + 1} of {rounds.count}")
+            for name, worker in self.workers.items():
+                times = worker.call("round", steps=self.results[name]["steps"])
+                self.results[name]["rounds"].append(times)
+        for name, worker in self.workers.items():
+            self.results[name]["peak_bytes"] = worker.call("memory")
+        return self.results
+
+
+def prepare_together(turns: Sequence[Turns]) -> None:
+    """Prepares several cases side by side."""
+    with futures.ThreadPoolExecutor(len(turns) or 1) as pool:
+        for done in futures.as_completed([pool.submit(case.prepare) for case in turns]):
+            done.result()
 
 
 def steps_per_round(worker: Worker, seconds: float) -> int:

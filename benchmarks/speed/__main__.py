@@ -15,7 +15,9 @@ and by CPU second (on an accelerator by wall time), against the best of PyTorch'
 clock. Against "xla" it is this project without what the machine's own compiler made for it (the
 section "xla", without goals); --without leaves out one of those kernels at a time (the section
 "kernels"), so that a kernel that is worth nothing is found. --cores=1 pins all contenders to one
-core: on a machine shared with others, the one to trust.
+core: on a machine shared with others, the one to trust. --together starts and compiles the
+contenders of all rows side by side before the first round, where a machine's minutes are dear and
+its memory holds them: times of compilation are then those of a busy machine.
 
 Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
 start of the process to the end of its imports, "compile" the first step without the time of a
@@ -30,6 +32,7 @@ goal is missed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -38,11 +41,11 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.harness.interleave import Contender, Rounds
+from benchmarks.harness.interleave import Contender, Rounds, prepare_together
 from benchmarks.harness.worker import cores
 from benchmarks.speed import cases, growth, results, table, torch_contenders
 from benchmarks.speed.cases import Case
-from benchmarks.speed.contenders import jax_contender, measure
+from benchmarks.speed.contenders import jax_contender, row_of, turns_of
 from cnn_jax import cli
 from cnn_jax.analysis import tables
 from cnn_jax.errors import UserError, unknown
@@ -96,15 +99,23 @@ def compare(saved: results.Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         plans = make_plans(nets, torch_modes(on_cpu) if AGAINST.value == "torch" else {})
         limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
         todo = [(section, *entry) for section, plan in plans.items() for entry in plan]
-        with ProgressBar("nets", len(todo)) as bar:
-            for number, (section, case, contenders) in enumerate(todo):
-                label = f"{section}: {case.label}"
-                bar.reach(number, label)
-                row = {"case": dataclasses.asdict(case), "machine": machine}
-                if done := results.same_row(row, saved.get(section, [])):
+        rows = [{"case": dataclasses.asdict(case), "machine": machine} for _, case, _ in todo]
+        kept = [
+            results.same_row(r, saved.get(s, [])) for r, (s, *_) in zip(rows, todo, strict=True)
+        ]
+        with ProgressBar("nets", len(todo)) as bar, contextlib.ExitStack() as ended:
+            turns = [turns_of(case, them, bar.describe) for _, case, them in todo]
+            if TOGETHER.value:
+                open_turns = [t for t, done in zip(turns, kept, strict=True) if not done]
+                prepare_together([ended.enter_context(t) for t in open_turns])
+            for number, (section, case, _) in enumerate(todo):
+                bar.reach(number, f"{section}: {case.label}")
+                if done := kept[number]:
                     yield section, done
                     continue
-                row |= measure(case, contenders, rounds_of(section), bar.describe)
+                with turns[number] as own:
+                    prepared = own if TOGETHER.value else own.prepare()
+                    row = rows[number] | row_of(case, prepared, rounds_of(section))
                 now, best = gauge.call("limits", dtype=case.dtype), limits.get(case.dtype, {})
                 limits[case.dtype] = {key: max(now[key], best.get(key, 0.0)) for key in now}
                 row |= goals_of(section, case) | {"limits": limits[case.dtype]}
@@ -202,6 +213,7 @@ if __name__ == "__main__":  # flags only here, so that benchmarks can be importe
     LOOP = flags.DEFINE_bool("loop", False, "The training loop against the bare step.")
     OPERATIONS = flags.DEFINE_bool("operations", False, "Each operation's value and gradients.")
     GROWTH = flags.DEFINE_bool("growth", False, "Time, memory and compilation against what grows.")
+    TOGETHER = flags.DEFINE_bool("together", False, "Compile all rows side by side, then measure.")
     RESUME = flags.DEFINE_bool("resume", False, "Keep rows that this commit has measured here.")
     ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each contender.", lower_bound=2)
     SECONDS = flags.DEFINE_float("seconds", 0.7, "Of a turn, about; a step at least.", 0.0)

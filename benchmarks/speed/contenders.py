@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.harness.interleave import Contender, Rounds, interleave, silent
+from benchmarks.harness.interleave import Contender, Rounds, Turns, silent
 from benchmarks.harness.worker import NO_VARIABLES
 from benchmarks.speed.cases import Case
 from cnn_jax.errors import UserError
@@ -33,7 +33,19 @@ def measure(
 
     Raises `RuntimeError` where the contenders' nets are not the same.
     """
-    results = interleave(dataclasses.asdict(case), contenders, rounds, report)
+    with turns_of(case, contenders, report) as turns:
+        return row_of(case, turns.prepare(), rounds)
+
+
+def turns_of(
+    case: Case, contenders: dict[str, Contender], report: Callable[[str], None] = silent
+) -> Turns:
+    return Turns(dataclasses.asdict(case), contenders, report)
+
+
+def row_of(case: Case, turns: Turns, rounds: Rounds) -> dict[str, Any]:
+    """The row of contenders that are prepared."""
+    contenders, results = turns.contenders, turns.play(rounds)
     measured = {name: result for name, result in results.items() if "failed" not in result}
     if len(contenders) > 1 and len(measured) < 2:
         reasons = "; ".join(result["failed"] for result in results.values() if "failed" in result)

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.harness.interleave import Rounds
+from benchmarks.harness.interleave import Rounds, prepare_together
 from benchmarks.harness.worker import Worker, WorkerError
 from benchmarks.speed import cases, growth, jax_operations, plots, results, table
 from benchmarks.speed.cases import Case
-from benchmarks.speed.contenders import jax_contender, measure
+from benchmarks.speed.contenders import jax_contender, row_of, turns_of
 from cnn_jax import models
 from cnn_jax.errors import UserError
 
@@ -139,7 +139,9 @@ def test_every_case_is_a_net_of_the_registry():
 
 def test_workers_take_turns(tmp_path):
     contenders = {"loop": jax_contender("loop", examples=40), "bare step": jax_contender("train")}
-    row = measure(TINY, contenders, Rounds(count=2, seconds=0.0))
+    with turns_of(TINY, contenders) as turns, turns_of(TINY, {}) as nobody:
+        prepare_together([turns, nobody])
+        row = row_of(TINY, turns, Rounds(count=2, seconds=0.0))
     assert (row["parameters"], row["multiply_adds"]) == (64 * 16 + 16 + 16 * 10 + 10, 1184)
     for result in row["contenders"].values():
         assert [len(times) for times in result["rounds"]] == [2, 2]
