@@ -34,7 +34,7 @@ def images_taken(count: int, examples: int, batch_size: int) -> int:
     return max(1, min(count, examples) // batch_size) * batch_size if count else 0
 
 
-def with_population_statistics(
+def population_statistics(
     state: TrainState,
     spec: TrainStepSpec,
     split: Split,
@@ -42,8 +42,8 @@ def with_population_statistics(
     count: int,
     batch_size: int,
     options: ReadOptions,
-) -> TrainState:
-    """The state with other statistics: over `count` images, whole batches, of the training `split`.
+) -> dict[str, np.ndarray]:
+    """By path, over `count` images, whole batches, of the training `split`; see `replaced`.
 
     They are drawn by the seed, and seen without augmentation and dropout.
     A norm that was held to its population statistics to the end keeps them.
@@ -66,7 +66,7 @@ def with_population_statistics(
         for source, _ in loader:
             found.append(jax.device_get(step(state, source)))
             bar.advance()
-    return replaced(state, pooled(found))
+    return pooled(found)
 
 
 def refuse(count: int, model: nn.Module) -> None:

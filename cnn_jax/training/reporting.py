@@ -13,13 +13,13 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Split, SplitName, Task
 from cnn_jax.data.images.eval_protocols import SINGLE, EvalProtocol
-from cnn_jax.runtime import report, report_pictures, workdir
+from cnn_jax.runtime import report, report_pictures, statistics_file, workdir
 from cnn_jax.runtime.calibration_picture import draw_calibration
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.training import calibration, losses, metrics
 from cnn_jax.training.eval_step import OUTPUTS
 from cnn_jax.training.experiment import Experiment
-from cnn_jax.training.population_statistics import images_taken, with_population_statistics
+from cnn_jax.training.population_statistics import images_taken, population_statistics, replaced
 from cnn_jax.training.train_state import TrainState
 
 FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % interval
@@ -61,8 +61,9 @@ def write_report(
     another.
     """
     dataset = experiment.dataset
+    statistics = {}
     if count := statistics_images(experiment):
-        state = with_population_statistics(
+        statistics = population_statistics(
             state,
             experiment.step_spec,
             trained_on or dataset.train,
@@ -71,6 +72,7 @@ def write_report(
             experiment.config.batch_size,
             experiment.read_options,
         )
+        state = replaced(state, statistics)
     examples, scaled_on = evaluated(experiment, state, split)
     result, worst = describe(
         experiment.config,
@@ -86,6 +88,8 @@ def write_report(
     result["data_sha256"] = dataset.identity["splits"][split]["sha256"]
     if jax.process_index() == 0:
         folder.mkdir(parents=True, exist_ok=True)
+        if statistics:
+            statistics_file.save(folder, result["step"], statistics)
         workdir.write_json(folder / "report.json", result)
         images = [dataset.split(split).images[row] for row in worst]
         report_pictures.draw_top_losses(result, images, folder / "top_losses.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, flatten
-from cnn_jax.runtime import workdir
+from cnn_jax.runtime import statistics_file, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.runtime.regular_files import read_json_object
@@ -50,8 +51,9 @@ class TrainedWeights:
 def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
     """The weights in a folder; `key` names in errors what asked for them.
 
-    A workdir gives those of its best checkpoint, the averaged ones where there are any. Published
-    weights are named, "resnet50.tv_in1k", and fetched the first time.
+    A workdir gives those of its best checkpoint, the averaged ones where there are any, with the
+    statistics of BatchNorm that its report was made with. Published weights are named,
+    "resnet50.tv_in1k", and fetched the first time.
     """
     folder = pretrained.locate(path, key)
     if (folder / DESCRIPTION).is_file():
@@ -75,13 +77,18 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
         ) from error
     checkpoints = Checkpoints(folder)
     step = best_valid_step(checkpoints, f"{key}={path!r}")
-    state = checkpoints.read(step).tree[0]
+    flat = evaluation_variables(checkpoints.read(step).tree[0])
     words = f"{model} trained on {dataset}, step {step}"
     digest = file_hash(checkpoints.path(step) / CHECKSUMS)
+    if (statistics := statistics_file.read(folder, step)) is not None:
+        flat |= {f"batch_stats/{name}": value for name, value in statistics.items()}
+        words += ", population statistics"
+        both = digest + file_hash(folder / statistics_file.FILE)
+        digest = hashlib.sha256(both.encode()).hexdigest()
     options = workdir.net_options(config)
     classes = tuple((workdir.data_of(folder) or {"classes": ()})["classes"])
     return TrainedWeights(
-        *(evaluation_variables(state), model, words, digest, options),
+        *(flat, model, words, digest, options),
         dataset=dataset,
         classes=classes,
     )

@@ -6,14 +6,17 @@ import jax
 import numpy as np
 import pytest
 
+import cnn_jax
 from cnn_jax import train
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import statistics_file
 from cnn_jax.training.evaluation import evaluate_only
 from cnn_jax.training.experiment import make_experiment
 from cnn_jax.training.population_statistics import (
     batch_moments,
     images_taken,
-    with_population_statistics,
+    population_statistics,
+    replaced,
 )
 
 
@@ -22,8 +25,8 @@ def recomputed(config, count):
     experiment = make_experiment(config)
     state = experiment.compiled.init().state
     arguments = experiment.step_spec, experiment.dataset.train, experiment.devices, count
-    new = with_population_statistics(state, *arguments, config.batch_size, experiment.read_options)
-    return state, new, experiment
+    values = population_statistics(state, *arguments, config.batch_size, experiment.read_options)
+    return state, replaced(state, values), experiment
 
 
 def test_a_norm_that_is_held_keeps_its_own(tiny):
@@ -99,3 +102,24 @@ def test_a_report_by_them_stands_beside_the_other(tiny, tmp_path):
     assert (tmp_path / "report.json").read_bytes() == own
     place = tmp_path / "reports/test-single_crop-statistics_768/report.json"
     assert json.loads(place.read_text())["loss"] == other["loss"]
+
+
+def test_what_loads_the_run_has_those_of_its_report(tiny, tmp_path):
+    """And running means again where the file is of another step."""
+    tiny.population_statistics = 512
+    report = train.train_and_evaluate(tiny, tmp_path)
+    loaded = cnn_jax.load(tmp_path)
+    assert "population statistics" in loaded.source
+    assert loaded.evaluate()["loss"] == pytest.approx(report["loss"], rel=1e-6)
+    kept = statistics_file.read(tmp_path, report["step"])
+    assert kept is not None
+    assert statistics_file.read(tmp_path, report["step"] + 1) is None
+    statistics_file.save(tmp_path, report["step"] + 1, kept)
+    assert cnn_jax.load(tmp_path).evaluate()["loss"] != pytest.approx(report["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 40])
+def test_a_damaged_file_of_them_is_named(content, tmp_path):
+    (tmp_path / statistics_file.FILE).write_bytes(content)
+    with pytest.raises(UserError, match=r"population_statistics\.safetensors is damaged"):
+        statistics_file.read(tmp_path, 1)
