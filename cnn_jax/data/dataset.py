@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -117,13 +117,17 @@ class Split:
         else:
             self.images.read_into(out, row)
 
-    def original(self, row: int, min_side: int = 0) -> UInt8[np.ndarray, "h w c"]:
-        """One image as its source has it.
+    def original(
+        self, row: int, min_side: int = 0, then: Callable[[np.ndarray], Any] = np.asarray
+    ) -> Any:
+        """`then` of one image as its source has it, uint8 [H, W, C].
 
         A photograph may come smaller, with no side under `min_side`, where that is positive.
         """
         images = self.images if self.originals is None else self.originals
-        return images[row] if isinstance(images, np.ndarray) else images.original(row, min_side)
+        if isinstance(images, np.ndarray):
+            return then(images[row])
+        return images.original(row, min_side, then)
 
 
 def take_rows(images: Any, rows: np.ndarray) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from cnn_jax.analysis.explanations import grad_cam as cam
 from cnn_jax.data.images.decode import decode
 from cnn_jax.data.images.resize import Image
+from cnn_jax.data.images.room import in_room
 from cnn_jax.errors import UserError
 from cnn_jax.inference.loaded_net import LoadedNet
 
@@ -48,7 +49,8 @@ class Answerer:
     def __call__(self, content: bytes) -> dict[str, Any]:
         """Of an encoded image; raises `BadImageError`."""
         own = self.net.preparation
-        return self.answer_pixels(decode(content, own.min_side, self.max_pixels))
+        with in_room(lambda _: content, self.max_pixels, own.min_side) as (_, header):
+            return self.answer_pixels(decode(content, own.min_side, header=header))
 
     def answer_pixels(self, pixels: Image) -> dict[str, Any]:
         """uint8 [H, W, 3] -> what the page shows, as JSON holds it."""

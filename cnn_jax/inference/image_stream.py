@@ -15,6 +15,7 @@ import numpy as np
 
 from cnn_jax.data.images.decode import SUFFIXES, BadImageError, as_rgb, decode
 from cnn_jax.data.images.resize import Image
+from cnn_jax.data.images.room import in_room
 from cnn_jax.data.sources.image_folder import image_files
 from cnn_jax.errors import UserError
 from cnn_jax.inference.preparation import ImagePreparation
@@ -29,7 +30,7 @@ class NamedImage:
     """An image that is not decoded yet, and what to call it."""
 
     name: str
-    read: Callable[[ImagePreparation], Image]  # uint8 [H, W, C]; raises `BadImageError`
+    views: Callable[[ImagePreparation], Views]  # of one image; raises `BadImageError`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ def find_images(images: Any) -> list[NamedImage]:
             for i, one in enumerate(named)
         ]
     pixels = as_pixels(images)
-    return [NamedImage("image 0", lambda _: pixels)]
+    return [NamedImage("image 0", lambda own: own(pixels))]
 
 
 def as_pixels(image: Any) -> Image:
@@ -97,14 +98,17 @@ def files_at(path: Path) -> list[NamedImage]:
 
 
 def named_file(file: str) -> NamedImage:
-    def read(preparation: ImagePreparation) -> Image:
+    def read(max_bytes: int) -> bytes:
         try:
-            content = read_regular(file)
+            return read_regular(file, first=max_bytes)
         except OSError as error:
             raise BadImageError(error.strerror or str(error)) from error
-        return decode(content, preparation.min_side, preparation.max_pixels)
 
-    return NamedImage(file, read)
+    def views(own: ImagePreparation) -> Views:
+        with in_room(read, own.max_pixels, own.min_side) as (content, header):
+            return own(decode(content, own.min_side, header=header))
+
+    return NamedImage(file, views)
 
 
 def prepare_ahead(
@@ -114,9 +118,9 @@ def prepare_ahead(
 
     def prepare(image: NamedImage) -> Views | BadImageError:
         try:
-            return preparation(image.read(preparation))
+            return image.views(preparation)
         except BadImageError as error:
-            return error
+            return error.alone()
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(threads, "decode") as pool:

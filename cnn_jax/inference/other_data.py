@@ -62,7 +62,7 @@ def images_of(labelled: LabelledImages) -> list[NamedImage]:
 
     def named(row: int) -> NamedImage:
         split = labelled.split
-        return NamedImage(labelled.name_of(row), lambda own: split.original(row, own.min_side))
+        return NamedImage(labelled.name_of(row), lambda own: split.original(row, own.min_side, own))
 
     return [named(row) for row in range(len(labelled.split))]
 

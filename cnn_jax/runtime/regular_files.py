@@ -33,10 +33,16 @@ def open_regular(path: str | os.PathLike, max_bytes: int = LARGEST_IMAGE) -> int
     return descriptor
 
 
-def read_regular(path: str | Path, max_bytes: int = LARGEST_IMAGE) -> bytes:
-    """The content of a file; raises `OSError` for what is no file, or a larger one."""
+def read_regular(path: str | Path, max_bytes: int = LARGEST_IMAGE, first: int = -1) -> bytes:
+    """The content of a file; raises `OSError` for what is no file, or a larger one.
+
+    Of the `first` bytes alone, where they are not negative.
+    """
+    # Without a buffer: a third of what Path.read_bytes costs.
     with open(open_regular(path, max_bytes), "rb", buffering=0) as file:
-        return file.read()
+        if first > 0:  # room for so many is made at once
+            first = min(first, os.fstat(file.fileno()).st_size + 1)
+        return file.read(first)
 
 
 def read_json_object(path: str | Path, *keys: str) -> dict[str, Any]:

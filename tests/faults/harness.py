@@ -1,6 +1,7 @@
 """A seeded random schedule of faults, and what must hold after each.
 
     python -m tests.faults.harness --rounds=100 --seed=0 [--kinds=damage,nonfinite,signal,kill]
+    python -m tests.faults.harness --rounds=100 --seed=0 --verdicts=FILE (which it goes on with)
     python -m tests.faults.harness --seed=0 --first=37 --rounds=1       (that round again, exactly)
 
 - damage: a file of the newer of two saves is flipped, cut, zeroed, deleted or swapped: it is named,
@@ -9,6 +10,8 @@
   it is found at its step, no save holds one, the end is that of the clean run.
 - signal, kill: a run is stopped by one or two signals, or killed at random moments, and started
   again: the end is that of an undisturbed run (see `kill_many`).
+- images: a folder of fifty fuzzed images is read by training and by a net: each that is bad is
+  listed, each other row is its own file's, and memory stays within the largest image allowed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import collections
 import contextlib
 import io
+import json
 import random
 import re
 import shutil
@@ -32,8 +36,10 @@ from absl import logging
 
 from cnn_jax import train
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.malloc import retain_freed_memory
 from cnn_jax.runtime.progress import track
 from cnn_jax.training.experiment import make_experiment
+from tests.faults.bad_images import BadImages
 from tests.faults.harms import HARMS
 from tests.faults.kill_many import Killer
 from tests.support.nonfinite_faults import KINDS, NonFiniteFaults
@@ -142,14 +148,38 @@ WORLDS = {
     "nonfinite": NonFinite,
     "signal": lambda folder, _: Stops(folder, kills=0),
     "kill": lambda folder, _: Stops(folder, kills=3),
+    "images": lambda folder, _: BadImages(folder),
 }
 
 
-def run_rounds(kinds: list[str], seed: int, rounds: int, first: int = 0) -> collections.Counter:
+class Verdicts:
+    """What became of each round of these kinds and this seed, written as it comes."""
+
+    def __init__(self, path: Path | None, kinds: list[str], seed: int):
+        self.path, self.of = path, {"kinds": kinds, "seed": seed}
+        lines = path.read_text().splitlines() if path and path.exists() else []
+        rows = [json.loads(line) for line in lines]
+        self.known = {
+            row["round"]: row["verdict"] for row in rows if self.of.items() <= row.items()
+        }
+
+    def add(self, number: int, verdict: str) -> None:
+        if self.path:
+            with self.path.open("a") as file:
+                print(json.dumps({**self.of, "round": number, "verdict": verdict}), file=file)
+
+
+def run_rounds(
+    kinds: list[str], seed: int, rounds: int, first: int = 0, verdicts: Path | None = None
+) -> collections.Counter:
     """Counts of what happened; raises `AssertionError` naming the round that fails."""
+    written = Verdicts(verdicts, kinds, seed)
     seen, worlds = collections.Counter(), {}
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as monkeypatch:
         for number in track(range(first, first + rounds), "rounds"):
+            if number in written.known:
+                seen[written.known[number]] += 1
+                continue
             choose = random.Random(f"{seed} {number}")
             kind = choose.choice(kinds)
             if kind not in worlds:
@@ -157,10 +187,15 @@ def run_rounds(kinds: list[str], seed: int, rounds: int, first: int = 0) -> coll
                 folder.mkdir()
                 worlds[kind] = WORLDS[kind](folder, monkeypatch)
             try:
-                seen[worlds[kind].round(choose)] += 1
+                verdict = worlds[kind].round(choose)
             except AssertionError as error:
                 again = f"--kinds={','.join(kinds)} --seed={seed} --first={number} --rounds=1"
                 raise AssertionError(f"{again}: {kind}: {error}") from error
+            seen[verdict] += 1
+            written.add(number, verdict)
+        for kind, world in worlds.items():
+            if hasattr(world, "figures"):
+                print(f"{kind}: {world.figures()}")
     return seen
 
 
@@ -177,6 +212,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(WORLDS))
+    parser.add_argument("--verdicts", type=Path)
     options = parser.parse_args()
     kinds = options.kinds.split(",")
     if unknown := sorted({*kinds} - {*WORLDS}):
@@ -185,8 +221,10 @@ def main() -> None:
         )
     if options.rounds < 1:
         parser.error(f"--rounds={options.rounds} is out of range: choose a number >= 1")
+    retain_freed_memory()  # as the command does
     logging.set_verbosity(logging.ERROR)  # of Orbax, on damage that is done on purpose
-    seen = run_rounds(kinds, options.seed, options.rounds, options.first)
+    given = options.seed, options.rounds, options.first, options.verdicts
+    seen = run_rounds(kinds, *given)
     print(dict(sorted(seen.items())))
 
 

@@ -1,11 +1,21 @@
 """The harness finds nothing in what stands, and everything in what does not."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 
+from cnn_jax.data.images import lazy_images
+from cnn_jax.data.images.decode import BadImageError, decode
 from cnn_jax.errors import UserError
+from cnn_jax.inference import image_stream
 from cnn_jax.runtime import checkpoints
 from cnn_jax.training import compiled_steps
-from tests.faults.harness import run_rounds
+from tests.faults import bad_images
+from tests.faults.harness import Damages, run_rounds
+from tests.support import commands
+
+HARNESS = "tests.faults.harness"
 
 
 def test_damages():
@@ -35,3 +45,36 @@ def test_a_step_that_is_not_held_back_fails(monkeypatch):
 def test_a_few_rounds_of_everything():
     kinds = ["damage", "nonfinite", "signal", "kill"]
     assert run_rounds(kinds, seed=2, rounds=12).total() == 12
+
+
+@pytest.mark.slow
+def test_bad_images():
+    """In a process of its own, whose memory is watched."""
+    command = commands.start(*"--kinds=images --seed=1 --rounds=2".split(), program=HARNESS)
+    assert command.wait() == 0, command.err
+    assert "{'50 files': 2}" in command.out
+
+
+@pytest.mark.slow
+def test_an_image_that_is_replaced_fails(monkeypatch):
+    def substituted(*arguments, **options):
+        try:
+            return decode(*arguments, **options)
+        except BadImageError:
+            return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(lazy_images, "decode", substituted)
+    monkeypatch.setattr(image_stream, "decode", substituted)
+    monkeypatch.setattr(bad_images, "LIMIT", 1e9)
+    with pytest.raises(AssertionError, match=r"--rounds=1: images: .* has a row, and is bad"):
+        run_rounds(["images"], seed=1, rounds=1)
+
+
+def test_a_run_of_rounds_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    verdicts = tmp_path / "verdicts.jsonl"
+    first = run_rounds(["damage"], seed=1, rounds=3, verdicts=verdicts)
+    assert len(verdicts.read_text().splitlines()) == 3
+    monkeypatch.setattr(Damages, "round", lambda self, choose: "new")
+    again = run_rounds(["damage"], seed=1, rounds=4, verdicts=verdicts)
+    assert again == first + Counter(new=1)
+    assert run_rounds(["damage"], seed=2, rounds=1, verdicts=verdicts) == Counter(new=1)

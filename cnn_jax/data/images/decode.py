@@ -15,12 +15,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 PIXELS = 50_000_000  # the most that an image may have, unless the caller says otherwise
+WEBP_PIXELS = 1_000_000  # over which Pillow, which makes room for all pixels, is not asked first
+STRIP_PIXELS = 1_000_000  # that are converted at once, at two dozen bytes each
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 ORIENTATION = 0x0112  # the EXIF tag
 
 
 class BadImageError(Exception):
     """A file that is no readable image; the message is the reason in few words."""
+
+    def alone(self) -> BadImageError:
+        """To be kept: without the traceback, whose frames hold the content of the file."""
+        return BadImageError(str(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +43,11 @@ def read_header(content: bytes, max_pixels: int = PIXELS) -> Header:
     """The header of an image file, checked; raises `BadImageError`."""
     if not content:
         raise BadImageError("zero bytes")
-    header = jpeg_header(content) or pillow_header(content)
+    size = webp_size(content)
+    if size and size[0] * size[1] > WEBP_PIXELS:
+        header = Header(*size, orientation=1, is_simple=False)
+    else:
+        header = jpeg_header(content) or pillow_header(content)
     pixels = header.height * header.width
     if pixels > max_pixels:
         raise BadImageError(
@@ -74,6 +84,21 @@ def decode(
         except ValueError:
             pass  # Pillow decides: it takes stray bytes, and says what is wrong with others
     return pillow_pixels(content, min_side)
+
+
+def webp_size(content: bytes) -> tuple[int, int] | None:
+    """(height, width) that a WebP claims; None for what is none, or damaged."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < 30:
+        return None
+    number = int.from_bytes
+    if content[12:16] == b"VP8X":
+        return number(content[27:30], "little") + 1, number(content[24:27], "little") + 1
+    if content[12:16] == b"VP8L":
+        bits = number(content[21:25], "little")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if content[12:16] == b"VP8 ":
+        return number(content[28:30], "little") & 0x3FFF, number(content[26:28], "little") & 0x3FFF
+    return None
 
 
 def jpeg_header(content: bytes) -> Header | None:
@@ -143,7 +168,19 @@ def pillow_pixels(content: bytes, min_side: int) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def as_rgb(image: Any) -> UInt8[np.ndarray, "h w 3"]:
-    """A Pillow image of any mode."""
+    """A Pillow image of any mode; a large one some rows at a time, which changes no pixel."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    if rows >= height:
+        return rows_as_rgb(image)
+    out = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        out[top:bottom] = rows_as_rgb(image.crop((0, top, width, bottom)))
+    return out
+
+
+def rows_as_rgb(image: Any) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode.startswith("I"):  # 16 bits a grey pixel
         grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from jaxtyping import UInt8
 from cnn_jax.data.dataset import EncodedSource
 from cnn_jax.data.images.decode import PIXELS, BadImageError, Header, decode, read_header
 from cnn_jax.data.images.resize import ResizeSpec
+from cnn_jax.data.images.room import in_room
 from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.progress import track
 
-LARGE_PIXELS, LARGE_IMAGES = 16_000_000, threading.Lock()  # over which one at a time
 HEAD = 1 << 16  # bytes, within which nearly every file has its size in pixels
 
 
@@ -50,16 +49,14 @@ class LazyImages:
         return self.source.name(int(self.numbers[row]))
 
     def original(
-        self, row: int, min_side: int = 0, out: UInt8[np.ndarray, "h w c"] | None = None
-    ) -> UInt8[np.ndarray, "_h _w 3"]:
-        """No smaller than `min_side` unless it is by itself.
+        self, row: int, min_side: int = 0, then: Callable[[np.ndarray], Any] = np.asarray
+    ) -> Any:
+        """`then` of uint8 [H, W, 3], no smaller than `min_side` unless it is by itself.
 
-        Raises `BadImageError`. `out` as `decode` has it.
+        Raises `BadImageError`. What `then` makes small takes the room of its size no longer.
         """
-        content = self.content(row)
-        header = read_header(content, self.max_pixels)
-        with room_for(header):
-            return decode(content, min_side, out=out, header=header)
+        with in_room(partial(self.content, row), self.max_pixels, min_side) as (content, header):
+            return then(decode(content, min_side, header=header))
 
     def header(self, row: int) -> Header | BadImageError:
         """What can be seen without decoding, and, of most files, without reading all of it."""
@@ -72,7 +69,7 @@ class LazyImages:
                     raise
                 return read_header(self.content(row), self.max_pixels)
         except BadImageError as error:
-            return error
+            return error.alone()
 
     def content(self, row: int, max_bytes: int = -1) -> bytes:
         """The file as it is, or its first `max_bytes` bytes; raises `BadImageError`."""
@@ -94,23 +91,20 @@ class LazyImages:
     def fitted(
         self, row: int, out: UInt8[np.ndarray, "s s c"] | None = None
     ) -> UInt8[np.ndarray, "s s c"]:
-        """The image at the size of the net, of large ones a single one at a time."""
-        content = self.content(row)
-        header = read_header(content, self.max_pixels)
-        with room_for(header):
-            return self.resize(decode(content, self.resize.min_side, out=out, header=header))
+        """The image at the size of the net, decoded where there is room."""
+        min_side = self.resize.min_side
+        with in_room(partial(self.content, row), self.max_pixels, min_side) as (content, header):
+            return self.resize(decode(content, min_side, out=out, header=header))
 
     def check_rows(self, label: str) -> list[tuple[str, str]]:
         """(name, reason) of every row that cannot be decoded, each decoded as small as it goes."""
 
         def check_one(row: int) -> BadImageError | None:
             try:
-                content = self.content(row)
-                header = read_header(content, self.max_pixels)
-                with room_for(header):
+                with in_room(partial(self.content, row), self.max_pixels, 1) as (content, header):
                     decode(content, 1, header=header)
             except BadImageError as error:
-                return error
+                return error.alone()
             return None
 
         results = enumerate(map_in_threads(check_one, range(len(self)), label))
@@ -125,18 +119,9 @@ class LazyImages:
             try:
                 return self[row]
             except BadImageError as error:
-                return error
+                return error.alone()
 
         yield from map_in_threads(decode_one, list(rows), label)
-
-
-def room_for(header: Header) -> contextlib.AbstractContextManager:
-    """Holds the room of large images, in which one at a time is decoded and made small.
-
-    A file of 100 kB can be 50 megapixels, 600 MB on the way; each thread would take as much.
-    """
-    large = header.height * header.width > LARGE_PIXELS
-    return LARGE_IMAGES if large else contextlib.nullcontext()
 
 
 def map_in_threads(
@@ -178,10 +163,17 @@ def summarize_bad(bad: Sequence[tuple[str, str]]) -> str:
     return shown + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
 
 
+def name_each(bad: Sequence[tuple[str, str]]) -> None:
+    """Warns of every one where `summarize_bad` leaves some out."""
+    for name, reason in bad if len(bad) > 5 else ():
+        print(printable(f"warning: {name}: {reason}"), file=sys.stderr, flush=True)
+
+
 def refuse_bad(bad: Sequence[tuple[str, str]], total: int, key: str, skip: bool) -> None:
     """Says which files are bad: a warning when they are skipped, else an error."""
     if not bad:
         return
+    name_each(bad)
     message = f"{key}: {len(bad)} of {total} files cannot be used: {summarize_bad(bad)}"
     if not skip:
         raise UserError(f"{message}; mend or remove them, or set data.skip_bad=True")

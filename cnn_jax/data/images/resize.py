@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
+from cnn_jax.data.images.decode import STRIP_PIXELS
 from cnn_jax.errors import UserError, unknown
 
 METHODS = ("pad", "bilinear", "nearest", "crop")
@@ -160,6 +161,10 @@ def convert_channels(
     if channels == 3 and present == 1:
         return np.repeat(images, 3, axis=-1)
     if channels == 1 and present == 3:
+        if images.ndim == 3 and images.size > 3 * STRIP_PIXELS:  # 8 bytes a value on the way
+            strips = np.array_split(images.reshape(-1, 1, 3), -(-images.size // STRIP_PIXELS))
+            grey = np.concatenate([convert_channels(strip, 1) for strip in strips])
+            return grey.reshape(*images.shape[:2], 1)
         grey = images @ np.array([0.299, 0.587, 0.114])
         return np.round(grey).astype(np.uint8)[..., None]
     raise UserError(f"data.channels={channels}, but the images have {present}; choices: 0, 1, 3")

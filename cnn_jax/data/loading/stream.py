@@ -81,7 +81,9 @@ class BatchReader:
         """The random crop of one photograph."""
         photos: LazyImages = self.split.images
         rng = example_rng(self.crop_seed, step, int(self.split.ids[row]))
-        image = crop(rng, photos.original(row, crop.min_side), photos.resize.size)
+        image = photos.original(
+            row, crop.min_side, lambda photo: crop(rng, photo, photos.resize.size)
+        )
         return convert_channels(image, photos.resize.channels)
 
     def views(self, rows: Rows) -> tuple[UInt8[np.ndarray, "b k _s _s c"], ...]:
@@ -90,7 +92,8 @@ class BatchReader:
         views = []
         for row in map(int, rows):
             with self.naming(row):
-                views.append(self.protocol(self.split.original(row, self.protocol.min_side)))
+                min_side = self.protocol.min_side
+                views.append(self.split.original(row, min_side, self.protocol))
         return tuple(np.stack(same_size) for same_size in zip(*views, strict=True))
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from cnn_jax.data.dataset import EncodedSource
-from cnn_jax.data.images.lazy_images import map_in_threads, summarize_bad
+from cnn_jax.data.images.lazy_images import map_in_threads, name_each, summarize_bad
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.regular_files import read_regular
 
@@ -25,6 +25,7 @@ def verify(source: EncodedSource, manifest: Path) -> None:
         if expected.get(name, digest) != digest:
             wrong.append((name, "another SHA-256"))
     if wrong:
+        name_each(wrong)
         raise UserError(
             f"{key}: {len(wrong)} of {len({*names, *expected})} files are not as hashed: "
             f"{summarize_bad(wrong)}; restore them, or hash them anew by cnn_jax.tools.prepare"

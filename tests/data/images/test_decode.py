@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from cnn_jax.data.images import decode as decode_module
 from cnn_jax.data.images.decode import BadImageError, decode, read_header
 from tests.support.folders import encoded, picture
 
@@ -169,3 +170,36 @@ def test_a_bomb_is_refused_by_its_header_alone(kind, monkeypatch):
 
 def test_an_image_of_one_pixel():
     assert decode(encoded(RGB[:1, :1], "PNG")).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "RGBA", "LA", "I;16"])
+def test_a_large_image_has_the_pixels_of_a_small_one(monkeypatch, mode):
+    """Converted some rows at a time, opaque or not."""
+    alpha = Image.fromarray(np.uint8(np.arange(RGB[..., 0].size) // 9).reshape(RGB.shape[:2]))
+    image = Image.fromarray(RGB)
+    if mode == "I;16":
+        image = Image.fromarray(GREY.astype(np.uint16) * 257)
+    elif mode in ("RGBA", "LA"):
+        image = image.convert(mode)
+        image.putalpha(alpha)
+    else:
+        image = image.convert(mode)
+    whole = decode_module.as_rgb(image)
+    monkeypatch.setattr(decode_module, "STRIP_PIXELS", 3 * RGB.shape[1] + 5)
+    np.testing.assert_array_equal(decode_module.as_rgb(image), whole)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"alpha": True}])
+def test_size_that_a_webp_claims(options):
+    image = Image.fromarray(RGB)
+    if options.pop("alpha", False):
+        image.putalpha(7)
+    assert decode_module.webp_size(encoded(image, "WEBP", **options)) == RGB.shape[:2]
+
+
+def test_a_huge_webp_is_refused_before_there_is_room_for_it(monkeypatch):
+    content = bytearray(encoded(RGB, "WEBP"))
+    content[26:30] = struct.pack("<HH", 16_383, 9_000)
+    monkeypatch.setattr(decode_module, "pillow_open", lambda content: pytest.fail("it was opened"))
+    with pytest.raises(BadImageError, match=r"^16383x9000 pixels, over data\.max_pixels=50000000$"):
+        read_header(bytes(content))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import train
-from cnn_jax.data.images import lazy_images
+from cnn_jax.data.images import lazy_images, room
 from cnn_jax.data.images.lazy_images import LazyImages
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources.image_folder import list_folder
@@ -62,9 +62,9 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     def slow(*arguments, **options):
         under_way.append(1)
         most.append(len(under_way))
-        if len(most) == 1 and lazy_images.LARGE_PIXELS:
+        if len(most) == 1 and room.LARGE_PIXELS:
             both.wait()  # small ones go beside each other
-        elif len(most) == 2 and lazy_images.LARGE_PIXELS:
+        elif len(most) == 2 and room.LARGE_PIXELS:
             both.wait()
         time.sleep(0.01)
         found = decode(*arguments, **options)
@@ -75,7 +75,7 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(lazy_images.os, "sched_getaffinity", lambda _: range(4), raising=False)
     small = [*photos.decode_rows(range(8))]
     assert max(most) > 1
-    monkeypatch.setattr(lazy_images, "LARGE_PIXELS", 0)
+    monkeypatch.setattr(room, "LARGE_PIXELS", 0)
     most.clear()
     np.testing.assert_array_equal(small, [*photos.decode_rows(range(8))])
     assert most == [1] * 8
