@@ -65,25 +65,34 @@ class Turns:
     def __exit__(self, *exception: object) -> None:
         self.stack.close()
 
-    def prepare(self) -> Turns:
-        """Starts the contenders, one after another; one that may fail is left out where it does."""
-        for name, contender in self.contenders.items():
-            self.report(f"{name} prepares")
-            worker = self.stack.enter_context(contender.worker())
-            try:
-                prepared = worker.call("prepare", case=self.case, **contender.arguments)
-            except WorkerError as error:
-                if not contender.may_fail:
-                    raise
-                self.results[name] = {"failed": str(error)}
-                worker.close()
-                continue
-            self.results[name] = prepared | {
-                "environment": contender.environment,
-                "start_seconds": worker.start_seconds,
-            }
-            self.workers[name] = worker
+    def prepare(self, together: bool = False) -> Turns:
+        """Starts the contenders, one after another or `together`."""
+        workers = 1 if not together else len(self.contenders) or 1
+        with futures.ThreadPoolExecutor(workers) as pool:
+            started = {name: pool.submit(self.start, name) for name in self.contenders}
+            for name, future in started.items():
+                worker, self.results[name] = future.result()
+                if worker is not None:
+                    self.workers[name] = worker
         return self
+
+    def start(self, name: str) -> tuple[Worker | None, dict[str, Any]]:
+        """(the worker that is prepared, what it said); none, and why, of one that may fail."""
+        contender = self.contenders[name]
+        self.report(f"{name} prepares")
+        worker = self.stack.enter_context(contender.worker())
+        try:
+            prepared = worker.call("prepare", case=self.case, **contender.arguments)
+        except WorkerError as error:
+            if not contender.may_fail:
+                raise
+            worker.close()
+            return None, {"failed": str(error)}
+        started = {
+            "environment": contender.environment,
+            "start_seconds": worker.start_seconds,
+        }
+        return worker, prepared | started
 
     def play(self, rounds: Rounds) -> dict[str, dict[str, Any]]:
         """Name -> what the contender said when it prepared, with its rounds and its memory.
@@ -104,10 +113,9 @@ class Turns:
 
 
 def prepare_together(turns: Sequence[Turns]) -> None:
-    """Prepares several cases side by side."""
+    """Prepares all contenders of several cases side by side."""
     with futures.ThreadPoolExecutor(len(turns) or 1) as pool:
-        for done in futures.as_completed([pool.submit(case.prepare) for case in turns]):
-            done.result()
+        list(pool.map(lambda case: case.prepare(together=True), turns))
 
 
 def steps_per_round(worker: Worker, seconds: float) -> int:
