@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import math
 import os
-import zipfile
 from pathlib import Path
 
 import jax
@@ -26,7 +24,7 @@ from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Task
 from cnn_jax.data.images.lazy_images import LazyImages, image_chunks
 from cnn_jax.errors import UserError, not_written, unknown
-from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.array_files import read_npz
 
 FILE = "constants.npz"
 NORMALISATIONS = (
@@ -94,9 +92,8 @@ class InputStatistics:
         if not path.exists():
             return None
         try:
-            with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as arrays:
-                return cls(**arrays)
-        except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            return cls(**read_npz(path))
+        except (OSError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged ({error}): remove it, and it is computed again"
             ) from error

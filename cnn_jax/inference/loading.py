@@ -69,10 +69,11 @@ def load_folder(folder: Path) -> LoadedNet:
             options_of_import(description),
             preparation.of_record(description["preprocessing"], folder),
         )
-        origin = description.get("source", {}).get("names", "elsewhere")
+        origin = (description.get("source") or {}).get("names", "elsewhere")
+        task = None if count is None else task_of(description, count)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / DESCRIPTION} lacks {error}: import the weights again") from None
-    if count is None:
+    if task is None:
         raise UserError(
             f"load({str(folder)!r}): its weights were imported without a head; train one with "
             f"--config.init.from={folder}, and load that run"
@@ -84,7 +85,7 @@ def load_folder(folder: Path) -> LoadedNet:
         name=name,
         model=model,
         variables=on_device(weights.variables()),
-        task=task_of(description, count),
+        task=task,
         preparation=own,
         config=config_of_weights(own),
         source=f"{folder} (of {origin})",

@@ -14,6 +14,7 @@ and older ones may go, only when its hashes are on disk.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -21,6 +22,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from cnn_jax.errors import UserError, not_written
+from cnn_jax.errors import UserError, not_written, printable
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, is_there, write_checksums
 
 UNDER_WAY = ".saving-"
@@ -247,14 +249,36 @@ class Checkpoints:
             problem = damage(self.path(step)) or self.wrong_step(step)
             if problem is None:
                 return step
-            print(f"warning: checkpoint {step} is damaged: {problem}", file=sys.stderr)
+            line = printable(f"warning: checkpoint {step} is damaged: {problem}")
+            print(line, file=sys.stderr)
             self.set_aside(step)
         return DAMAGED if self.damaged() else NOTHING
 
     def wrong_step(self, step: int) -> str | None:
         """What is wrong with a whole save of another step, put in the place of this one."""
-        saved = self.read_meta(step).get("progress", {}).get("step", step)
-        return None if saved == step else f"{self.path(step)} holds the save of step {saved}"
+        meta = self.path(step) / "meta"
+        try:
+            saved = self.read_meta(step).get("progress", {}).get("step", step)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            return f"{meta} is not what a save holds ({type(error).__name__})"
+        return None if saved == step else f"{self.path(step)} holds the save of step {saved!r:.50}"
+
+    @contextlib.contextmanager
+    def reading(self, step: int) -> Iterator[None]:
+        """Raises `UserError` for a save whose hashes agree, and which Orbax cannot read.
+
+        Whoever wrote it wrote it so; of what the system refuses (`OSError`) nothing is said.
+        """
+        try:
+            yield
+        except (OSError, UserError):
+            raise
+        except Exception as error:  # Orbax and tensorstore raise whatever they meet
+            raise UserError(
+                f"{self.path(step)} cannot be read ({type(error).__name__}: {error!s:.200}), and "
+                "is what was written: no save of this program, or one of another net; remove it, "
+                "and the one before it is taken"
+            ) from error
 
     def set_aside(self, step: int) -> None:
         """Renames a damaged save to a name that is free: nothing is removed."""
@@ -267,7 +291,10 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._saved = None  # what goes on from here may have other bits at the same step
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        with (
+            self.reading(step),
+            ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
+        ):
             items = reader.restore(
                 self.path(step),
                 args=ocp.args.Composite(
@@ -282,9 +309,10 @@ class Checkpoints:
 
         place = self.path(step) / "state"
         reader = ocp.PyTreeCheckpointHandler()  # a Checkpointer misses what a part does not have
-        there = reader.metadata(place).tree
-        how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), there)
-        tree = reader.restore(place, args=ocp.args.PyTreeRestore(restore_args=how))
+        with self.reading(step):
+            there = reader.metadata(place).tree
+            how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), there)
+            tree = reader.restore(place, args=ocp.args.PyTreeRestore(restore_args=how))
         reader.close()
         return Restored(step, tree, self.read_meta(step))
 

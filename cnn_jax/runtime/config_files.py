@@ -104,6 +104,18 @@ def config_of_values(values: Mapping[str, Any]) -> ConfigDict:
     return config
 
 
+def check_kind(key: str, there: type, value: Any) -> None:
+    """Raises `TypeError` for text in the place of a number, and the like.
+
+    Types alone are not held to: whole numbers stand for others, and what is open for anything.
+    """
+    for kind in (str, bool, (int, float), tuple, ConfigDict):
+        if issubclass(there, kind):
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise TypeError(f"{key}={value!r:.80} stands for a value of type {there.__name__}")
+            return
+
+
 def set_value(config: ConfigDict, parts: Sequence[str], value: Any) -> None:
     """Sets the value of a key, given by its sections, which are made where they are missing."""
     *sections, last = parts
@@ -111,6 +123,8 @@ def set_value(config: ConfigDict, parts: Sequence[str], value: Any) -> None:
         if section not in config:
             config[section] = ConfigDict()
         config = config[section]
+    if last in config:
+        check_kind(".".join(parts), config.get_type(last), value)
     config[last] = value
 
 

@@ -111,8 +111,8 @@ def check_source(path: str, key: str = "init.from") -> None:
 def best_valid_step(checkpoints: Checkpoints, label: str) -> int:
     """The step of the best checkpoint, or of the newest whole one where the best is damaged."""
     for step in reversed(checkpoints.steps()):
-        if damage(checkpoints.path(step)) is None:
-            best = checkpoints.read_meta(step)["progress"]["best_step"]
+        if (damage(checkpoints.path(step)) or checkpoints.wrong_step(step)) is None:
+            best = checkpoints.read_meta(step).get("progress", {}).get("best_step", step)
             whole = best in checkpoints.steps() and damage(checkpoints.path(best)) is None
             return best if whole else step
     raise UserError(f"{label} holds no whole checkpoint")

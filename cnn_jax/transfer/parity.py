@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import Output
+from cnn_jax.runtime.array_files import read_npy
 from cnn_jax.transfer.features import at_points, capture
 from cnn_jax.transfer.importer import ImportedNet
 from cnn_jax.transfer.weight_maps.name_map import NameMap, stage_counterpart
@@ -172,8 +173,8 @@ def read_array(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"reference={str(path.parent)!r} has no {path.name}")
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        return read_npy(path)
+    except (ValueError, OSError) as error:
         raise UserError(f"{path} is no whole .npy file") from error
 
 

@@ -18,11 +18,33 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.errors import UserError, not_written
+from cnn_jax.runtime.json_shape import check_shape
 from cnn_jax.runtime.regular_files import open_regular, read_json_object
 from cnn_jax.runtime.result_files import write_result
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "weights.json"
+# Of weights.json; what else it holds is for people.
+SHAPE = {
+    "model": str,
+    "sha256": str,
+    "num_classes?": int,
+    "options?": dict,
+    "task?": {"kind": str},
+    "classes?": [str],
+    "source?": dict,
+    "preprocessing?": {
+        "image_size?": int,
+        "resize?": int,
+        "interpolation?": str,
+        "fit?": str,
+        "channels?": str,
+        "protocol?": str,
+        "mean?": [float],
+        "std?": [float],
+        "statistics?": str,
+    },
+}
 LARGEST_WEIGHTS = 8 << 30  # bytes: of the largest net, ten times over
 
 Tree = dict[str, Any]
@@ -70,8 +92,22 @@ def load_weights(folder: str | os.PathLike) -> tuple[Tree, Tree, dict[str, Any]]
             f"{folder / TENSORS} is not the file that {DESCRIPTION} describes (its SHA-256 "
             "differs): import the weights again"
         )
-    trees = traverse_util.unflatten_dict(read_tensors(folder / TENSORS), sep="/")
+    trees = as_trees(folder / TENSORS, read_tensors(folder / TENSORS))
     return trees.get("params", {}), trees.get("batch_stats", {}), description
+
+
+def as_trees(path: Path, tensors: dict[str, np.ndarray]) -> Tree:
+    """By collection; raises `UserError` for a name that is none of ours."""
+    for name in tensors:
+        parts = name.split("/")
+        above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+        is_own = parts[0] in ("params", "batch_stats") and len(parts) > 2 and all(parts)
+        if not is_own or any(other in tensors for other in above):
+            raise UserError(
+                f"{path} holds a tensor {name!r:.100}, which has no place in a net; "
+                "import the weights again"
+            )
+    return traverse_util.unflatten_dict(tensors, sep="/")
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -80,11 +116,13 @@ def read_description(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise UserError(f"{folder} is no folder of weights: it has no {name}")
     try:
-        return read_json_object(folder / DESCRIPTION, "sha256", "model")
+        description = read_json_object(folder / DESCRIPTION)
+        check_shape(description, SHAPE)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder / DESCRIPTION} is damaged ({error}): import the weights again"
         ) from error
+    return description
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -12,6 +12,8 @@
   again: the end is that of an undisturbed run (see `kill_many`).
 - images: a folder of fifty fuzzed images is read by training and by a net: each that is bad is
   listed, each other row is its own file's, and memory stays within the largest image allowed.
+- hostile: a file of a run, of weights or of data means harm: it is read as data or refused in one
+  line; nothing is imported, unpickled or run, nothing is written elsewhere, and no terminal obeys.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from cnn_jax.runtime.progress import track
 from cnn_jax.training.experiment import make_experiment
 from tests.faults.bad_images import BadImages
 from tests.faults.harms import HARMS
+from tests.faults.hostile import Hostile
 from tests.faults.kill_many import Killer
 from tests.support.nonfinite_faults import KINDS, NonFiniteFaults
 from tests.support.tiny_config import get_config
@@ -149,6 +152,7 @@ WORLDS = {
     "signal": lambda folder, _: Stops(folder, kills=0),
     "kill": lambda folder, _: Stops(folder, kills=3),
     "images": lambda folder, _: BadImages(folder),
+    "hostile": Hostile,
 }
 
 

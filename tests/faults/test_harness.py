@@ -1,6 +1,9 @@
 """The harness finds nothing in what stands, and everything in what does not."""
 
+import pickle
+import sys
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.inference import image_stream
 from cnn_jax.runtime import checkpoints
 from cnn_jax.training import compiled_steps
-from tests.faults import bad_images
+from tests.faults import audit, bad_images, hostile_files
 from tests.faults.harness import Damages, run_rounds
 from tests.support import commands
 
@@ -78,3 +81,22 @@ def test_a_run_of_rounds_goes_on_where_it_stopped(tmp_path, monkeypatch):
     again = run_rounds(["damage"], seed=1, rounds=4, verdicts=verdicts)
     assert again == first + Counter(new=1)
     assert run_rounds(["damage"], seed=2, rounds=1, verdicts=verdicts) == Counter(new=1)
+
+
+@pytest.mark.slow
+def test_hostile_files():
+    command = commands.start(*"--kinds=hostile --seed=1 --rounds=40".split(), program=HARNESS)
+    assert command.wait() == 0, command.err
+
+
+@pytest.mark.parametrize("harm", [pickle.dumps(hostile_files.Evil()), b""])
+def test_what_runs_by_a_name_in_data_is_seen(harm, tmp_path, monkeypatch):
+    """The watch itself: an import that a pickle asks for, and nothing for no pickle."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{audit.EVIL}.py").touch()
+    monkeypatch.delitem(sys.modules, audit.EVIL, raising=False)
+    expected = pytest.raises(AssertionError, match=r"pickle\.find_class") if harm else nullcontext()
+    with expected, audit.watched():
+        if harm:
+            pickle.loads(harm)
+    sys.modules.pop(audit.EVIL, None)

@@ -158,7 +158,7 @@ def test_the_protocol_comes_with_the_run(photo_run):
     assert report["protocol"] == "ten_crop(12)"
     ten = net.by_protocol("ten_crop(12)")
     single = [photos / "ants/ants_00.jpg"]
-    views = ten.preparation(find_images(single)[0].read(ten.preparation))[0]
+    views = find_images(single)[0].views(ten.preparation)[0]
     both = np.concatenate([views, views[:, :, ::-1]])
     mean = net.answers(np.asarray(net.logits_step(net.variables, (both,)))).mean(0)
     np.testing.assert_allclose(ten.predict(single).probabilities[0], mean, atol=1e-5)
