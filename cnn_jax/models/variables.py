@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
+from cnn_jax.runtime.fresh_values import FreshValues
 from cnn_jax.runtime.rng_streams import rng_stream
 
 Tree = Any
@@ -45,3 +46,9 @@ def init_variables(
     with ops.reference_ops():  # quicker to trace, and nothing of it is computed
         variables = model.init({"params": key, "dropout": key}, images, train=False)
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+
+def fresh_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -> dict[str, Tree]:
+    """`init_variables` of a seed, as arrays; no program is compiled for the net."""
+    fresh = FreshValues(lambda seed: init_variables(model, seed, image_shape))
+    return jax.tree.map(jnp.asarray, fresh(seed))

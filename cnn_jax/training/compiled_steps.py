@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from cnn_jax.data.loading.device_dataset import Batch, BatchSource
 from cnn_jax.models.variables import init_variables
 from cnn_jax.runtime import sharding
+from cnn_jax.runtime.fresh_values import FreshValues
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics
@@ -80,11 +81,16 @@ def compile_steps(
         state = init_state(spec, seed, image_shape, devices.replicas, plateau)
         return TrainCarry(state, collection.empty())
 
-    layout = Layout.of(init, devices)
-    random_init = sharding.jit_once(init, out_shardings=layout.sharding)
+    fresh = FreshValues(init)
+    layout = Layout.of(fresh.shapes, devices)
+
+    def random_init(seed: int) -> TrainCarry:
+        if jax.process_count() == 1:
+            return jax.device_put(fresh(seed), layout.sharding, may_alias=False)
+        return sharding.jit_once(init, out_shardings=layout.sharding)(np.uint32(seed))
 
     def init_or_load(seed: int = spec.seed) -> TrainCarry:
-        carry = random_init(np.uint32(seed))
+        carry = random_init(seed)
         if initial_weights is None:
             return carry
         return carry._replace(state=carry.state.filled(initial_weights.fill))
@@ -112,8 +118,7 @@ class Layout:
     abstract: TrainCarry  # shapes, types and places
 
     @classmethod
-    def of(cls, init: Callable[[Any], TrainCarry], devices: Devices) -> Layout:
-        shapes = jax.eval_shape(init, np.uint32(0))
+    def of(cls, shapes: TrainCarry, devices: Devices) -> Layout:
         specs = TrainCarry(
             state_specs(shapes.state, devices.replicas),
             jax.tree.map(lambda _: P(), shapes.metrics),

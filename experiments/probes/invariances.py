@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.variables import fresh_variables
 from cnn_jax.training.experiment import make_experiment
 
 FACTOR = 3.0
@@ -26,7 +26,7 @@ def weight_scale(config: ConfigDict, folder: Path) -> dict[str, float]:
     experiment = make_experiment(config)
     spec, train = experiment.step_spec, experiment.dataset.train
     images = spec.normalise(jax.numpy.float32(train.images[:IMAGES]))
-    variables = init_variables(spec.model, config.seed, train.image_shape)
+    variables = fresh_variables(spec.model, config.seed, train.image_shape)
     flat = flax.traverse_util.flatten_dict(variables["params"], sep="/")
     larger = {
         path: value * FACTOR if path.endswith("/kernel") and path != "output/kernel" else value

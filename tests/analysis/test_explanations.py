@@ -8,14 +8,14 @@ import pytest
 from cnn_jax import models
 from cnn_jax.analysis.explanations import grad_cam, input_gradients, occlusion, patches, sanity
 from cnn_jax.errors import UserError
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.variables import fresh_variables, init_variables
 
 
 @pytest.fixture(scope="module")
 def net():
     """(model, variables, images): LeNet-5 with ReLU, random, with biases that are not zero."""
     model = models.create("lenet5", 10, activation="relu", pooling="max")
-    variables = init_variables(model, 3, (32, 32, 1))
+    variables = fresh_variables(model, 3, (32, 32, 1))
     rng = np.random.default_rng(0)
     shift = lambda x: x + 0.05 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
     variables = {"params": jax.tree.map(shift, variables["params"]), "batch_stats": {}}
@@ -97,7 +97,7 @@ def test_gradients_at_a_stage_of_scanned_blocks_are_those_without():
 def test_guided_rectifiers_keep_negative_gradients_out():
     """y = relu(x @ w1) @ w2 by hand; outside of the context nothing is changed."""
     model = models.create("mlp", 2, hidden=(3,), activation="relu")
-    variables = init_variables(model, 0, (2, 2, 1))
+    variables = fresh_variables(model, 0, (2, 2, 1))
     images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 2, 1)), jnp.float32)
     params = jax.tree.map(np.asarray, variables["params"])
     first, last = (params[name]["kernel"] for name in ("hidden1", "output"))
@@ -139,7 +139,7 @@ def test_first_filters_are_those_of_the_first_convolution(net):
     )
     mlp = models.create("mlp", 10)
     with pytest.raises(UserError, match="no convolution"):
-        patches.first_filters(mlp, init_variables(mlp, 0, (8, 8, 1)), (8, 8, 1))
+        patches.first_filters(mlp, fresh_variables(mlp, 0, (8, 8, 1)), (8, 8, 1))
 
 
 def test_best_patches_are_the_largest_of_all_images():
@@ -177,7 +177,7 @@ def test_a_patch_is_what_the_position_sees(net):
 
 def test_the_cascade_draws_stages_again_from_the_head_down(net):
     model, variables, _ = net
-    fresh = init_variables(model, 0, (32, 32, 1))["params"]
+    fresh = fresh_variables(model, 0, (32, 32, 1))["params"]
     steps = list(sanity.cascade(model, variables, (32, 32, 1)))
     assert [stage for stage, _ in steps] == ["output", "f6", "c5", "c3", "c1"]
     for i, (_, random) in enumerate(steps):

@@ -11,7 +11,7 @@ import pytest
 
 from cnn_jax import data
 from cnn_jax.models import googlenet
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.variables import fresh_variables
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.experiment import make_experiment
 from experiments.probes import (
@@ -153,7 +153,7 @@ def test_last_figures_and_statistics_of_a_net_without_norms(run):
 
 def test_units_that_no_image_activates_are_dead(monkeypatch):
     experiment = make_experiment(config_of("lenet5:digits", model__activation="relu"))
-    variables = init_variables(experiment.step_spec.model, 0, (32, 32, 1))
+    variables = fresh_variables(experiment.step_spec.model, 0, (32, 32, 1))
     images = experiment.dataset.test.images[:40]
     monkeypatch.setattr(last_weights, "BATCH", 20)  # alive is what any batch makes positive
     before = last_weights.alive(experiment, variables, images)

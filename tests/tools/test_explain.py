@@ -8,7 +8,7 @@ from PIL import Image
 from cnn_jax import models
 from cnn_jax.analysis.explanations.subject import load_subject
 from cnn_jax.errors import UserError
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.variables import fresh_variables
 from cnn_jax.tools import explain
 from cnn_jax.transfer.weights import save_weights
 from configs.base import base
@@ -21,7 +21,7 @@ def subject(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained") / "weights"
     config = base("tiny", "digits", image_size=32)
     config.model.update({"name": "lenet5", "activation": "relu"})
-    params = init_variables(models.create("lenet5", 10), 0, (32, 32, 1))["params"]
+    params = fresh_variables(models.create("lenet5", 10), 0, (32, 32, 1))["params"]
     save_weights(folder, jax.tree.map(np.asarray, params), {}, {"model": "lenet5"})
     return load_subject(config, None, str(folder))
 

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.models.variables import Tree, divide, init_variables, merge
+from cnn_jax.models.variables import Tree, divide, fresh_variables, merge
 from cnn_jax.runtime.progress import track
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX, NetOutline, stage_name
 
@@ -61,7 +61,7 @@ def cascade(
     model: nn.Module, variables: Tree, image_shape: tuple[int, ...], seed: int = 0
 ) -> Iterator[tuple[str, Tree]]:
     """(stage, variables in which it and all above it are as at the start of a training)."""
-    fresh = init_variables(model, seed, image_shape)
+    fresh = fresh_variables(model, seed, image_shape)
     stages = [
         stage
         for stage in NetOutline.of(model, image_shape).stages

@@ -13,7 +13,7 @@ from cnn_jax.data.augment import MixedTargets, mixing
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.errors import UserError
 from cnn_jax.models import Output
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.variables import fresh_variables
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training.experiment import make_experiment, make_model
 from cnn_jax.training.losses import LOSSES, make_loss
@@ -166,7 +166,7 @@ def test_the_gradient_of_mixed_targets_in_one_and_in_two_parts(mixing_config):
     task = Task("classification", tuple("abcdefghij"))
     dataset = Dataset("digits", task, split, split, split)
     spec = make_step_spec(mixing_config, make_model(mixing_config), dataset, lambda step: 0.1)
-    params = init_variables(spec.model, 0, shape)["params"]
+    params = fresh_variables(spec.model, 0, shape)["params"]
     partner, share = jnp.roll(jnp.arange(8), 1), jnp.linspace(0, 1, 8)
     batch = {"image": jnp.asarray(RNG.normal(size=(8, *shape)), jnp.float32)}
     batch |= {"label": jnp.arange(8), "target": MixedTargets(jnp.arange(8), partner, share)}

@@ -1,0 +1,72 @@
+"""Initial values drawn piece by piece have the bits of the compiled initialisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.models.variables import fresh_variables, init_variables
+from cnn_jax.runtime import fresh_values, sharding
+from cnn_jax.runtime.fresh_values import PIECE, FreshValues
+
+
+def assert_same(ours, compiled):
+    jax.tree.map(np.testing.assert_array_equal, ours, compiled)
+    assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, compiled)
+    dtypes = [[np.asarray(x).dtype for x in jax.tree.leaves(tree)] for tree in (ours, compiled)]
+    assert dtypes[0] == dtypes[1]
+
+
+@pytest.mark.parametrize(
+    "initialiser",
+    [
+        jax.nn.initializers.normal(0.01),
+        jax.nn.initializers.he_normal(),
+        jax.nn.initializers.lecun_uniform(),
+        jax.nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal"),
+        lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -2.4, 2.4) / 7,
+        lambda key, shape, dtype: jax.random.laplace(key, shape, dtype),  # by no rule
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 1), (3, PIECE // 2), (5, 3 * PIECE // 5 + 2)])
+def test_a_draw_has_the_bits_of_the_compiled_one(initialiser, shape):
+    def make(seed):
+        key = jax.random.fold_in(jax.random.key(seed), 5)
+        return {"drawn": initialiser(key, shape, jnp.float32), "zeros": jnp.zeros(3)}
+
+    assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
+
+
+@pytest.mark.parametrize("name", ["lenet5_1998", "bn_lenet", "resnet20_cifar", "scanned"])
+def test_a_net_has_the_bits_of_its_compiled_initialisation(name):
+    net = models.create("resnet20_cifar", scan=True) if name == "scanned" else models.create(name)
+    make = lambda seed: init_variables(net, seed, (32, 32, 1))  # noqa: E731
+    assert_same(fresh_variables(net, 7, (32, 32, 1)), sharding.jit_once(make)(np.uint32(7)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["inception_v3", "googlenet", "efficientnet_b0", "convnext_tiny", "vgg11", "alexnet"]
+)
+def test_so_has_one_of_each_family(name):
+    shape, net = (96, 96, 3), models.create(name, 10)
+    make = lambda seed: init_variables(net, seed, shape)  # noqa: E731
+    assert_same(fresh_variables(net, 7, shape), sharding.jit_once(make)(np.uint32(7)))
+
+
+def test_nothing_is_compiled_for_a_shape(monkeypatch):
+    """One program for all nets that draw alike, and none of a whole net."""
+    whole = []
+    monkeypatch.setattr(FreshValues, "compiled", whole.append, raising=False)
+    fresh_values.compiled_piece.cache_clear()
+    for net in (models.create("lenet5"), models.create("googlenet")):
+        fresh_variables(net, 0, (64, 64, 1))
+    assert fresh_values.compiled_piece.cache_info().currsize == 1
+    assert not whole
+
+
+def test_another_generator_takes_the_compiled_form():
+    make = lambda seed: jax.random.normal(jax.random.key(seed), (5,))  # noqa: E731
+    with jax.threefry_partitionable(False):
+        assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
