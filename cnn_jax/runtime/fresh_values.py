@@ -10,6 +10,7 @@ bits however many are drawn. The values are those of the compiled function, to t
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend.core
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 from jax.extend.random import define_prng_impl, threefry_2x32
 
@@ -25,7 +25,8 @@ from cnn_jax.runtime import sharding
 
 Equation = Any  # jax.extend.core.JaxprEqn
 ROOT_OF_TWO = np.float32(np.sqrt(2))
-JOINS_CONSTANTS = tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 12)
+JAXLIB = importlib.metadata.version("jaxlib")
+JOINS_CONSTANTS = tuple(map(int, JAXLIB.split(".")[:2])) < (0, 12)
 PIECE = 2**16  # numbers that are drawn at a time
 
 

@@ -16,20 +16,19 @@ import optax
 from jax.sharding import PartitionSpec as P
 
 from cnn_jax.data.loading.device_dataset import Batch, BatchSource
-from cnn_jax.models.variables import init_variables
+from cnn_jax.models.layers import Output
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.fresh_values import FreshValues
-from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.runtime.sharding import AXIS, Devices
-from cnn_jax.training import metrics
+from cnn_jax.training import metrics, net_checks
 from cnn_jax.training.elastic import elastic_evaluation, elastic_step
 from cnn_jax.training.eval_step import eval_step
+from cnn_jax.training.net_checks import NetTrace
 from cnn_jax.training.nonfinite import held_back
 from cnn_jax.training.train_state import TrainState, finite, is_spec, map_stats
 from cnn_jax.training.train_step import (
     TrainCarry,
     TrainStepSpec,
-    gradients,
     init_state,
     train_step,
 )
@@ -75,7 +74,9 @@ def compile_steps(
     `init` gives the `initial_weights` where there are any, and random ones elsewhere. In a `loop`
     a call of training makes any number of updates.
     """
-    collection = metrics.train_metrics(figure_names(spec, image_shape))
+    images = batch_size // (spec.microbatches * devices.replicas)
+    traced = net_checks.trace(spec.model, image_shape, images)
+    collection = metrics.train_metrics(figure_names(spec, traced))
 
     def init(seed: jax.Array) -> TrainCarry:
         state = init_state(spec, seed, image_shape, devices.replicas, plateau)
@@ -215,18 +216,16 @@ def compile_evaluation(
     return sharding.jit_forward(evaluate, out_shardings=devices.replicated)
 
 
-def figure_names(spec: TrainStepSpec, image_shape: tuple[int, ...]) -> list[str]:
+def figure_names(spec: TrainStepSpec, traced: NetTrace) -> list[str]:
     """The names of what a train step measures: they depend on the net's auxiliary heads."""
 
-    def one_step() -> dict[str, jax.Array]:
-        variables = init_variables(spec.model, spec.seed, image_shape)
+    def one_example() -> dict[str, jax.Array]:
         kind = jnp.int32 if spec.task.kind == "classification" else jnp.float32
-        count = spec.microbatches
-        images, labels = jnp.zeros((count, *image_shape)), jnp.zeros(count, kind)
-        batch = {"image": images, "label": labels, "target": labels}
-        return gradients(spec, variables, None, batch, rng_stream(0, "dropout"))[2]
+        logits, label = jnp.zeros((1, traced.outputs)), jnp.zeros(1, kind)
+        figures = spec.train_loss(Output(logits, (logits,) * traced.auxiliary), label)
+        return figures | metrics.step_figures(spec.task, logits, label)
 
-    return [*jax.eval_shape(one_step), "gradient_norm"]
+    return [*jax.eval_shape(one_example), "gradient_norm"]
 
 
 def state_specs(state: TrainState, replicas: int) -> TrainState:

@@ -39,6 +39,7 @@ class NetTrace:
     """What a net does in training with so many images at once."""
 
     norms: tuple[NormSize, ...]  # in the order of the calls
+    outputs: int  # of each head
     auxiliary: int  # heads beside the net's own
 
 
@@ -61,7 +62,7 @@ def trace(model: nn.Module, image_shape: tuple[int, ...], images: int) -> NetTra
             return model.init_with_output(keys, batch, train=True)[0]
 
     output = jax.eval_shape(apply, jax.ShapeDtypeStruct((images, *image_shape), jnp.float32))
-    return NetTrace(tuple(norms.values()), len(output.auxiliary))
+    return NetTrace(tuple(norms.values()), output.logits.shape[-1], len(output.auxiliary))
 
 
 def norm_size(module: nn.Module, path: str, *args: Any) -> NormSize | None:
