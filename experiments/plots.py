@@ -7,6 +7,9 @@ from typing import Any
 
 from experiments.claim import Claim
 
+MANY = 100.0  # the largest over the smallest value of an axis that powers of ten suit
+TICKS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+
 
 def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
     """Left the measure of every run, lines joining a seed; right the effect and the margin."""
@@ -29,7 +32,7 @@ def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
     runs.set_xlim(-0.5, len(names) - 0.5)
     runs.set_ylabel(f"{result['measure']}, {result['unit']}", fontsize=8)
     if claim.rule.ratio:
-        runs.set_yscale("log")
+        scale_by_factors(runs)
     draw_effect(effect, result, claim)
     figure.suptitle(f"{result['verdict']}: {claim.statement}", fontsize=9, wrap=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -52,7 +55,7 @@ def draw_effect(panel: Any, result: dict[str, Any], claim: Claim) -> None:
         label="mean, 95 %",
     )  # fmt: skip
     if rule.ratio:
-        panel.set_yscale("log")
+        scale_by_factors(panel)
     panel.set_xlim(-0.5, 0.8)
     panel.set_xticks([])
     unit = "factor" if rule.ratio else result["unit"]
@@ -60,3 +63,15 @@ def draw_effect(panel: Any, result: dict[str, Any], claim: Claim) -> None:
     panel.legend(
         frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.02)
     )
+
+
+def scale_by_factors(panel: Any) -> None:
+    """A logarithmic axis, with plain numbers where it spans less than two powers of ten."""
+    from matplotlib import ticker
+
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    if high / low < MANY:
+        panel.yaxis.set_major_locator(ticker.LogLocator(subs=TICKS))
+        panel.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+        panel.yaxis.set_minor_locator(ticker.NullLocator())
