@@ -35,8 +35,8 @@ from cnn_jax.training.train_step import (
 from cnn_jax.transfer.freezing import FreezePhase
 from cnn_jax.transfer.initial_weights import InitialWeights
 
-# (carry, source of batches, number of updates) -> (carry, a value to wait for)
-TrainSteps = Callable[[TrainCarry, BatchSource, int], tuple[TrainCarry, jax.Array]]
+# (carry, source of batches, number of updates) -> (carry, a value to wait for): a jitted function
+TrainSteps = Any
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnn_jax.data.loading.loaders import Loader
+from cnn_jax.runtime.malloc import give_freed_memory_back
 from cnn_jax.runtime.sharding import InFlight
 from cnn_jax.training.train_step import TrainCarry
 
@@ -40,6 +41,7 @@ class StepLoop:
         self.last_step = experiment.clock.total_steps if last_step is None else last_step
         self.loader = experiment.train_loader(seed) if loader is None else loader
         self.in_flight = InFlight(experiment.devices.max_in_flight)
+        self.compiled: set[tuple[Any, int]] = set()
 
     def __iter__(self) -> StepLoop:
         return self
@@ -53,7 +55,13 @@ class StepLoop:
         num_steps = experiment.step_schedule.steps_until_event(step, limit)
         phase_step = experiment.clock.total_steps if self.last_phase else step
         train_steps = experiment.compiled.train_steps(phase_step)
-        self.carry, done = train_steps(self.carry, self.loader.batch_at(step), num_steps)
+        batches = self.loader.batch_at(step)
+        if (train_steps, num_steps) not in self.compiled:
+            # The compiler's memory goes back before the step's is taken: it would lie beside it.
+            train_steps.lower(self.carry, batches, num_steps).compile()
+            give_freed_memory_back()
+            self.compiled.add((train_steps, num_steps))
+        self.carry, done = train_steps(self.carry, batches, num_steps)
         self.step += num_steps
         self.in_flight.add(done)
         return self.step

@@ -12,7 +12,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.ops import flat_params
 from cnn_jax.ops.flat_params import make_packing
 from cnn_jax.runtime.sharding import Devices
-from cnn_jax.training import metrics
+from cnn_jax.training import metrics, step_loop
 from cnn_jax.training.experiment import make_experiment
 from cnn_jax.training.net import make_model
 from cnn_jax.training.parameter_update import ParameterUpdate, unchanged
@@ -197,6 +197,21 @@ def test_the_second_step_compiles_nothing(tiny):
     assert not [name for name in events if "compile" in name]
     jax.jit(lambda x: x + 1)(1)
     assert [name for name in events if "compile" in name], "the listener hears nothing"
+
+
+def test_a_program_is_compiled_once_and_what_that_took_given_back_before_it_runs(
+    tiny, monkeypatch, caplog
+):
+    experiment, given_back = make_experiment(change(tiny, devices=1)), []
+    note = lambda: given_back.append(int(loop.carry.state.step))  # noqa: E731
+    monkeypatch.setattr(step_loop, "give_freed_memory_back", note)
+    with experiment.step_loop(last_step=3) as loop, jax.log_compiles():
+        steps = list(loop)
+    compiled = [r for r in caplog.records if "Finished XLA compilation" in r.getMessage()]
+    of_steps = [record for record in compiled if "train_steps" in record.getMessage()]
+    assert steps[-1] == 3
+    assert given_back[0] == 0  # before the first update
+    assert len(of_steps) == len(given_back)
 
 
 def test_steps_in_one_call_are_the_same_steps(tiny):
