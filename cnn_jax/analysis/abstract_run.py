@@ -158,7 +158,8 @@ def abstract_batches(split: Split, devices: Devices, batch_size: int) -> BatchSo
         numbers = array((examples,), number, place), array((examples,), np.int32, place)
         order = array((), np.int32, place), array((2 * examples,), np.int32, place)
         return TrainOrder(DeviceDataset(images, *numbers), *order)
-    place, kinds = devices.batch_sharding, {"label": number, "mask": np.bool_, "id": np.int32}
+    place, kinds = devices.batch_sharding, {"label": number, "mask": np.bool_}
+    kinds |= {"id": np.int32, "epoch": np.int32}
     batch = {name: array((batch_size,), dtype, place) for name, dtype in kinds.items()}
     return HostBatch({"image": array((batch_size, *shape), np.uint8, place), **batch})
 

@@ -102,7 +102,10 @@ def augmented_sheet(
         batch = reader.read(rows_shown, mask, step)
         key = jax.random.fold_in(rng_stream(config.seed, "augment"), step)
         images = jnp.asarray(batch["image"], jnp.float32)
-        images, targets = apply(key, jnp.asarray(batch["id"]), images, jnp.asarray(batch["label"]))
+        ids, labels = jnp.asarray(batch["id"]), jnp.asarray(batch["label"])
+        # A column an epoch for what alternates: within one it would not change.
+        passes = augment.Passes(rng_stream(config.seed, "mirror"), jnp.full_like(ids, step))
+        images, targets = apply(key, ids, images, labels, passes)
         after.append((np.asarray(jnp.clip(images, 0, 255)).astype(np.uint8), targets))
     return plain, after, split.labels[rows_shown]
 

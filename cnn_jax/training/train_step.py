@@ -14,6 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from cnn_jax import ops
+from cnn_jax.data import augment
 from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.loading.device_dataset import Batch
@@ -237,7 +238,10 @@ def preprocess(spec: TrainStepSpec, batch: Batch, step: jax.Array) -> dict[str, 
     """{"image": augmented, normalised [B, H, W, C], "label", "target": the label or a mixture}."""
     key = jax.random.fold_in(rng_stream(spec.seed, "augment"), step)
     images, labels = batch["image"].astype(jnp.float32), batch["label"]
-    images, targets = spec.augment(key, batch["id"], images, labels)
+    passes = None
+    if "epoch" in batch:  # of training, always; not of what is only evaluated
+        passes = augment.Passes(rng_stream(spec.seed, "mirror"), batch["epoch"])
+    images, targets = spec.augment(key, batch["id"], images, labels, passes)
     return {"image": spec.normalise(images), "label": labels, "target": targets}
 
 

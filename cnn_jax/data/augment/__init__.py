@@ -8,7 +8,9 @@ the devices. A transform is named in `config.augment` with its arguments, plain 
 | transform, with its defaults | what it does |
 |---|---|
 | `horizontal_flip(0.5)`, `vertical_flip(0.5)` | mirrors with this probability |
+| `alternating_flip` | mirrors every other epoch (Jordan 2024) |
 | `pad_and_crop(4)` | zeros around, then a random window of the old size (He 2015) |
+| `reflect_and_crop(2)` | the same with the mirror image around (Jordan 2024) |
 | `random_resized_crop(0.08, 1)` | 8 to 100 % of the area, sides 3:4 to 4:3 (Szegedy 2014) |
 | `scale_jitter(256, 512)` | shorter side S in this range, then a random crop (VGG) |
 | `random_crop(256)` | shorter side always this, then a random crop (AlexNet) |
@@ -41,7 +43,7 @@ bilinear without antialiasing. Warps that follow each other become one. With
 normalised before: what comes from outside is the mean of the training split.
 """
 
-from cnn_jax.data.augment.compose import compose, uses_colours
+from cnn_jax.data.augment.compose import Passes, compose, uses_colours
 from cnn_jax.data.augment.label_safety import warnings_for
 from cnn_jax.data.augment.mixing import MixedTargets
 from cnn_jax.data.augment.parsing import Transform, parse
@@ -50,6 +52,7 @@ from cnn_jax.data.augment.transforms import TRANSFORMS
 __all__ = [
     "TRANSFORMS",
     "MixedTargets",
+    "Passes",
     "Transform",
     "compose",
     "parse",

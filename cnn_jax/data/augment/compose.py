@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float
 
 from cnn_jax.data.augment import warp
 from cnn_jax.data.augment.array_types import Ids, Image, Images, Labels, RandomKey
@@ -20,10 +21,23 @@ from cnn_jax.errors import UserError
 
 Targets = Labels | MixedTargets
 PCA = ("pca_lighting", "pca_colour")
+ALTERNATING = "alternating_flip"
 # What moves or hides pixels, beside the warps.
 MOVING = ("horizontal_flip", "vertical_flip", "pad_and_crop", "rotate_quarter", "elastic", "cutout")
-# (key of the step, ids, images, labels) -> (images, targets)
-Augment = Callable[[RandomKey, Ids, Images, Labels], tuple[Images, Targets]]
+# (key of the step, ids, images, labels, passes) -> (images, targets)
+Augment = Callable[..., tuple[Images, Targets]]
+
+
+class Passes(NamedTuple):
+    """What holds for an example longer than a step: the key of the run, and its epoch [B]."""
+
+    key: RandomKey
+    epoch: Ids
+
+    def mirrored(self, ids: Ids) -> Bool[Array, " b"]:
+        """Of `alternating_flip`: a coin thrown once an example, turned over every epoch."""
+        coins = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(self.key, i)))(ids)
+        return coins ^ (self.epoch % 2 == 1)
 
 
 def compose(
@@ -33,7 +47,9 @@ def compose(
     colours: Float[np.ndarray, "c c"] | None = None,
     border: Float[np.ndarray, "*n"] | None = None,
 ) -> Augment:
-    """One function (key of the step, ids, images, labels) -> (images, targets) of all transforms.
+    """One function (key of the step, ids, images, labels, passes) -> (images, targets).
+
+    It does all transforms; `passes` is what `alternating_flip` needs.
 
     `image_shape` [H, W, C] is checked here, before any step, and not where it is None. `colours`,
     the `principal_colours` of the training images, are what `pca_lighting` and `pca_colour` need.
@@ -48,9 +64,11 @@ def compose(
     mixing = transforms.pop() if transforms and transforms[-1].name in MIXING else None
     if uses_colours(specs) and colours is None:
         raise ValueError(f"{PCA} need the principal colours of the training images")
-    constants = {name: {"directions": colours} for name in PCA}
+    constants: dict[str, dict[str, Any]] = {name: {"directions": colours} for name in PCA}
+    alternates = any(transform.name == ALTERNATING for transform in transforms)
 
-    def transform_one(key: RandomKey, image: Image) -> Image:
+    def transform_one(key: RandomKey, mirrored: Any, image: Image) -> Image:
+        given = constants | {ALTERNATING: {"mirrored": mirrored}}
         keyed = [(jax.random.fold_in(key, i), t) for i, t in enumerate(transforms)]
         for is_warp, group in itertools.groupby(keyed, lambda pair: pair[1].is_warp):
             if is_warp:
@@ -58,20 +76,29 @@ def compose(
                 image = about(border, image, lambda x, m=matrices: warp.warp(x, warp.product(m)))
             else:
                 for own_key, t in group:
-                    change = functools.partial(t, own_key, **constants.get(t.name, {}))
+                    change = functools.partial(t, own_key, **given.get(t.name, {}))
                     image = about(border if t.name in MOVING else None, image, change)
         return image
 
     if image_shape is not None:
-        jax.eval_shape(transform_one, jax.random.key(0), jnp.zeros(image_shape))
+        jax.eval_shape(transform_one, jax.random.key(0), False, jnp.zeros(image_shape))
 
     def augment(
-        step_key: RandomKey, ids: Ids, images: Images, labels: Labels
+        step_key: RandomKey,
+        ids: Ids,
+        images: Images,
+        labels: Labels,
+        passes: Passes | None = None,
     ) -> tuple[Images, Targets]:
         if not specs:
             return images, labels
         keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(ids)
-        images = jax.vmap(transform_one)(keys, images)
+        mirrored = None
+        if alternates:
+            if passes is None:
+                raise ValueError(f"{ALTERNATING} needs the examples' epochs")
+            mirrored = passes.mirrored(ids)
+        images = jax.vmap(transform_one)(keys, mirrored, images)
         if mixing is None:
             return images, labels
         keys = jax.vmap(lambda key: jax.random.fold_in(key, len(transforms)))(keys)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from cnn_jax.data.augment import boxes, warp
 from cnn_jax.data.augment.array_types import Image, Matrix, RandomKey, Shape
@@ -33,6 +33,16 @@ def horizontal_flip(key: RandomKey, image: Image, probability: float = 0.5) -> I
     return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
+def alternating_flip(key: RandomKey, image: Image, *, mirrored: Bool[Array, ""] | bool) -> Image:
+    """Mirrors left and right every other epoch; which ones is drawn once a run and example.
+
+    Jordan 2024, sec. 3.6: two epochs show both sides of every example. `mirrored` comes from the
+    run's seed, the example's id and its epoch, not from the key of the step.
+    """
+    del key
+    return jnp.where(mirrored, image[:, ::-1], image)
+
+
 def vertical_flip(key: RandomKey, image: Image, probability: float = 0.5) -> Image:
     """Mirrors top and bottom with the given probability."""
     return jnp.where(jax.random.bernoulli(key, probability), image[::-1], image)
@@ -41,6 +51,16 @@ def vertical_flip(key: RandomKey, image: Image, probability: float = 0.5) -> Ima
 def pad_and_crop(key: RandomKey, image: Image, pad: int = 4) -> Image:
     """Pads `pad` zeros on each side and crops the old size at random (He et al. 2015, sec. 4.2)."""
     padded = jnp.pad(image, [(pad, pad), (pad, pad), (0, 0)])
+    corner = jax.random.randint(key, (2,), 0, 2 * pad + 1)
+    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
+
+
+def reflect_and_crop(key: RandomKey, image: Image, pad: int = 2) -> Image:
+    """Pads each side with `pad` pixels of the mirror image, the rim itself once, then crops so.
+
+    The random translation of Jordan 2024, sec. 3.1.
+    """
+    padded = jnp.pad(image, [(pad, pad), (pad, pad), (0, 0)], "reflect")
     corner = jax.random.randint(key, (2,), 0, 2 * pad + 1)
     return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
 

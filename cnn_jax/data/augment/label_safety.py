@@ -16,6 +16,7 @@ QUARTER = 45  # degrees: beyond, what was upright may lie on its side
 
 DIGITS = {
     "horizontal_flip": "a mirrored 3 is no digit",
+    "alternating_flip": "a mirrored 3 is no digit",
     "vertical_flip": "a 6 upside down looks like a 9 mirrored",
     "rotate_quarter": "a 6 turned is a 9",
     "rotate": "a 6 turned is a 9",
@@ -35,6 +36,7 @@ SMALL_PHOTOGRAPHS = {
 turns_target = "it turns the digit, and the angle is the target"
 UPRIGHT_ANGLE = {
     "horizontal_flip": "mirrored, a digit is turned the other way",
+    "alternating_flip": "mirrored, a digit is turned the other way",
     "vertical_flip": "mirrored, a digit is turned the other way",
     "rotate": turns_target,
     "rotate_quarter": turns_target,

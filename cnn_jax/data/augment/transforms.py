@@ -10,8 +10,10 @@ TRANSFORMS: dict[str, Callable] = {
     function.__name__: function
     for function in (
         geometry.horizontal_flip,
+        geometry.alternating_flip,
         geometry.vertical_flip,
         geometry.pad_and_crop,
+        geometry.reflect_and_crop,
         geometry.random_resized_crop,
         geometry.scale_jitter,
         geometry.random_crop,

@@ -14,7 +14,8 @@ from cnn_jax.data.dataset import Split
 
 AnyArray = Array | np.ndarray  # NumPy's before it is put on a device
 Shard = Callable[[jax.Array], jax.Array]  # divides the leading axis over the devices
-Batch = dict[str, jax.Array]  # image uint8 [B, H, W, C], label [B], mask bool [B], id int32 [B]
+# image uint8 [B, H, W, C], label [B], mask bool [B], id int32 [B]; of training epoch int32 [B]
+Batch = dict[str, jax.Array]
 
 
 class DeviceDataset(flax.struct.PyTreeNode):
@@ -52,7 +53,9 @@ class TrainOrder(flax.struct.PyTreeNode):
         """
         start = step * batch_size - self.epoch * (self.rows.shape[0] // 2)
         rows = shard(jax.lax.dynamic_slice(self.rows, (start,), (batch_size,)))
-        return self.data.batch(rows, jnp.ones_like(rows, bool))
+        is_next = start + jnp.arange(batch_size) >= self.rows.shape[0] // 2
+        epochs = shard(self.epoch + is_next.astype(jnp.int32))
+        return {**self.data.batch(rows, jnp.ones_like(rows, bool)), "epoch": epochs}
 
 
 class EvalRows(flax.struct.PyTreeNode):

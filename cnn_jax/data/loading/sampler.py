@@ -79,6 +79,12 @@ class TrainSampler:
         """The epoch whose order holds the first example of batch number `step`."""
         return step * self.batch_size // self.examples
 
+    def epochs_at(self, step: int) -> Rows:
+        """The epoch of each example of batch number `step`."""
+        return ((step * self.batch_size + np.arange(self.batch_size)) // self.examples).astype(
+            np.int32
+        )
+
     def order(self, epoch: int) -> Int32[np.ndarray, " n"]:
         return epoch_order(self.seed, epoch, self.examples)
 

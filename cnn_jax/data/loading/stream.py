@@ -22,10 +22,11 @@ from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.lazy_images import LazyImages, bad_image
 from cnn_jax.data.images.random_crops import TrainCrop, example_rng
 from cnn_jax.data.images.resize import convert_channels
-from cnn_jax.data.loading.sampler import Mask, Rows, Sampler
+from cnn_jax.data.loading.sampler import Mask, Rows, Sampler, TrainSampler
 from cnn_jax.errors import UserError
 
-# image uint8 [b, H, W, C], or a tuple of such, a size each; label [b], mask bool [b], id int32 [b]
+# image uint8 [b, H, W, C], or a tuple of such, a size each; label [b], mask bool [b], id int32 [b];
+# of training also epoch int32 [b]
 Examples = dict[str, Any]
 
 
@@ -58,7 +59,10 @@ class BatchReader:
 
     def __call__(self, step: int) -> Examples:
         rows, mask = self.sampler.rows_at(step)
-        return self.read(self.shard.take(rows), self.shard.take(mask), step)
+        examples = self.read(self.shard.take(rows), self.shard.take(mask), step)
+        if isinstance(self.sampler, TrainSampler):
+            examples["epoch"] = self.shard.take(self.sampler.epochs_at(step))
+        return examples
 
     def read(self, rows: Rows, mask: Mask, step: int) -> Examples:
         """The examples of these rows, cropped as in step `step`."""

@@ -239,3 +239,11 @@ def test_elastic_moves_pixels_as_scipy_does():
     )
     found = quick_jit(elastic.displace)(IMAGE, jnp.float32(by))
     np.testing.assert_allclose(found, wanted, atol=0.01)
+
+
+def test_reflect_and_crop_gives_every_shift_of_the_reflection():
+    image = np.arange(12.0, dtype=np.float32).reshape(3, 4, 1)
+    padded = np.pad(image, [(2, 2), (2, 2), (0, 0)], "reflect")
+    crops = {padded[i : i + 3, j : j + 4].tobytes() for i in range(5) for j in range(5)}
+    found = each(geometry.reflect_and_crop, image=jnp.asarray(image))
+    assert {image.tobytes() for image in found} == crops

@@ -109,6 +109,28 @@ def test_colours_are_changed_as_they_are_whatever_the_border():
     np.testing.assert_array_equal(found, augment.compose(calls, SHAPE)(KEY, IDS, PIXELS, LABELS)[0])
 
 
+def test_an_alternating_flip_shows_both_sides_in_two_epochs_in_any_order():
+    apply = quick_jit(augment.compose(("alternating_flip",), SHAPE))
+
+    def shown(step, epochs, ids=IDS, images=PIXELS, run=5):
+        passes = augment.Passes(jax.random.key(run), jnp.broadcast_to(epochs, ids.shape))
+        return np.asarray(apply(jax.random.key(step), ids, images, LABELS, passes)[0])
+
+    even, odd = shown(0, 0), shown(1, 1)
+    mirrored = IMAGES[:, :, ::-1]
+    sides = [np.array_equal(image, mirror) for image, mirror in zip(even, mirrored, strict=True)]
+    assert {*sides} == {True, False}
+    np.testing.assert_array_equal(odd, even[:, :, ::-1])
+    np.testing.assert_array_equal(shown(7, 2), even)  # whatever the step
+    order = np.array([3, 0, 5, 1, 4, 2, 7, 6])
+    np.testing.assert_array_equal(shown(0, 0, IDS[order], PIXELS[order]), even[order])
+    both = shown(0, np.array([0, 1] * 4))  # a batch that crosses into the next epoch
+    np.testing.assert_array_equal(both, np.where(np.arange(8)[:, None, None, None] % 2, odd, even))
+    assert not np.array_equal(shown(0, 0, run=6), even)
+    with pytest.raises(ValueError, match="needs the examples' epochs"):
+        augment.compose(("alternating_flip",))(KEY, IDS, PIXELS, LABELS)
+
+
 def test_no_transforms_change_nothing():
     images, targets = augment.compose(())(KEY, IDS, PIXELS, LABELS)
     assert images is PIXELS
@@ -121,6 +143,7 @@ def test_every_transform_takes_grey_images(name):
     images = jnp.zeros((4, SIZE, SIZE, 1))
     call = augment.parse(f"{name}(8, 16)" if name == "scale_jitter" else name)
     constants = {"directions": np.ones((1, 1))} if name.startswith("pca_") else {}
+    constants |= {"mirrored": True} if name == "alternating_flip" else {}
     given = images[:2] if name in mixing.MIXING else images[0]
     found = jax.eval_shape(lambda key: call(key, given, **constants), KEY)
     found = found[0] if name in mixing.MIXING else found
