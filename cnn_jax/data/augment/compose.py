@@ -65,7 +65,7 @@ def compose(
     if uses_colours(specs) and colours is None:
         raise ValueError(f"{PCA} need the principal colours of the training images")
     constants: dict[str, dict[str, Any]] = {name: {"directions": colours} for name in PCA}
-    alternates = any(transform.name == ALTERNATING for transform in transforms)
+    alternates = ALTERNATING in [transform.name for transform in transforms]
 
     def transform_one(key: RandomKey, mirrored: Any, image: Image) -> Image:
         given = constants | {ALTERNATING: {"mirrored": mirrored}}
@@ -84,20 +84,12 @@ def compose(
         jax.eval_shape(transform_one, jax.random.key(0), False, jnp.zeros(image_shape))
 
     def augment(
-        step_key: RandomKey,
-        ids: Ids,
-        images: Images,
-        labels: Labels,
-        passes: Passes | None = None,
+        step_key: RandomKey, ids: Ids, images: Images, labels: Labels, passes: Any = None
     ) -> tuple[Images, Targets]:
         if not specs:
             return images, labels
         keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(ids)
-        mirrored = None
-        if alternates:
-            if passes is None:
-                raise ValueError(f"{ALTERNATING} needs the examples' epochs")
-            mirrored = passes.mirrored(ids)
+        mirrored = mirrored_of(passes, ids) if alternates else None
         images = jax.vmap(transform_one)(keys, mirrored, images)
         if mixing is None:
             return images, labels
@@ -106,6 +98,13 @@ def compose(
         return images, MixedTargets(labels, jnp.roll(labels, 1, 0), lam)
 
     return augment
+
+
+def mirrored_of(passes: Passes | None, ids: Ids) -> Bool[Array, " b"]:
+    """`passes.mirrored`; an error where the caller has none."""
+    if passes is None:
+        raise ValueError(f"{ALTERNATING} needs the examples' epochs")
+    return passes.mirrored(ids)
 
 
 def about(
