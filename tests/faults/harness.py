@@ -14,6 +14,8 @@
   listed, each other row is its own file's, and memory stays within the largest image allowed.
 - hostile: a file of a run, of weights or of data means harm: it is read as data or refused in one
   line; nothing is imported, unpickled or run, nothing is written elsewhere, and no terminal obeys.
+- order: a stream is killed at random steps and read on by 1 to 4 processes of 0 to 4 workers: every
+  id comes once an epoch, and order and crops are those of one process without workers.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from tests.faults.bad_images import BadImages
 from tests.faults.harms import HARMS
 from tests.faults.hostile import Hostile
 from tests.faults.kill_many import Killer
+from tests.faults.order import Orders
 from tests.support.nonfinite_faults import KINDS, NonFiniteFaults
 from tests.support.tiny_config import get_config
 
@@ -153,6 +156,7 @@ WORLDS = {
     "kill": lambda folder, _: Stops(folder, kills=3),
     "images": lambda folder, _: BadImages(folder),
     "hostile": Hostile,
+    "order": lambda folder, _: Orders(folder),
 }
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from cnn_jax.data.images import lazy_images
 from cnn_jax.data.images.decode import BadImageError, decode
+from cnn_jax.data.loading.stream import ProcessShard
 from cnn_jax.errors import UserError
 from cnn_jax.inference import image_stream
 from cnn_jax.runtime import checkpoints
 from cnn_jax.training import compiled_steps
-from tests.faults import audit, bad_images, hostile_files
+from tests.faults import audit, bad_images, hostile_files, order
 from tests.faults.harness import Damages, run_rounds
 from tests.support import commands
 
@@ -100,3 +101,16 @@ def test_what_runs_by_a_name_in_data_is_seen(harm, tmp_path, monkeypatch):
         if harm:
             pickle.loads(harm)
     sys.modules.pop(audit.EVIL, None)
+
+
+def test_orders(monkeypatch):
+    monkeypatch.setattr(order, "WITH_WORKERS", 0.0)
+    assert run_rounds(["order"], seed=1, rounds=6).total() == 6
+
+
+def test_an_order_that_depends_on_the_reader_fails(monkeypatch):
+    """Of shards that do not know each other: every process reads the first part."""
+    monkeypatch.setattr(order, "WITH_WORKERS", 0.0)
+    monkeypatch.setattr(ProcessShard, "take", lambda self, rows: rows[: len(rows) // self.count])
+    with pytest.raises(AssertionError, match=r"order: .* another order, or other crops"):
+        run_rounds(["order"], seed=1, rounds=6)
