@@ -106,6 +106,9 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.remat = ()
     config.clip_norm = 0.0  # largest norm of the gradient; 0: any
     config.average_decay = 0.0  # exponential moving average of the weights; 0: none
+    # "lookahead(5, 0.95, 3, 3)": every 5 steps the weights go back to their moving average, whose
+    # decay is 0.95 a step, times the part of the run done to the power 3, from epoch 3 on.
+    config.lookahead = config_dict.placeholder(str)
     config.augment = ()  # e.g. ("pad_and_crop(4)", "horizontal_flip")
     # What comes from outside the image, and in `cutout`: "mean", which is 0 once normalised, or
     # "black", which None means.
@@ -121,6 +124,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     # From which epoch on a stage is trained, e.g. (("layer4", 2.0),), by an optimiser that starts
     # there. Each such epoch costs a compilation; the optimiser's memory is taken from the start.
     config.unfreeze = ()
+    # From which epoch on a stage is trained no more, e.g. (("whiten/bias", 3.0),).
+    config.freeze_after = config_dict.placeholder(tuple)
 
     # The options of the net that `model.name` names are keys too, None unless a config sets them:
     # as the name has them.
@@ -146,6 +151,9 @@ def start() -> ConfigDict:
     # "auto": fresh for other classes, by name, or shape; "keep": only for another shape; "drop":
     # always. The same classes in another order are taken by name.
     c.head = "auto"
+    # A first layer whose kernel is made of the eigenvectors of the training images' patches, each
+    # twice with opposite signs, e.g. "whiten"; with `freeze` it stays so.
+    c.whiten = config_dict.placeholder(str)
     return c
 
 
@@ -232,6 +240,9 @@ def optimizer() -> ConfigDict:
     c.decay_vectors = False  # also biases and norm scales
     c.decay_except = config_dict.placeholder(tuple)  # what never decays, e.g. ("block*/depthwise",)
     c.groups = ()  # factors of the rate, e.g. (("fc", 10.0),); the last one counts
+    # True: decay is divided by a stage's factor in `groups`, so that its product with the rate is
+    # the same everywhere; for "l2".
+    c.decay_by_group = config_dict.placeholder(bool)
     c.layer_decay = 1.0  # factor of the rate for each stage away from the head
     return c
 
@@ -239,11 +250,11 @@ def optimizer() -> ConfigDict:
 def schedule() -> ConfigDict:
     """The learning rate over the epochs."""
     c = ConfigDict()
-    c.name = "exponential"  # or "constant", "step", "cosine", "plateau"
+    c.name = "exponential"  # or "constant", "step", "cosine", "linear", "plateau"
     c.gamma = 0.95  # the factor of exponential, step and plateau
     c.every_epochs = 1.0  # exponential
     c.at_epochs = ()  # step
-    c.final_fraction = 0.0  # cosine
+    c.final_fraction = 0.0  # cosine, linear
     c.patience = 5  # plateau, in evaluations
     c.threshold = 1e-4  # plateau, relative
     c.cooldown = 0  # plateau, in evaluations

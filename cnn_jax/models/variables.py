@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
@@ -52,3 +53,18 @@ def fresh_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -
     """`init_variables` of a seed, as arrays; no program is compiled for the net."""
     fresh = FreshValues(lambda seed: init_variables(model, seed, image_shape))
     return jax.tree.map(jnp.asarray, fresh(seed))
+
+
+def fill_tree(values: Mapping[str, np.ndarray], tree: Tree, prefix: str = "") -> Tree:
+    """`tree` with the values, each where its leaf lies; names begin with `prefix`."""
+
+    def at(keys: Any, leaf: jax.Array) -> jax.Array:
+        name = prefix + jax.tree_util.keystr(keys, simple=True, separator="/")
+        value = values.get(name)
+        if value is None:
+            return leaf
+        value = np.broadcast_to(value, leaf.shape)  # statistics of several replicas
+        # A copy of its own: the step is given the state's memory to write in.
+        return jax.device_put(value, leaf.sharding, may_alias=False)
+
+    return jax.tree_util.tree_map_with_path(at, tree)

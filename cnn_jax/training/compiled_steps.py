@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import clu.metrics
@@ -17,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from cnn_jax.data.loading.device_dataset import Batch, BatchSource
 from cnn_jax.models.layers import Output
+from cnn_jax.models.variables import fill_tree
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.fresh_values import FreshValues
 from cnn_jax.runtime.sharding import AXIS, Devices
@@ -68,11 +69,12 @@ def compile_steps(
     plateau: optax.GradientTransformationExtraArgs | None,
     initial_weights: InitialWeights | None = None,
     loop: bool = False,
+    whitening: Mapping[str, np.ndarray] | None = None,
 ) -> CompiledSteps:
     """The steps over all devices; nothing is compiled before its first call.
 
-    `init` gives the `initial_weights` where there are any, and random ones elsewhere. In a `loop`
-    a call of training makes any number of updates.
+    `init` gives the `initial_weights` and the kernel of `whitening`, by name, where there are any,
+    and random ones elsewhere. In a `loop` a call of training makes any number of updates.
     """
     images = batch_size // (spec.microbatches * devices.replicas)
     traced = net_checks.trace(spec.model, image_shape, images)
@@ -92,9 +94,12 @@ def compile_steps(
 
     def init_or_load(seed: int = spec.seed) -> TrainCarry:
         carry = random_init(seed)
-        if initial_weights is None:
-            return carry
-        return carry._replace(state=carry.state.filled(initial_weights.fill))
+        state = carry.state
+        if initial_weights is not None:
+            state = state.filled(initial_weights.fill)
+        if whitening:
+            state = state.filled(functools.partial(fill_tree, whitening))
+        return carry._replace(state=state)
 
     return CompiledSteps(
         init=init_or_load,

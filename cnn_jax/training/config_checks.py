@@ -19,7 +19,7 @@ from cnn_jax.data.normalization import NORMALISATIONS
 from cnn_jax.errors import UserError, out_of_range, unknown, within
 from cnn_jax.runtime.config_files import base_config, check_key, keys_of
 from cnn_jax.runtime.sharding import MODES
-from cnn_jax.training import class_weights, optimizers
+from cnn_jax.training import class_weights, lookahead, optimizers
 from cnn_jax.training.losses import LOSSES, check_constant
 from cnn_jax.transfer.freezing import NORM_MODES, parse_pairs
 
@@ -114,8 +114,9 @@ def check(config: ConfigDict) -> None:
     optimizers.check_schedule(config)
     if (warmup := config.schedule.warmup_epochs) >= config.epochs:
         raise optimizers.warmup_too_long(warmup, config.epochs)
-    for key in ("unfreeze", "optimizer.groups"):
-        parse_pairs(key, lookup(config, key))
+    for key in ("unfreeze", "freeze_after", "optimizer.groups"):
+        parse_pairs(key, lookup(config, key) or ())
+    lookahead.check(config)
     if weights := lookup(config, class_weights.KEY):
         class_weights.parse(weights)
     check_images(config)

@@ -11,6 +11,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -54,6 +55,7 @@ from cnn_jax.transfer.initial_weights import (
     make_initial_weights,
     variable_shapes,
 )
+from cnn_jax.transfer.whitening import whitening_values
 
 ACCELERATOR_STEPS = 8  # a call
 
@@ -161,10 +163,10 @@ def make_experiment(
         spec = dataclasses.replace(spec, on_nan=config.on_nan)
     if protocol and protocol.slides:
         spec = dataclasses.replace(spec, view_model=sliding(model))
-    steps_per_dispatch = choose_steps_per_dispatch(config, dataset)
-    looped = steps_per_dispatch > 1
+    looped = (steps_per_dispatch := choose_steps_per_dispatch(config, dataset)) > 1
     compiled = compile_steps(
-        spec, devices, config.batch_size, image_shape, lr_plateau, initial_weights, looped
+        *(spec, devices, config.batch_size, image_shape, lr_plateau, initial_weights, looped),
+        make_whitening(config, spec, dataset) if is_new_run else None,
     )
     return Experiment(
         config=config,
@@ -233,6 +235,18 @@ def load_initial_weights(
     names = {"dataset": config.data.name, "classes": dataset.task.classes}
     shape = dataset.train.image_shape
     return make_initial_weights(path, model, config.model.name, shape, head, **names)
+
+
+def make_whitening(
+    config: ConfigDict, spec: TrainStepSpec, dataset: Dataset
+) -> dict[str, np.ndarray] | None:
+    """The kernel of the stage that `init.whiten` names, by name, where there is one."""
+    stage = config.init.get("whiten")
+    if not stage:
+        return None
+    train = dataset.train
+    shapes = variable_shapes(spec.model, train.image_shape)
+    return whitening_values(stage, train.images, spec.normalise, shapes)
 
 
 def choose_steps_per_dispatch(config: ConfigDict, dataset: Dataset) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import jax
@@ -13,6 +13,13 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.clock import Clock
+from cnn_jax.training.by_path import (
+    add_scaled,
+    decayed,
+    labels,
+    scale_by_path,
+    stop_at,
+)
 from cnn_jax.training.scalings import (
     COMMON,
     DECOUPLED,
@@ -29,7 +36,7 @@ from cnn_jax.training.scalings import (
 
 RATE_SCALINGS = ("linear", "sqrt")
 RATE_BATCH = 256  # images, of the papers whose rates are scaled
-SCHEDULES = ("constant", "exponential", "step", "cosine", "plateau")
+SCHEDULES = ("constant", "exponential", "step", "cosine", "linear", "plateau")
 WARMUPS = ("linear", "constant")
 DECAYS = ("l2", "decoupled")
 NONE: Mapping = MappingProxyType({})
@@ -41,6 +48,7 @@ def make_optimizer(
     starts: Mapping[str, int] = NONE,
     rates: Mapping[str, float] = NONE,
     undecayed: Collection[str] = (),
+    stops: Mapping[str, int] = NONE,
 ) -> optax.GradientTransformation:
     """The update rule: clip, decay as L2, scale, decay decoupled, times minus the learning rate.
 
@@ -73,6 +81,7 @@ def make_optimizer(
     `optimizer.weight_decay` is added to the gradient (`weight_decay_kind = "l2"`) or to the scaled
     update (`"decoupled"`, always so for adamw, lamb, lion, muon, schedule_free). Vectors (biases,
     norm scales) are left out unless `optimizer.decay_vectors`, and the paths in `undecayed` always.
+    `decay_by_group` divides it by the factor in `rates`. From its step in `stops` on a path stays.
     """
     check_optimizer(config)
     c = completed(config.optimizer)
@@ -80,17 +89,19 @@ def make_optimizer(
     if undecayed:
         mask = lambda params: decayed(params, c.decay_vectors, undecayed)  # noqa: E731
     decay = optax.add_decayed_weights(c.weight_decay, mask=mask) if c.weight_decay else None
+    if decay and c.get("decay_by_group"):
+        decay = add_scaled(decay, {path: 1 / factor for path, factor in rates.items()})
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
-
+    end = [stop_at(step, stops) for step in sorted({*stops.values()})]
     if not starts:
-        return optax.chain(*clip, *rule(c, schedule, decay, rates, 0))
+        return optax.chain(*clip, *rule(c, schedule, decay, rates, 0), *end)
 
     def from_step(start: int) -> optax.GradientTransformation:
         parts = optax.chain(*rule(c, schedule, decay, rates, start))
         return optax.conditionally_mask(parts, lambda step: step >= start) if start else parts
 
     by_start = {f"from_{start}": from_step(start) for start in {0, *starts.values()}}
-    return optax.chain(*clip, optax.partition(by_start, lambda p: labels(p, starts)))
+    return optax.chain(*clip, optax.partition(by_start, lambda p: labels(p, starts)), *end)
 
 
 def rule(
@@ -229,31 +240,6 @@ def optimizer_warnings(config: ConfigDict) -> list[str]:
     ]
 
 
-def labels(params: optax.Params, starts: Mapping[str, int]) -> optax.Params:
-    """Each parameter's group: "from_0", or from the step that `starts` has."""
-    return with_path(lambda path, _: f"from_{starts.get(path, 0)}", params)
-
-
-def scale_by_path(factors: Mapping[str, float]) -> optax.GradientTransformation:
-    """Multiplies the updates of some parameters, by path, each with its factor."""
-
-    def update(updates: optax.Updates, _: optax.Params) -> optax.Updates:
-        return with_path(lambda path, u: u * factors.get(path, 1.0), updates)
-
-    return optax.stateless(update)
-
-
-def with_path(function: Callable, tree: optax.Params) -> optax.Params:
-    """`function(path, leaf)` of every leaf; the path is like "conv1/kernel"."""
-    name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
-    return jax.tree_util.tree_map_with_path(lambda keys, leaf: function(name(keys), leaf), tree)
-
-
-def decayed(params: optax.Params, vectors: bool, undecayed: Collection[str]) -> optax.Params:
-    """True for what is decayed: kernels, or all, but the paths in `undecayed`."""
-    return with_path(lambda path, p: (vectors or p.ndim > 1) and path not in undecayed, params)
-
-
 def check_schedule(config: ConfigDict) -> None:
     """Raises `UserError` for what is no choice."""
     c = config.schedule
@@ -295,6 +281,7 @@ def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
     - `exponential`: r * gamma ** floor(E / every_epochs)
     - `step`: r * gamma ** (number of `at_epochs` reached)
     - `cosine`: from r at the end of the warm-up to r * final_fraction at the end of the run
+    - `linear`: the same, in a straight line
     - `plateau`: r, times gamma (in the training state) whenever the validation loss stands still
 
     In the first `warmup_epochs` the rate climbs linearly from r * warmup_from to r, or stays at
@@ -313,10 +300,12 @@ def make_schedule(config: ConfigDict, clock: Clock) -> optax.Schedule:
         main = optax.piecewise_constant_schedule(
             rate, {clock.step_at(epoch): c.gamma for epoch in c.at_epochs}
         )
-    elif c.name == "cosine":
+    elif c.name in ("cosine", "linear"):
         decay_steps = max(clock.total_steps - warmup_steps, 1)
-        cosine = optax.cosine_decay_schedule(rate, decay_steps, c.final_fraction)
-        main = lambda step: cosine(jnp.maximum(step - warmup_steps, 0))  # noqa: E731
+        fall = optax.cosine_decay_schedule(rate, decay_steps, c.final_fraction)
+        if c.name == "linear":
+            fall = optax.linear_schedule(rate, rate * c.final_fraction, decay_steps)
+        main = lambda step: fall(jnp.maximum(step - warmup_steps, 0))  # noqa: E731
     else:
         main = optax.constant_schedule(rate)
     if warmup_steps == 0:

@@ -21,9 +21,11 @@ from cnn_jax.data.loading.device_dataset import Batch
 from cnn_jax.data.normalization import InputStatistics
 from cnn_jax.models.variables import Tree, init_variables, merge
 from cnn_jax.runtime import target
+from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.class_weights import class_weights
+from cnn_jax.training.lookahead import Lookahead, make_lookahead
 from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
 from cnn_jax.training.rematerialise import rematerialised
 from cnn_jax.training.scalings import BY_TENSOR
@@ -69,6 +71,7 @@ class TrainStepSpec:
     space_to_depth: bool = False  # the first layer's form: `ops.space_to_depth`
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
     remat: tuple[str, ...] = ()  # stages whose activations are computed again
+    lookahead: Lookahead | None = None  # its slow weights are in `ema_variables`
     on_nan: str = "stop"  # what is done about a step that is not finite: `recovery`
 
     def apply(self, variables: Variables, images: jax.Array, **options: Any) -> Any:
@@ -99,7 +102,7 @@ def make_step_spec(
         train_loss = losses.make_loss(config, dataset.task, weights)
     undecayed = undecayed_params(config, model, dataset.train.image_shape)
     optimizer = optimizers.make_optimizer(
-        config, schedule, plan.first_steps, plan.rate_factors, undecayed
+        config, schedule, plan.first_steps, plan.rate_factors, undecayed, plan.stop_steps
     )
     by_path = plan is not TRAIN_ALL or bool(undecayed) or config.optimizer.name in BY_TENSOR
     # A pass over the images: after the config's mistakes.
@@ -120,6 +123,9 @@ def make_step_spec(
         plan=plan,
         space_to_depth=config.space_to_depth,
         remat=tuple(config.remat),
+        lookahead=make_lookahead(
+            config, Clock(len(dataset.train), config.batch_size, config.epochs)
+        ),
     )
 
 
@@ -151,7 +157,7 @@ def init_state(
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:
         stats = jax.tree.map(lambda s: jnp.broadcast_to(s, (replicas, *s.shape)), stats)
-    has_mean = spec.average_decay or spec.schedule_free
+    has_mean = spec.average_decay or spec.schedule_free or spec.lookahead
     average = {"params": params, "batch_stats": stats} if has_mean else None
     return TrainState(
         step=jnp.int32(0),
@@ -209,6 +215,10 @@ def updated(
     ema = state.ema_variables
     if spec.schedule_free:
         ema = {"params": optimizers.mean_params(opt_state, params), "batch_stats": stats}
+    elif spec.lookahead:
+        new = {"params": params, "batch_stats": stats}
+        new, ema = spec.lookahead(state.step + 1, new, ema)
+        params, stats = new["params"], new["batch_stats"]
     elif ema is not None:
         new, decay = {"params": params, "batch_stats": stats}, spec.average_decay
         ema = keep_frozen(

@@ -139,6 +139,8 @@ class FreezePlan:
     phases: tuple[FreezePhase, ...] = (NOTHING_FROZEN,)
     first_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by path
     rate_factors: Mapping[str, float] = dataclasses.field(default_factory=dict)  # by path
+    # By path: from which step on it is trained no more, though its gradient is computed.
+    stop_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def never_trained(self) -> FreezePhase:
@@ -161,7 +163,8 @@ def make_freeze_plan(
     unfreezes = parse_pairs("unfreeze", config.unfreeze)
     groups = parse_pairs("optimizer.groups", config.optimizer.groups)
     decay = config.optimizer.layer_decay
-    if not (config.freeze or unfreezes or groups or decay != 1):
+    stops = parse_pairs("freeze_after", config.get("freeze_after") or ())
+    if not (config.freeze or unfreezes or groups or stops or decay != 1):
         return TRAIN_ALL
     outline = NetOutline.of(model, image_shape)
     first_steps: dict[str, int | None] = {}  # None: never trained
@@ -201,6 +204,11 @@ def make_freeze_plan(
         tuple(phases),
         {p: s for p, s in first_steps.items() if s is not None and p in frozen_at_times},
         {p: factor for p, factor in rate_factors.items() if p not in never_trained},
+        {
+            path: step_at(epoch)
+            for pattern, epoch in stops
+            for path in outline.matching_params("freeze_after", pattern) - never_trained
+        },
     )
 
 

@@ -18,7 +18,7 @@ from cnn_jax import models
 from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
-from cnn_jax.models.variables import Tree, flatten
+from cnn_jax.models.variables import Tree, fill_tree, flatten
 from cnn_jax.runtime import statistics_file, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
@@ -141,18 +141,8 @@ class InitialWeights:
     note: str = ""  # of the classes of a head that is taken
 
     def fill(self, tree: Tree, prefix: str = "") -> Tree:
-        """`tree` with these values, each where its leaf lies; names begin with `prefix`."""
-
-        def at(keys: Any, leaf: jax.Array) -> jax.Array:
-            name = prefix + jax.tree_util.keystr(keys, simple=True, separator="/")
-            value = self.values.get(name)
-            if value is None:
-                return leaf
-            value = np.broadcast_to(value, leaf.shape)  # statistics of several replicas
-            # A copy of its own: the step is given the state's memory to write in.
-            return jax.device_put(value, leaf.sharding, may_alias=False)
-
-        return jax.tree_util.tree_map_with_path(at, tree)
+        """`fill_tree` with these values."""
+        return fill_tree(self.values, tree, prefix)
 
     def variables(self) -> dict[str, Tree]:
         """The values as trees; raises `UserError` where some are missing."""

@@ -1,4 +1,4 @@
-"""configs/speedrun.py reaches 94 % on CIFAR-10 in 16 epochs.
+"""configs/speedrun.py reaches 94 % on CIFAR-10 in 9.9 epochs.
 
 python -m experiments.run speedrun_94
 """
@@ -8,16 +8,14 @@ from experiments.measures import TEST_ACCURACY
 from experiments.statistics import Rule
 
 CLAIM = Claim(
-    statement="configs/speedrun.py reaches 94 % on CIFAR-10 in 16 epochs.",
+    statement="configs/speedrun.py reaches 94 % on CIFAR-10 in 9.9 epochs.",
     chapter="ResNet",
-    source="configs/speedrun.py",
-    published=(
-        "94 % as a mean over 20 seeds: the target of the DAWNBench and airbench line of work"
-    ),
+    source="Jordan 2024, arXiv 2404.00498",
+    published=("94.01 % as a mean over 1,000 runs in 3.83 s on an A100 (airbench94.py)"),
     contrary="not measured yet, for want of an accelerator",
     cannot_show="time: the page gives seconds a run",
     config="speedrun:94:cifar10",
-    variants={"speedrun": {"model.name": "resnet18"}},
+    variants={"speedrun": {"model.name": "airbench94"}},
     contrast={"speedrun": 1},
     measure=TEST_ACCURACY,
     rule=Rule("greater", margin=0.0, threshold=94.0),

@@ -12,6 +12,8 @@ CLAIM = dataclasses.replace(
     SPEEDRUN_94,
     statement="configs/speedrun.py reaches 96 % on CIFAR-10 in 40 epochs.",
     published="96 % as a mean over 20 seeds",
+    source="configs/speedrun.py",
     config="speedrun:96:cifar10",
+    variants={"speedrun": {"model.name": "resnet18"}},
     rule=Rule("greater", margin=0.0, threshold=96.0),
 )
