@@ -15,6 +15,7 @@ A wrong key is answered with the nearest right ones; configs/base.py has all, wi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax import cli
 from cnn_jax.runtime.config_files import config_of_run
-from cnn_jax.runtime.distributed import join_processes, leave_processes
+from cnn_jax.runtime.distributed import join_processes, leave_processes, naming_peers
 
 CONFIG = cli.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder; default: runs/CONFIG-DATASET-HASH.")
@@ -45,7 +46,8 @@ def main(argv: Sequence[str]) -> int | None:
         raise cli.UserError("--config is missing: name a file, like --config=configs/lenet5.py")
     if DISTRIBUTED.value:
         join_processes()
-    status = run(config, WORKDIR.value or default_workdir(config))
+    with naming_peers() if DISTRIBUTED.value else contextlib.nullcontext():
+        status = run(config, WORKDIR.value or default_workdir(config))
     if DISTRIBUTED.value:
         leave_processes()
     return status
