@@ -78,7 +78,7 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.eval_every_epochs = 1.0  # on the validation split; the best is kept
     # How the report reads the test images: "single_crop", "ten_crop(256)", "dense(384)",
     # "multi_scale(256, 384, 512)" of any number, "crops_144(256, 32)"; a name without sizes has
-    # these in proportion to the net's input, 224 pixels.
+    # these in proportion to the net's input, 224 pixels. "shifts(1)": moved by so many pixels.
     config.protocol = "single_crop"
     # BatchNorm's statistics of the report: over so many training images of the trained net at most,
     # in whole batches; 0: the moving averages of training.

@@ -81,7 +81,7 @@ def small_view_warnings(config: ConfigDict, protocol: EvalProtocol | None) -> li
             data.train_crop, size
         ).min_side
     if protocol and not protocol.slides:
-        sides[f"protocol={config.protocol!r}"] = int(protocol.numbers[0])
+        sides[f"protocol={config.protocol!r}"] = protocol.smallest_side
     for key, side in sides.items():
         if side >= 4 * size:
             lines.append(

@@ -69,11 +69,23 @@ def crops_144(image: Image, size: int, smallest: int = 256, step: int = 32) -> V
     return [np.stack(views)]
 
 
+def shifts(image: Image, size: int, pixels: int = 1) -> Views:
+    """The middle square, twice, and moved up and left, down and right (Jordan 2024, sec. 3.5).
+
+    What comes in is the reflection. The paper weights the six answers so, but averages logits.
+    """
+    square = centre_crop(resize_shorter(image, size), size)
+    padded = np.pad(square, [(pixels, pixels), (pixels, pixels), (0, 0)], "reflect")
+    moved = [padded[start:, start:][:size, :size] for start in (0, 2 * pixels)]
+    return [np.stack([square, square, *moved])]
+
+
 PROTOCOLS: dict[str, Callable[..., Views]] = {
     "ten_crop": ten_crop,
     "dense": dense,
     "multi_scale": multi_scale,
     "crops_144": crops_144,
+    "shifts": shifts,
 }
 SINGLE = "single_crop"
 # Of a net of 224 pixels; of another they grow or shrink with its input, where none are given.
@@ -101,6 +113,14 @@ class EvalProtocol(TransformSpec):
         spec = parse_spec("protocol", text, {SINGLE: lambda: None, **PROTOCOLS}, leading=2)
         if spec.name == SINGLE:
             return None
+        if spec.name == "shifts":
+            pixels = int(spec.numbers[0])
+            if spec.numbers[0] != pixels or not 1 <= pixels < size:
+                raise UserError(
+                    f"protocol={text!r}: choose a whole number of pixels from 1 to "
+                    f"{size - 1}, under data.image_size"
+                )
+            return cls(spec.name, {"pixels": pixels}, size, channels)
         if re.fullmatch(r"\s*\w+\s*(\(\s*\))?\s*", text):
             sides = ", ".join(str(max(1, round(side * size / 224))) for side in SIDES[spec.name])
             return cls.parse(f"{spec.name}({sides})", size, channels)
@@ -118,8 +138,15 @@ class EvalProtocol(TransformSpec):
     @property
     def min_side(self) -> int:
         """The side under which a photograph should not be decoded."""
+        if self.name == "shifts":
+            return self.size
         largest = int(max(self.numbers))
         return largest + 3 * int(self.numbers[1]) if self.name == "crops_144" else largest
+
+    @property
+    def smallest_side(self) -> int:
+        """The shorter side of the image that views are first cut of."""
+        return self.size if self.name == "shifts" else int(self.numbers[0])
 
     @property
     def slides(self) -> bool:

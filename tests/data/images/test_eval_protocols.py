@@ -33,6 +33,20 @@ def test_ten_crops_by_hand():
     np.testing.assert_array_equal(found, ten_by_hand(image))
 
 
+def test_shifts_by_hand():
+    image = picture(0, 16, 16)
+    protocol = EvalProtocol.parse("shifts(2)", 16, 3)
+    (found,) = protocol(image)
+    rows = np.array([2, 1, *range(14)])  # the first two are the reflection
+    wanted = [image, image, image[rows][:, rows], image[::-1, ::-1][rows][:, rows][::-1, ::-1]]
+    np.testing.assert_array_equal(found, wanted)
+    assert (str(protocol), protocol.views, protocol.min_side) == ("shifts(2)", 8, 16)
+    assert str(EvalProtocol.parse("shifts", 16, 3)) == "shifts(1)"
+    for wrong in ("shifts(0)", "shifts(16)", "shifts(1.5)"):
+        with pytest.raises(UserError, match="pixels"):
+            EvalProtocol.parse(wrong, 16, 3)
+
+
 def test_googlenets_144_crops_by_hand():
     image = picture(1, 64, 48)  # upright: top, middle and bottom squares
     protocol = EvalProtocol.parse("crops_144(20, 4)", 16, 3)
