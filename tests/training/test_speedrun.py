@@ -5,8 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.loading.loaders import DeviceLoader
+from cnn_jax.data.loading.sampler import TrainSampler
+from cnn_jax.data.loading.stream import BatchReader
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.clock import Clock
+from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import config_checks, optimizers
 from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.net import make_model
@@ -129,3 +134,17 @@ def test_what_is_fixed_and_what_stops():
     assert len(plan.phases) == 1  # nothing is compiled twice
     assert {*plan.rate_factors.values()} == {64.0}
     assert len(plan.rate_factors) == 6
+
+
+def test_every_example_knows_its_epoch_on_the_device_and_in_a_stream():
+    """Seven examples in batches of three: the third batch crosses into the next epoch."""
+    images, numbers = np.zeros((7, 4, 4, 1), np.uint8), np.arange(7, dtype=np.int32)
+    split, sampler = Split(images, numbers, numbers), TrainSampler(7, 3, 5, seed=0)
+    loader = DeviceLoader(split, sampler, Devices.create("jit", 1))
+    for step in range(5):
+        wanted = [(3 * step + i) // 7 for i in range(3)]
+        batch = loader.batch_at(step).batch(jnp.int32(step), 3, lambda rows: rows)
+        np.testing.assert_array_equal(batch["epoch"], wanted)
+        streamed = BatchReader(split, sampler)(step)
+        np.testing.assert_array_equal(streamed["epoch"], wanted)
+        np.testing.assert_array_equal(batch["id"], streamed["id"])
