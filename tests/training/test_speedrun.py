@@ -90,18 +90,18 @@ def test_updates_are_torchs_of_the_sum_of_the_losses():
 
 def test_weights_meet_their_average_every_five_steps():
     config = speedrun.get_config("94:cifar10")
-    config.batch_size, config.epochs = 10, 5.0
-    rule = make_lookahead(config, clock_of(config, examples=40))  # 20 steps, from step 12 on
-    assert (rule.first, rule.total_steps) == (15, 20)
+    config.batch_size, config.epochs = 10, 7.5
+    rule = make_lookahead(config, clock_of(config, examples=40))  # 30 steps, from step 12 on
+    assert (rule.first, rule.total_steps) == (15, 30)
     fast = slow = np.float32(0)
     random = np.random.RandomState(0)
-    for step in range(1, 21):
+    for step in range(1, 31):
         moved = fast + np.float32(random.randn())
         found, after = rule(jnp.int32(step), {"w": jnp.float32(moved)}, {"w": jnp.float32(slow)})
         if step <= 15:
             fast = slow = moved
         elif step % 5 == 0:
-            rho = 0.95**5 * (step / 20) ** 3
+            rho = 0.95**5 * (step / 30) ** 3
             fast = slow = np.float32(rho * slow + (1 - rho) * moved)
         else:
             fast = moved
