@@ -42,6 +42,7 @@ def test_lists_are_a_line_each():
         "exponential",
         "step",
         "cosine",
+        "linear",
         "plateau",
     ]
     assert lines[3].endswith("at the end of the run")
