@@ -71,7 +71,7 @@ MISTAKES = {
     "--config.loss.name=entropy": "choices: softmax_cross_entropy, binary_cross_entropy, ",
     "--config.dtype=float16": "dtype='float16' is unknown (did you mean 'bfloat16' or 'float32'",
     "--config.parallel=jits": "parallel='jits' is unknown (did you mean 'jit'?); choices: ",
-    "--config.augment=flip": "augment='flip' is unknown (did you mean 'alternating_flip' or 'horizontal_flip'",
+    "--config.augment=flip": "augment='flip' is unknown (did you mean 'alternating_flip' or 'h",
     "--config.augment=pad_and_crop(1,2)": "none negative: pad_and_crop(pad: int = 4)",
     "--config.augment=pad_and_crop(-1)": "augment='pad_and_crop(-1)': ",
     "--config.augment=pad_and_crop(a)": "augment='pad_and_crop(a)': ",
