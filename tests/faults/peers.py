@@ -15,7 +15,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -25,24 +24,6 @@ from tests.faults.kill_many import finish, left_behind
 from tests.support import commands
 
 MINUTE = 60
-
-
-def together(words: list[str], processes: int = 2, **variables: str) -> list[commands.Command]:
-    """Several processes of one run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    return [
-        commands.start(
-            *words,
-            "--distributed",
-            JAX_COORDINATOR_ADDRESS=address,
-            JAX_NUM_PROCESSES=str(processes),
-            JAX_PROCESS_ID=str(index),
-            **variables,
-        )
-        for index in range(processes)
-    ]
 
 
 class Peers:
@@ -59,7 +40,7 @@ class Peers:
 
     def round(self, choose: random.Random) -> dict[str, Any]:
         shutil.rmtree(self.folder / "hurt", ignore_errors=True)
-        group = together(self.words("hurt"), self.processes, **self.variables)
+        group = commands.together(self.words("hurt"), self.processes, **self.variables)
         lost = choose.randrange(self.processes)
         how = choose.choice([signal.SIGKILL, signal.SIGSTOP])
         while group[0].process.is_alive() and " steps of " not in group[0].out:
@@ -89,7 +70,7 @@ class Peers:
             "lines": len(words.splitlines()),
             "done": done,
         }
-        for command in together(self.words("hurt"), self.processes, **self.variables):
+        for command in commands.together(self.words("hurt"), self.processes, **self.variables):
             finish(command)
         found["same bits"] = left_behind(self.folder / "hurt") == self.wanted
         return found

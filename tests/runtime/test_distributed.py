@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import time
 
 import pytest
@@ -14,24 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def start_two(parallel, workdir):
-    return together([f"--config={commands.CONFIG}:{parallel}", f"--workdir={workdir}"])
-
-
-def together(words):
-    """Two processes of one run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    return [
-        commands.start(
-            *words,
-            "--distributed",
-            JAX_COORDINATOR_ADDRESS=address,
-            JAX_NUM_PROCESSES="2",
-            JAX_PROCESS_ID=str(index),
-        )
-        for index in range(2)
-    ]
+    return commands.together([f"--config={commands.CONFIG}:{parallel}", f"--workdir={workdir}"])
 
 
 @pytest.fixture(scope="module", params=["jit", "pmap"])

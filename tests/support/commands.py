@@ -14,6 +14,7 @@ import os
 import runpy
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from multiprocessing.process import BaseProcess
@@ -125,3 +126,21 @@ def _run(
         runpy.run_path(argv[0], run_name="__main__")
     else:
         runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+
+
+def together(words: list[str], processes: int = 2, **variables: str) -> list[Command]:
+    """Several processes of one run."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    return [
+        start(
+            *words,
+            "--distributed",
+            JAX_COORDINATOR_ADDRESS=address,
+            JAX_NUM_PROCESSES=str(processes),
+            JAX_PROCESS_ID=str(index),
+            **variables,
+        )
+        for index in range(processes)
+    ]

@@ -10,7 +10,6 @@ import pytest
 from cnn_jax import data
 from configs.base import base
 from tests.faults.kill_many import finish
-from tests.runtime.test_distributed import together
 from tests.support import commands
 from tests.support.folders import make
 
@@ -26,7 +25,7 @@ def test_each_remaining_example_comes_once(tmp_path, processes, workers):
     log.mkdir()
     words = [f"--config=tests/support/logging_config.py:{root},{workers},{log}"]
     words += [f"--workdir={tmp_path / 'run'}"]
-    start = lambda: together(words) if processes == 2 else [commands.start(*words)]  # noqa: E731
+    start = lambda: commands.together(words) if processes == 2 else [commands.start(*words)]  # noqa: E731
     (log / "stop").write_text(str(STOP))
     stopped = start()
     assert {command.wait() for command in stopped} == {128 + signal.SIGTERM}
