@@ -155,10 +155,10 @@ def each_call(kind: str, every: int, verdicts: Path | None = None) -> collection
     faults, seen = Faults(), collections.Counter[str]()
     known = verdicts.read_text().splitlines() if verdicts and verdicts.exists() else []
     done = {tuple(row[:4]): row[4] for row in map(json.loads, known)}
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch).resolve() / "run"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        places = Path(scratch).resolve()
         rounds: Callable = save_round if kind == "save" else Runs(Path(scratch))
-        calls, _ = rounds(faults, place, 0, 0, False)
+        calls, _ = rounds(faults, places / "whole", 0, 0, False)
         cases = [
             (kind, at, error, lasting)
             for at in range(1, calls + 1, every)
@@ -166,11 +166,14 @@ def each_call(kind: str, every: int, verdicts: Path | None = None) -> collection
             for lasting in (False, True)
         ]
         for case in track(cases, f"{kind}: {calls} calls"):
+            _, at, error, lasting = case
             if case in done:
                 seen[done[case]] += 1
                 continue
+            # A folder of its own: a thread of a failed save may still write in the one before.
+            place = places / f"at{at}_{error}_{lasting}"
+            verdict = rounds(faults, place, at, error, lasting)[1]
             shutil.rmtree(place, ignore_errors=True)
-            verdict = rounds(faults, place, *case[1:])[1]
             seen[verdict] += 1
             if verdicts:
                 with verdicts.open("a") as file:
