@@ -23,6 +23,7 @@ from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags, value_of
 from cnn_jax.runtime.malloc import retain_freed_memory
+from cnn_jax.runtime.process_exit import exit_process
 from cnn_jax.runtime.result_files import PICTURES, check_folder, check_place
 
 INTERRUPTED = 130
@@ -143,7 +144,12 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that it cannot encode ends no run
             stream.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, with tracebacks of threads
-    app.run(guard(main, operands), flags_parser=parse_flags)
+    try:
+        app.run(guard(main, operands), flags_parser=parse_flags)
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            exit_process(end.code)
+        raise
 
 
 def guard(

@@ -205,6 +205,8 @@ def main() -> None:
             raise SystemExit(subprocess.run(words, env=own).returncode)
     for kind in options.what.split(","):
         print(kind, dict(sorted(each_call(kind, options.every, options.verdicts).items())))
+    sys.stdout.flush()
+    os._exit(0)  # some threads of failed saves still wait
 
 
 if __name__ == "__main__":
