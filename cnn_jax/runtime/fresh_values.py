@@ -9,6 +9,8 @@ bits however many are drawn. The values are those of the compiled function, to t
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import functools
 import importlib.metadata
 import math
@@ -27,7 +29,7 @@ Equation = Any  # jax.extend.core.JaxprEqn
 ROOT_OF_TWO = np.float32(np.sqrt(2))
 JAXLIB = importlib.metadata.version("jaxlib")
 JOINS_CONSTANTS = tuple(map(int, JAXLIB.split(".")[:2])) < (0, 12)
-PIECE = 2**16  # numbers that are drawn at a time
+PIECE = 2**17  # numbers that are drawn at a time
 
 
 def standard_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
@@ -143,11 +145,19 @@ def drawn(
 ) -> np.ndarray:
     """Random numbers of the shape and type of `like`, within the bounds that are `given`."""
     words, count = np.asarray(jax.random.key_data(key)), math.prod(like.shape)
-    starts = range(0, count, PIECE)
+    numbers = np.empty(count, like.dtype)
     piece = compiled_piece(draw, bounds, like.dtype)
-    places = (np.array([*words, start >> 32, start % 2**32], np.uint32) for start in starts)
-    numbers = np.concatenate([np.asarray(piece(place, *given)) for place in places])
-    return numbers[:count].reshape(like.shape)
+
+    def fill(start: int) -> None:
+        place = np.array([*words, start >> 32, start % 2**32], np.uint32)
+        part = numbers[start : start + PIECE]
+        part[:] = np.asarray(piece(place, *given))[: part.size]
+
+    starts = range(0, count, PIECE)
+    fill(starts[0])  # which compiles it
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        collections.deque(threads.map(fill, starts[1:]), maxlen=0)
+    return numbers.reshape(like.shape)
 
 
 @functools.cache
