@@ -12,7 +12,8 @@ BatchNorm momentum 0.99 and dropout 0.2 ("dropout of 0.8" is what is kept), sec.
 as the authors' release. The paper states no initialisation: N(0, 2 / fan-in), dense N(0, 0.01).
 
 Options off by default, each a deviation: `attention="none"` without the gates, `activation`
-in place of h-swish in the deeper half (table 5 has ReLU), `width`, `norm`, `pooling`, `dropout`.
+in place of h-swish in the deeper half (table 5 has ReLU), `width`, `norm`, `epsilon` (timm's
+weights have 1e-5), `pooling`, `dropout`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class MobileNetV3(nn.Module):
     width: Scale = 1.0
     attention: Literal["none", "se"] = "se"
     norm: Norm = "batch"
+    epsilon: Scale = 1e-3
     activation: Activation = "hard_swish"
     pooling: Pooling = "avg"
     dropout: Rate = 0.2
@@ -98,7 +100,7 @@ class MobileNetV3(nn.Module):
             norm=self.norm,
             activation=self.activation,
             momentum=0.99,
-            epsilon=1e-3,
+            epsilon=self.epsilon,
             dtype=self.dtype,
         )
         x = unit(images, scaled(16), 3, stride=2, name="conv_first")  # 112x112x16

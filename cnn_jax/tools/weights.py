@@ -1,7 +1,7 @@
 """Published weights that are taken by name: net, figure with its protocol, size, licence.
 
     python -m cnn_jax.tools.weights
-    python -m cnn_jax.tools.weights resnet50 vgg        (names that hold one of the words)
+    python -m cnn_jax.tools.weights resnet50 vgg        (a name or a net holds one of the words)
     python -m cnn_jax.tools.weights resnet50.tv_in1k --fetch
 
 A name stands wherever a folder of weights does: `cnn_jax.load("resnet50.tv_in1k")`,
@@ -49,9 +49,11 @@ def main(argv: Sequence[str]) -> None:
         for one in rows:
             print(f"{one.name}: {pretrained.folder_of(one)}")
         return
-    rows = [one for one in rows if not words or any(word in one.name for word in words)]
+    rows = [r for r in rows if not words or any(w in f"{r.name} {r.model}" for w in words)]
     if not rows:
-        raise UserError(f"no name holds {' or '.join(map(repr, words))}: cnn_jax weights lists all")
+        raise UserError(
+            f"no name or net holds {' or '.join(map(repr, words))}: cnn_jax weights lists all"
+        )
     tables.print_table(COLUMNS, [row_of(one) for one in rows])
 
 

@@ -31,7 +31,8 @@ def complete(config: ConfigDict, folder: Path | None = None) -> None:
     if net is None:
         return  # said when the net is made
     options = net.options()
-    port = MAPS[config.model.name]().options if config.model.name in MAPS else {}
+    forms = MAPS[config.model.name]().forms if config.model.name in MAPS else ()
+    port = {key for form in forms for key in form.options}
     found = found_options(config, folder)
     for key in {*RECORDED, *port} & {*options}:
         default = options[key].default if key in RECORDED else None

@@ -19,7 +19,7 @@ from cnn_jax.models.variables import flatten
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.transfer.layouts import from_torch, torch_shape
 from cnn_jax.transfer.weight_maps import MAPS
-from cnn_jax.transfer.weight_maps.name_map import NameMap, torch_tensor_name
+from cnn_jax.transfer.weight_maps.name_map import NameMap, form_of, torch_tensor_name
 from cnn_jax.transfer.weights import read_tensors
 
 FlatTree = dict[str, np.ndarray]
@@ -70,6 +70,7 @@ def import_weights(
     """
     names = find_name_map(model)
     tensors, prefix = strip_tensor_names(read_tensors(path), names)
+    names = form_of(names, tensors)
     options = net_options(model, names, has_auxiliary(names, tensors))
     head = head_tensors(model, options)
     below = layers_of_heads(names, head, tensors) if drop_head else set()
@@ -143,7 +144,8 @@ def strip_tensor_names(tensors: FlatTree, names: NameMap) -> tuple[FlatTree, str
     `backbone.`. What the map itself names is no prefix.
     """
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    known, prefix = {*names.modules.values(), *names.aliases}, ""
+    known = {name for form in names.forms for name in (*form.modules.values(), *form.aliases)}
+    prefix = ""
     while tensors and not any(name.rpartition(".")[0] in known for name in tensors):
         firsts = {name.partition(".")[0] for name in tensors}
         if len(firsts) > 1 or not all("." in name for name in tensors):
@@ -229,7 +231,7 @@ def misfit_error(model: str, path: str | Path, tensors: FlatTree, misfits: list[
 
 def fits(model: str, tensors: FlatTree) -> bool:
     """Whether the file is this net's, whatever its number of classes."""
-    names = MAPS[model]()
+    names = form_of(MAPS[model](), tensors)
     every = set(names.modules.values())
     main = {torch for module, torch in names.modules.items() if not module.startswith("auxiliary")}
     modules = {name.rpartition(".")[0] for name in tensors}

@@ -34,12 +34,21 @@ CACHE = "~/.cache/cnn_jax/weights"  # unless CNN_JAX_WEIGHTS names another folde
 TIMEOUT = 30  # seconds without an answer or a byte
 LARGEST = 2 << 30  # bytes; the largest file has a third of it
 NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+TENSORFLOW_PADDING = (
+    "it pads unevenly, as TensorFlow does, and ours evenly: timm's {} is our net (cnn_jax weights)"
+)
 # Nets of other libraries that are called as ours and are others, and what to do instead.
 OTHER_FORMS = {
     "googlenet": "torchvision's GoogLeNet has 3x3 convolutions for the paper's 5x5, BatchNorm and "
     "no LRN: import its file with --model=googlenet_torchvision",
     "alexnet": "torchvision's AlexNet has one tower and no LRN: import its file with "
     "--model=alexnet_torchvision",
+    "efficientnet_b5": "timm's figure is of images squashed to a square, which ours are not: "
+    "import its file with --model=efficientnet_b5",
+    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format("efficientnet_b4") for i in (5, 6, 7)},
+    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format(f"efficientnet_b{i}") for i in range(5)},
+    "tf_mobilenetv3_large_100": TENSORFLOW_PADDING.format("mobilenetv3_large_100"),
+    "tf_mobilenetv3_small_100": TENSORFLOW_PADDING.format("mobilenetv3_small_100"),
 }
 
 
@@ -58,6 +67,11 @@ class Pretrained:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     megaparameters: float
+
+    @property
+    def net(self) -> str:
+        """As timm calls it."""
+        return self.name.partition(".")[0]
 
     @property
     def protocol(self) -> str:
@@ -109,7 +123,7 @@ def find(path: str, key: str) -> Pretrained | None:
     net = path.partition(".")[0]
     if net in OTHER_FORMS:
         raise UserError(f"{key}={path!r}: {OTHER_FORMS[net]}")
-    if tags := [name for name in table() if name.startswith(f"{net}.")]:
+    if tags := [row.name for row in table().values() if net in (row.model, row.net)]:
         raise unknown(key, path, tags)
     if net in models.REGISTRY:
         raise UserError(

@@ -10,6 +10,7 @@ from cnn_jax.runtime import workdir
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.transfer import pretrained
 from cnn_jax.transfer.weight_maps import MAPS
+from cnn_jax.transfer.weight_maps.name_map import form_in_timm
 from cnn_jax.transfer.weights import DESCRIPTION
 
 
@@ -27,7 +28,7 @@ def form_of_weights(path: str) -> dict[str, Any]:
         row = pretrained.find(path, "init.from")
         folder = Path(path).expanduser() if row is None else pretrained.cached(row)
         if row is not None and not pretrained.is_kept(row):
-            model, options = row.model, MAPS[row.model]().options
+            model, options = row.model, form_in_timm(MAPS[row.model]()).options
         elif (folder / DESCRIPTION).is_file():
             description = read_json_object(folder / DESCRIPTION)
             model, options = description["model"], options_of_import(description)

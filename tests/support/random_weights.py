@@ -14,7 +14,7 @@ def tensor(name, shape):
     if name.endswith("running_var"):
         return rng.uniform(0.6, 1.5, shape).astype(np.float32)
     if len(shape) == 1:
-        centre = 1.0 if name.endswith("bn.weight") else 0.0
+        centre = 1.0 if name.endswith(".weight") else 0.0  # of a norm
         return rng.normal(centre, 0.2, shape).astype(np.float32)
     fan_in = int(np.prod(shape[1:]))
     return rng.normal(0, (2 / fan_in) ** 0.5, shape).astype(np.float32)

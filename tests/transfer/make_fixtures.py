@@ -4,7 +4,8 @@
 
 state_dicts.csv: for each net that we import, the number of tensors of its source and a digest of
 their names and shapes. googlenet.json: torchvision's GoogLeNet on random weights, its logits and
-those of its heads, the tensors' names and shapes.
+those of its heads, the tensors' names and shapes. timm.json: logits of nets of timm that it names
+otherwise than torchvision, on random weights.
 """
 
 import csv
@@ -39,6 +40,14 @@ TIMM = {
     "seresnet50": "seresnet50",
     **{f"resnet{depth}_v2": f"resnetv2_{depth}" for depth in (50, 101, 152)},
 }
+# Nets that timm names otherwise than torchvision.
+ALSO_TIMM = {
+    "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v3_small": "mobilenetv3_small_100",
+    "mobilenet_v3_large": "mobilenetv3_large_100",
+    **{f"efficientnet_b{i}": f"efficientnet_b{i}" for i in range(8)},
+    "convnext_tiny": "convnext_tiny",
+}
 
 
 def digest(shapes):
@@ -55,8 +64,10 @@ def state_shapes(module):
     }
 
 
-def build(name):
-    if name in TIMM:
+def build(name, library):
+    if library is timm and name in ALSO_TIMM:
+        return timm.create_model(ALSO_TIMM[name])
+    if library is timm:
         return timm.create_model(TIMM[name])
     extra = {"init_weights": False} if "inception" in name or "googlenet" in name else {}
     if extra:
@@ -68,12 +79,26 @@ def write_state_dicts():
     with (HERE / "state_dicts.csv").open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["name", "source", "tensors", "sha256"])
-        for name in {**TORCHVISION, **TIMM}:
+        nets = [(name, torchvision) for name in TORCHVISION]
+        nets += [(name, timm) for name in (*TIMM, *ALSO_TIMM)]
+        for name, library in nets:
             with torch.device("meta"):
-                shapes = state_shapes(build(name))
-            library = timm if name in TIMM else torchvision
+                shapes = state_shapes(build(name, library))
             source = f"{library.__name__} {library.__version__.split('+')[0]}"
             rows.writerow([name, source, len(shapes), digest(shapes)])
+
+
+@torch.no_grad()
+def write_timm():
+    """Logits of 5 classes for 2 images of 64 pixels."""
+    logits = {}
+    for name in ("mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"):
+        net = timm.create_model(ALSO_TIMM[name], num_classes=5).eval()
+        state = {key: tensor(key, shape) for key, shape in state_shapes(net).items()}
+        net.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()}, strict=False)
+        x = torch.from_numpy(images(2, 64).transpose(0, 3, 1, 2).copy())
+        logits[name] = np.round(net(x).numpy().astype(float), 6).tolist()
+    (HERE / "timm.json").write_text(json.dumps(logits).replace("]], ", "]],\n") + "\n")
 
 
 @torch.no_grad()
@@ -101,3 +126,4 @@ def write_googlenet():
 if __name__ == "__main__":
     write_state_dicts()
     write_googlenet()
+    write_timm()

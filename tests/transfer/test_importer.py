@@ -441,3 +441,33 @@ def test_torchvisions_googlenet(tmp_path):
     differences = load_weights(out)[2]["largest_differences"]
     assert set(differences) == {"logits", "aux1", "aux2"}
     assert max(differences.values()) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "mobilenet_v3_small",
+        pytest.param("mobilenet_v2", marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", marks=pytest.mark.slow),
+        pytest.param("convnext_tiny", marks=pytest.mark.slow),
+    ],
+)
+def test_timms_nets_of_other_names(tmp_path, model):
+    """Parity with timm's own files, on weights that both sides can make."""
+    names = MAPS[model]().timm
+    trees = importer.tensor_shapes(models.create(model, 5, **names.options), model)
+    shapes = {k: shape for tree in trees for k, shape in tree.items()}
+    state = {
+        n: tensor(n, torch_shape(s))
+        for k, s in shapes.items()
+        if (n := torch_tensor_name(names, k))
+    }
+    folder = tmp_path / "reference"
+    folder.mkdir()
+    np.save(folder / "input.npy", images(2, 64))
+    logits = json.loads((Path(__file__).parent / "timm.json").read_text())[model]
+    np.save(folder / "logits.npy", np.array(logits, np.float32))
+    out = run(tmp_path, state, model=model, reference=str(folder))
+    record = load_weights(out)[2]
+    assert record["source"]["names"] == "timm"
+    assert record["largest_differences"]["logits"] < 1e-3

@@ -215,6 +215,10 @@ def test_no_server(monkeypatch, site):
     [
         ("resnet50.tv_1k", "is unknown (did you mean 'resnet50.tv_in1k'"),
         ("googlenet.tv_in1k", "has 3x3 convolutions for the paper's 5x5"),
+        ("resnet50_v1_5.x", "choices: resnet50.a1_in1k"),
+        ("mobilenet_v3_small.x", "did you mean 'mobilenetv3_small_100.lamb_in1k'"),
+        ("tf_efficientnet_b0.in1k", "pads unevenly, as TensorFlow does"),
+        ("efficientnet_b5.sw_in12k_ft_in1k", "images squashed to a square"),
         ("lenet5.x", "no published weights of lenet5 are known by name"),
         ("runs.old", "there is no such folder"),
     ],
@@ -236,6 +240,9 @@ def test_the_table_is_of_our_nets():
         assert row.interpolation in ("bilinear", "bicubic")
         assert len(row.mean) == len(row.std) == 3
         assert row.licence
+    nets = {row.model for row in rows.values()}
+    assert {"mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny"} <= nets
+    assert {f"efficientnet_b{i}" for i in range(5)} <= nets
     own = rows["resnet50.tv_in1k"]
     assert (own.model, own.top1, own.resize) == ("resnet50_v1_5", 76.156, 256)
     assert own.preprocessing()["mean"] == (0.485, 0.456, 0.406)
@@ -319,3 +326,12 @@ def test_classes_of_an_import(tmp_path):
     file.write_text("cat\ncat\n")
     with pytest.raises(UserError, match="names 'cat' twice"):
         import_record.read_classes(str(file), 2)
+
+
+def test_timms_epsilon_is_known_before_its_file():
+    """Where timm's net has another than torchvision's, and than ours by default."""
+    assert form_of_weights("mobilenetv3_small_100.lamb_in1k")["epsilon"] == 1e-5
+    assert models.REGISTRY["mobilenet_v3_small"].options()["epsilon"].default == 1e-3
+    for model in ("mobilenet_v3_large", "efficientnet_b7"):
+        own, timms = MAPS[model]().forms
+        assert ("epsilon" in own.options, timms.options) == (False, {"epsilon": 1e-5})

@@ -44,13 +44,18 @@ def source_shape(shape):
 @pytest.mark.parametrize(
     "row",
     [
-        pytest.param(row, id=row["name"], marks=() if row["name"] in QUICK else pytest.mark.slow)
+        pytest.param(
+            row,
+            id=f"{row['name']} of {row['source'].partition(' ')[0]}",
+            marks=() if row["name"] in QUICK else pytest.mark.slow,
+        )
         for row in ROWS
     ],
 )
 def test_every_tensor_is_used_once(row):
     name = row["name"]
-    names = MAPS[name]()
+    library = row["source"].partition(" ")[0]
+    names = next(form for form in MAPS[name]().forms if form.library == library)
     trees = importer.tensor_shapes(models.create(name, **names.options), name)
     shapes = {}
     for tree in trees:
@@ -70,8 +75,9 @@ def test_maps_are_of_registered_nets():
 
 @pytest.mark.parametrize("name", MAPS)
 def test_no_module_has_two_names(name):
-    torch_names = list(MAPS[name]().modules.values())
-    assert len(set(torch_names)) == len(torch_names)
+    for form in MAPS[name]().forms:
+        torch_names = list(form.modules.values())
+        assert len(set(torch_names)) == len(torch_names)
 
 
 def test_a_stage_is_found_by_its_name_or_its_module():

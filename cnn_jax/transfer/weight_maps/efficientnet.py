@@ -1,4 +1,4 @@
-"""EfficientNet B0 to B7 of torchvision."""
+"""EfficientNet B0 to B7 of torchvision and timm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from collections.abc import Callable
 import jax
 
 from cnn_jax.models.efficientnet import STAGES, VARIANTS
-from cnn_jax.transfer.weight_maps.inverted_residual import inverted_residual
+from cnn_jax.transfer.weight_maps.inverted_residual import (
+    inverted_residual,
+    inverted_residual_in_timm,
+    net_in_timm,
+    places_in_timm,
+)
 from cnn_jax.transfer.weight_maps.name_map import (
     NameMap,
     Preprocessing,
@@ -32,9 +37,23 @@ def efficientnet(variant: str, image_size: int, resize: int) -> Callable[[], Nam
                 modules |= inverted_residual(module, f"{torch_name}.block", expansion != 1, True)
                 stages[torch_name] = stages[f"features.{level}"] = (module, same)
         preprocessing = Preprocessing(image_size, resize, interpolation="bicubic")
-        return NameMap("torchvision", modules, stages=stages, preprocessing=preprocessing)
+        timm = efficientnet_in_timm(variant)
+        return NameMap("torchvision", modules, {}, {}, stages, preprocessing, timm=timm)
 
     return build
+
+
+def efficientnet_in_timm(variant: str) -> NameMap:
+    """Its own, as `efficientnet_b0`: its `tf_efficientnet_b0` pads as TensorFlow does."""
+    counts = [math.ceil(VARIANTS[variant][1] * row[-1]) for row in STAGES]
+    expansions = [row[0] for row, count in zip(STAGES, counts, strict=True) for _ in range(count)]
+    modules = {"stage1": "conv_stem", "stage1_norm": "bn1", "fc": "classifier"}
+    modules |= {"stage9": "conv_head", "stage9_norm": "bn2"}
+    names = [f"stage{level}_{i}" for level, count in enumerate(counts, 2) for i in range(count)]
+    blocks = dict(zip(names, places_in_timm(counts), strict=True))
+    for (module, place), expansion in zip(blocks.items(), expansions, strict=True):
+        modules |= inverted_residual_in_timm(module, place, expansion != 1, True)
+    return net_in_timm(modules, blocks, ("stage1_norm", jax.nn.silu), {"epsilon": 1e-5})
 
 
 MAPS: dict[str, Callable[[], NameMap]] = {

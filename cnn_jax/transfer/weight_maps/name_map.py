@@ -9,7 +9,7 @@ that differs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -30,6 +30,17 @@ class Preprocessing:
     channels: str = "RGB"
 
 
+# Our tensor's name -> torch's; a norm's are told by its `scale`.
+TENSORS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "scale": "weight",
+    "mean": "running_mean",
+    "var": "running_var",
+    "layer_scale": "layer_scale",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class NameMap:
     """How one source names what one of our nets has."""
@@ -44,8 +55,16 @@ class NameMap:
     preprocessing: Preprocessing = Preprocessing()
     # Modules as another source of the same tensors calls them -> as this one does.
     aliases: dict[str, str] = dataclasses.field(default_factory=dict)
+    tensors: dict[str, str] = dataclasses.field(default_factory=lambda: TENSORS)
+    # The same net where timm has other names for it, or writes it with other options.
+    timm: NameMap | None = None
     # The start of the SHA-256 of the published file whose net re-normalises its inputs itself.
     transforms_input: str = ""
+
+    @property
+    def forms(self) -> tuple[NameMap, ...]:
+        """Every library's, this one first."""
+        return (self,) if self.timm is None else (self, self.timm)
 
 
 def same(x: jax.Array) -> jax.Array:
@@ -78,23 +97,23 @@ def unchanged(pairs: dict[str, str]) -> dict[str, tuple[str, Transform]]:
     return {torch_name: (module, same) for torch_name, module in pairs.items()}
 
 
-# Our tensor's name -> torch's; a norm's are told by its `scale`.
-TENSORS = {
-    "kernel": "weight",
-    "bias": "bias",
-    "scale": "weight",
-    "mean": "running_mean",
-    "var": "running_var",
-    "layer_scale": "layer_scale",
-}
+def form_of(names: NameMap, tensors: Collection[str]) -> NameMap:
+    """That library's map which names most of a file's tensors, by their names without a prefix."""
+    modules = {name.rpartition(".")[0] for name in tensors}
+    return max(names.forms, key=lambda form: len(modules & {*form.modules.values()}))
+
+
+def form_in_timm(names: NameMap) -> NameMap:
+    """The map of timm's files; the one map of a net that the libraries name alike."""
+    return names.timm or names
 
 
 def torch_tensor_name(names: NameMap, tensor: str) -> str | None:
     """torch's name of our tensor `module/leaf`, or None where the map has no such module."""
     module, leaf = tensor.rsplit("/", 1)
-    if module not in names.modules or leaf not in TENSORS:
+    if module not in names.modules or leaf not in names.tensors:
         return None
-    return f"{names.modules[module]}.{TENSORS[leaf]}"
+    return f"{names.modules[module]}.{names.tensors[leaf]}"
 
 
 def stage_counterpart(names: NameMap, stage: str) -> tuple[str, Transform] | None:
