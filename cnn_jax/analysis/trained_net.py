@@ -132,7 +132,8 @@ def load_trained_net(
     with ProgressBar("reading the data", 2) as bar:
         experiment = make_experiment(changed, dataset)
         bar.advance(description="opening the net")
-        points = CapturePoints.of(experiment.step_spec.model, experiment.dataset.train.image_shape)
+        shape = experiment.dataset.train.image_shape
+        points = CapturePoints.of(experiment.step_spec.model, shape, config.model.name)
         variables = experiment.compiled.init().state.variables
     return TrainedNet(config, experiment, points, variables)
 

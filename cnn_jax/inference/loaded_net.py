@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -38,6 +38,9 @@ from cnn_jax.training import losses, metrics, reporting
 from cnn_jax.training.eval_step import OUTPUTS, mean_of_views
 from cnn_jax.training.experiment import sliding
 from cnn_jax.transfer.features import ALL_STAGES, CapturePoints, at_points, capture
+
+if TYPE_CHECKING:
+    from cnn_jax.inference.explanation import Explanation
 
 BATCH_SIZE = 64
 IN_FLIGHT = 2  # batches that are computed while others are read
@@ -185,10 +188,22 @@ class LoadedNet:
         out = {point: np.concatenate([part[point] for part in parts]) for point in points}
         return out if stage == ALL_STAGES else out[points[0]]
 
+    def explain(
+        self, image: Any, stage: str = "", classes: Sequence[str] = (), top: int = 1
+    ) -> Explanation:
+        """Where the net looked in one image, as `predict` takes it: Grad-CAM at a stage.
+
+        Of the classes named, or the `top` likeliest. The stage is named as here, by torchvision,
+        timm or the paper; "" is the last that has maps. Raises `UserError`.
+        """
+        from cnn_jax.inference.explanation import explain  # which knows this class
+
+        return explain(self, image, stage, classes, top)
+
     @functools.cached_property
     def points(self) -> CapturePoints:
         """Where the net can be read."""
-        return CapturePoints.of(self.model, self.preparation.image_shape)
+        return CapturePoints.of(self.model, self.preparation.image_shape, self.name)
 
     def summary(self) -> None:
         """Prints the net stage by stage."""

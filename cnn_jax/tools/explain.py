@@ -73,7 +73,7 @@ def explain_classes(
     from cnn_jax.analysis.explanations.sanity import as_maps, check
 
     model, variables, classes = subject.model, subject.variables, subject.classes
-    stage = cam.choose_stage(cam.map_shapes(model, images.shape[1:]), stage)
+    stage = cam.choose_stage(cam.map_shapes(model, images.shape[1:]), stage, subject.net_name)
     seen, probabilities = subject.normalise(images), subject.probabilities(images)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     grad_cam = cam.compiled(cam.grad_cam, stage)
@@ -136,7 +136,8 @@ def explain_patches(subject: Subject, out: Path, stage: str, channels: int) -> N
     from cnn_jax.analysis.explanations import patches
     from cnn_jax.analysis.explanations.pictures import draw_patches
 
-    stage = cam.choose_stage(cam.map_shapes(subject.model, subject.image_shape), stage)
+    shapes = cam.map_shapes(subject.model, subject.image_shape)
+    stage = cam.choose_stage(shapes, stage, subject.net_name)
     best = subject.best_patches(stage)
     windows = patches.windows_of_stage(subject.model, subject.image_shape, stage)
     groups: dict[int, list[Any]] = {}
@@ -154,7 +155,11 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     WORKDIR = flags.DEFINE_string("workdir", None, "A run whose best checkpoint is explained.")
     WEIGHTS = flags.DEFINE_string("weights", None, "A folder of imported weights, with --config.")
     KIND = flags.DEFINE_enum("kind", "classes", KINDS, "What to show.")
-    STAGE = flags.DEFINE_string("stage", "", "Whose maps; default: the last that has some.")
+    STAGE = flags.DEFINE_string(
+        "stage",
+        "",
+        "Whose maps, as we, torchvision, timm or the paper call it; default: the last with some.",
+    )
     TOP = flags.DEFINE_integer("top", 2, "Classes to explain, the likeliest.", lower_bound=1)
     GUIDED = flags.DEFINE_bool("guided", False, "Guided backpropagation, and the sanity check.")
     CHANNELS = flags.DEFINE_integer("channels", 12, "Maps to find patches of.", lower_bound=1)

@@ -28,6 +28,7 @@ from cnn_jax.runtime import sharding
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.runtime.sharding import Devices, InFlight
+from cnn_jax.transfer import stage_names
 from cnn_jax.transfer.freezing import stage_name
 
 HEADER = "features.json"
@@ -43,9 +44,10 @@ class CapturePoints:
 
     shapes: dict[str, tuple[int, ...]]
     training_only: tuple[str, ...]  # heads that evaluation does not compute
+    net: str = ""  # registered; its stages are known by their published names too
 
     @classmethod
-    def of(cls, model: nn.Module, image_shape: tuple[int, ...]) -> CapturePoints:
+    def of(cls, model: nn.Module, image_shape: tuple[int, ...], net: str = "") -> CapturePoints:
         """By an abstract trace: nothing is computed."""
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         variables = jax.eval_shape(model.init, jax.random.key(0), images)
@@ -59,7 +61,8 @@ class CapturePoints:
 
         jax.eval_shape(record_shapes, variables, images)
         called = {name.partition("/")[0] for name in shapes}
-        return cls(shapes, tuple(name for name in variables["params"] if name not in called))
+        training_only = (name for name in variables["params"] if name not in called)
+        return cls(shapes, tuple(training_only), net)
 
     @property
     def top_level(self) -> list[str]:
@@ -87,13 +90,25 @@ class CapturePoints:
             elif heads:
                 raise UserError(f"stage={name!r} is a head that only training computes")
             else:
-                top = [point for point in self.top_level if "Dropout" not in point]
-                choices = dict.fromkeys([*map(stage_name, top), *top])
-                raise UserError(
-                    f"stage={name!r} is unknown{nearest(name, self.shapes)}; choices: "
-                    f"{', '.join([ALL_STAGES, *choices])}"
-                )
+                out.append(self.resolve_published(name))
         return list(dict.fromkeys(out))
+
+    def resolve_published(self, name: str) -> str:
+        """The point that torchvision, timm or the paper calls `name`; raises `UserError`."""
+        equal, before = stage_names.published_points(self.net)
+        if (point := before.get(name)) in self.shapes:
+            raise UserError(
+                f"stage={name!r} is {point} and a non-linearity behind it, which is no point of "
+                f"its own here: name {point}, and apply it"
+            )
+        if found := stage_names.find_point(name, self.shapes, equal):
+            return found
+        top = [point for point in self.top_level if "Dropout" not in point]
+        choices = dict.fromkeys([*map(stage_name, top), *top])
+        raise UserError(
+            f"stage={name!r} is unknown{nearest(name, [*self.shapes, *equal])}; choices: "
+            f"{', '.join([ALL_STAGES, *choices])}{stage_names.hint(self.net)}"
+        )
 
 
 def capture(

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from cnn_jax import data, models, train
+from cnn_jax.analysis.explanations import grad_cam
 from cnn_jax.analysis.trained_net import load_trained_net
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import sharding
 from cnn_jax.tools import probe as probe_tool
+from cnn_jax.transfer import stage_names
 from cnn_jax.transfer.features import CapturePoints
 from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 from configs.base import base
@@ -152,3 +154,40 @@ def test_names_of_points(trained):
     assert load_trained_net(dropped, str(folder), None).resolve(["output"]) == ["output"]
     with pytest.raises(UserError, match="name the weights: --workdir=RUN or --weights=DIR"):
         load_trained_net(config, None, None)
+
+
+RESNET = ["conv1_norm", "pool1", *(f"layer{i}_{j}" for i in (1, 2, 3, 4) for j in (0, 1, 2))]
+STAGES_ELSEWHERE = [
+    ("resnet50_v1_5", RESNET, {"layer4.1": "layer4_1", "layer4": "layer4_2", "maxpool": "pool1"}),
+    ("resnet50", RESNET, {"conv5_x": "layer4_2", "layer3[-1]": "layer3_2", "Layer2.0": "layer2_0"}),
+    ("resnet50", RESNET, {"conv6_x": None, "layer5": None, "layer4[-2]": None, "layer40": None}),
+    ("resnet20_cifar", RESNET[:-3], {"conv4_x": None}),  # whose paper has other names
+    ("inception_v3", ["mixed_7b", "mixed_7c"], {"Mixed_7c": "mixed_7c", "mixed7b": "mixed_7b"}),
+    ("googlenet", ["inception_5a", "inception_5b"], {"inception (5b)": "inception_5b"}),
+    ("vgg16", ["conv5_2", "conv5_3"], {"features.28": "conv5_3", "features.29": None}),
+    ("convnext_tiny", ["stage4_1", "stage4_2"], {"stages.3": "stage4_2", "features.7": "stage4_2"}),
+    ("mobilenet_v2", ["bottleneck16", "bottleneck17"], {"blocks.6": "bottleneck17"}),
+    ("lenet5", ["c1", "c3"], {"C3": "c3", "c5": None}),
+    ("none", ["layer1_11", "layer11_1"], {"layer1.11": "layer1_11", "layer111": None}),
+]
+
+
+@pytest.mark.parametrize(("net", "points", "found"), STAGES_ELSEWHERE)
+def test_stages_by_the_names_of_others(net, points, found):
+    equal, _ = stage_names.published_points(net)
+    assert {name: stage_names.find_point(name, points, equal) for name in found} == found
+
+
+def test_a_stage_of_others_whose_non_linearity_lies_behind_a_point():
+    shapes = {"conv_first_norm": (4, 4, 8), "bottleneck1": (4, 4, 8)}
+    net = CapturePoints(shapes, (), "mobilenet_v2")
+    with pytest.raises(UserError, match=r"'features\.0' is conv_first_norm and a non-linearity"):
+        net.resolve(["features.0"])
+    assert net.resolve(["features.1", "blocks.0.0"]) == ["bottleneck1"]
+    assert grad_cam.choose_stage(shapes, "features.0", "mobilenet_v2") == "conv_first_norm"
+    with pytest.raises(UserError) as error:
+        net.resolve(["layer4"])
+    assert str(error.value) == (
+        "stage='layer4' is unknown; choices: all, conv_first, bottleneck1, conv_first_norm "
+        "(the names of torchvision and timm serve too)"
+    )

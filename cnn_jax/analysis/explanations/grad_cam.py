@@ -16,6 +16,7 @@ from cnn_jax import ops
 from cnn_jax.errors import UserError, nearest
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
+from cnn_jax.transfer import stage_names
 
 INTERMEDIATES = ["intermediates"]  # where they are wanted, blocks run one by one
 
@@ -43,10 +44,12 @@ def map_shapes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, tupl
     return shapes
 
 
-def choose_stage(shapes: dict[str, tuple[int, ...]], name: str = "") -> str:
+def choose_stage(shapes: dict[str, tuple[int, ...]], name: str = "", net: str = "") -> str:
     """The module called `name`, or the last one of a stage of that name; "": the last with maps.
 
-    Raises `UserError` with the choices where there is none.
+    Of a registered `net` also by the names of torchvision, timm and the paper; where a
+    non-linearity belongs to what they name, the maps are those before it. Raises `UserError` with
+    the choices where there is none.
     """
     wide = [path for path, (height, width, _) in shapes.items() if height * width > 1]
     top = [path for path in wide if "/" not in path]
@@ -57,8 +60,12 @@ def choose_stage(shapes: dict[str, tuple[int, ...]], name: str = "") -> str:
     members = [path for path in top if path.startswith(f"{name}_")] if name else top
     if members:
         return members[-1]
+    equal, before = stage_names.published_points(net)
+    if found := stage_names.find_point(name, wide, before | equal):
+        return found
     raise UserError(
-        f"stage={name!r} is no layer with maps{nearest(name, wide)}; choices: {', '.join(top)}"
+        f"stage={name!r} is no layer with maps{nearest(name, [*wide, *equal])}; "
+        f"choices: {', '.join(top)}{stage_names.hint(net)}"
     )
 
 

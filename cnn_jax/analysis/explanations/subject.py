@@ -46,6 +46,11 @@ class Subject:
         return self.net.variables
 
     @property
+    def net_name(self) -> str:
+        """Registered."""
+        return self.net.experiment.config.model.name
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names; a net of more outputs has numbers for the others."""
         names = self.net.experiment.dataset.task.classes
