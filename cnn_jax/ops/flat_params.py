@@ -34,37 +34,48 @@ def unstack(x: Shaped[Array, " k *shape"]) -> list[Shaped[Array, "*shape"]]:
 
 
 class Packed(NamedTuple):
-    """A tree's arrays as two: those that are matrices or more, and the others."""
+    """A tree's arrays: those that are matrices or more as one, vectors as one, large ones."""
 
     matrices: Shaped[Array, "n 1"]
     vectors: Shaped[Array, " m"]
+    large: tuple[jax.Array, ...] = ()
 
 
-def make_packing(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
+def make_packing(
+    like: Tree, largest: float = math.inf
+) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
     """(pack, unpack): `pack` makes a `Packed` of each part of a tree that has the structure of
     `like`, itself or within the states of an optimizer, and `unpack` the parts of them again.
 
-    What works number by number, or on matrices only, has the same results on either.
+    Arrays of more numbers than `largest` stay as they are. What works number by number, or on
+    matrices only, has the same results on either.
     """
     leaves, structure = jax.tree.flatten(like)
-    kinds = [len(leaf.shape) > 1 for leaf in leaves]
     shapes = [leaf.shape for leaf in leaves]
+    kinds = [
+        "large" if math.prod(shape) > largest else "matrix" if len(shape) > 1 else "vector"
+        for shape in shapes
+    ]
 
-    def of(kind: bool, items: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(item for item, own in zip(items, kinds, strict=True) if own is kind)
+    def of(kind: str, items: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(item for item, own in zip(items, kinds, strict=True) if own == kind)
 
     def whole(tree: Tree) -> Any:
         if jax.tree.structure(tree) != structure:
             return tree
         parts = jax.tree.leaves(tree)
-        return Packed(join(of(True, parts))[:, None], join(of(False, parts)))
+        matrices, vectors = join(of("matrix", parts)), join(of("vector", parts))
+        return Packed(matrices[:, None], vectors, of("large", parts))
 
     def parts(tree: Any) -> Tree:
         if not isinstance(tree, Packed):
             return tree
-        matrices = iter(split(tree.matrices[:, 0], of(True, shapes)))
-        vectors = iter(split(tree.vectors, of(False, shapes)))
-        return jax.tree.unflatten(structure, [next(matrices if k else vectors) for k in kinds])
+        found = {
+            "matrix": iter(split(tree.matrices[:, 0], of("matrix", shapes))),
+            "vector": iter(split(tree.vectors, of("vector", shapes))),
+            "large": iter(tree.large),
+        }
+        return jax.tree.unflatten(structure, [next(found[kind]) for kind in kinds])
 
     def pack(tree: Tree) -> Tree:
         return jax.tree.map(whole, tree, is_leaf=lambda t: jax.tree.structure(t) == structure)
@@ -75,12 +86,17 @@ def make_packing(like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], T
     return pack, unpack
 
 
+def is_one_call(arrays: Sequence[jax.Array]) -> bool:
+    """Whether to join these, and to split them again, is one call for all."""
+    return cpu_kernels_apply(*arrays, kernel="flat_params")
+
+
 @jax.custom_vjp
 def join(arrays: tuple[jax.Array, ...]) -> Shaped[Array, " n"]:
     """All numbers of the arrays, one array behind the other."""
     if not arrays:
         return jnp.zeros(0)
-    if cpu_kernels_apply(*arrays, kernel="flat_params"):
+    if is_one_call(arrays):
         return cpu_kernels.join(arrays)
     return jnp.concatenate([jnp.ravel(a) for a in arrays])
 
@@ -101,7 +117,7 @@ join.defvjp(_join_forward, _join_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def split(x: Shaped[Array, " n"], shapes: Shapes) -> list[jax.Array]:
     """Arrays of these shapes, of the numbers of `x` one behind the other."""
-    if cpu_kernels_apply(x, kernel="flat_params"):
+    if is_one_call([x]):
         return cpu_kernels.split(x, shapes)
     ends = itertools.accumulate(math.prod(shape) for shape in shapes)
     parts = jnp.split(x, list(ends)[:-1])

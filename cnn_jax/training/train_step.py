@@ -26,7 +26,7 @@ from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.training import losses, metrics, optimizers
 from cnn_jax.training.class_weights import class_weights
 from cnn_jax.training.lookahead import Lookahead, make_lookahead
-from cnn_jax.training.parameter_update import ParameterUpdate, warmed_up
+from cnn_jax.training.parameter_update import Joined, ParameterUpdate, warmed_up
 from cnn_jax.training.rematerialise import rematerialised
 from cnn_jax.training.scalings import BY_TENSOR
 from cnn_jax.training.train_state import TrainState
@@ -113,7 +113,7 @@ def make_step_spec(
         task=dataset.task,
         loss=loss,
         train_loss=train_loss,
-        update=ParameterUpdate(optimizer, flat=getattr(model, "scan", False) and not by_path),
+        update=ParameterUpdate(optimizer, "none" if by_path else joined_tensors(config, model)),
         statistics=statistics,
         augment=statistics.make_augment(config, dataset.train.image_shape, dataset.task),
         seed=config.seed,
@@ -127,6 +127,14 @@ def make_step_spec(
             config, Clock(len(dataset.train), config.batch_size, config.epochs)
         ),
     )
+
+
+def joined_tensors(config: ConfigDict, model: nn.Module) -> Joined:
+    """Which tensors an update that works number by number may see joined."""
+    if getattr(model, "scan", False):
+        return "all"
+    # Elastic bits are those of any number of devices: several join nothing in one call.
+    return "none" if config.parallel == "elastic" else "small"
 
 
 def check_remat(config: ConfigDict, model: nn.Module, image_shape: tuple[int, ...]) -> None:

@@ -1,5 +1,7 @@
 """Many arrays as one: the same numbers, gradients and updates, by compiled kernels or not."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,14 +54,18 @@ def test_gradients_go_through(either):
         np.testing.assert_allclose(result, 2 * a * f, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["momentum", "adamw"])
-def test_an_update_of_packed_params_is_the_same(either, tiny, name):
+@pytest.mark.parametrize(
+    ("name", "largest"), [("momentum", math.inf), ("momentum", 4), ("adamw", math.inf)]
+)
+def test_an_update_of_packed_params_is_the_same(either, tiny, name, largest):
     del either
     tiny.optimizer.name, tiny.optimizer.weight_decay, tiny.clip_norm = name, 0.1, 0.5
     rule = optimizers.make_optimizer(tiny, optax.constant_schedule(0.1))
     params = {"a": {"kernel": numbers()[0], "bias": numbers()[2]}, "b": {"kernel": numbers()[3]}}
     one, other, together = params, params, rule.init(params)
-    pack, unpack = flat_params.make_packing(params)
+    pack, unpack = flat_params.make_packing(params, largest)
+    large = [p.shape for p in jax.tree.leaves(params) if p.size > largest]
+    assert [p.shape for p in pack(params).large] == large
     assert jax.tree.structure(unpack(rule.init(pack(params)))) == jax.tree.structure(together)
     alone = together
     for step in range(3):

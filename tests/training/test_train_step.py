@@ -148,17 +148,24 @@ def test_average_of_the_weights_by_hand(plain):
     assert not np.allclose(found, new, atol=1e-4)
 
 
-def test_steps_of_whole_tensors_are_not_made_of_packed_ones(tiny):
+@pytest.mark.parametrize(
+    ("optimizer", "scan", "parallel", "joined"),
+    [
+        ("adam", True, "jit", "all"),
+        ("adam", False, "jit", "small"),
+        ("adam", False, "elastic", "none"),
+        *((name, True, "jit", "none") for name in ("lars", "lamb", "muon")),
+    ],
+)
+def test_steps_of_whole_tensors_are_not_made_of_joined_ones(
+    tiny, optimizer, scan, parallel, joined
+):
     """A scanned net's parameters lie in one vector, whose norm is none of a kernel's."""
-    tiny.model = {"name": "resnet20_cifar", "num_classes": 10, "scan": True}
-    dataset = data.load(tiny.data)
+    tiny.model = {"name": "resnet20_cifar", "num_classes": 10, "scan": scan}
+    tiny.optimizer.name, tiny.parallel = optimizer, parallel
     model = make_model(tiny, 10)
-    flat = {}
-    for name in ("adam", "lars", "lamb", "muon"):
-        tiny.optimizer.name = name
-        spec = make_step_spec(tiny, model, dataset, optax.constant_schedule(0.1))
-        flat[name] = spec.update.flat
-    assert flat == {"adam": True, "lars": False, "lamb": False, "muon": False}
+    spec = make_step_spec(tiny, model, data.load(tiny.data), optax.constant_schedule(0.1))
+    assert spec.update.joined == joined
 
 
 def test_schedule_free_is_evaluated_with_its_mean(plain):
@@ -289,15 +296,6 @@ def test_a_batch_must_divide_over_the_devices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "flat"), [("momentum", True), ("lars", False), ("muon", False)])
-def test_a_rule_of_whole_tensors_is_given_each_by_itself(name, flat):
-    config = base("looped", "digits", image_size=8)
-    config.batch_size, config.devices, config.optimizer.name = 64, 1, name
-    config.model.update({"name": "resnet32_cifar", "scan": True})
-    assert make_experiment(config).step_spec.update.flat is flat
-
-
-@pytest.mark.slow
 def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypatch):
     config = base("looped", "digits", image_size=8)
     config.update({"batch_size": 64, "devices": 1, "average_decay": 0.9, "clip_norm": 1.0})
@@ -305,7 +303,7 @@ def test_blocks_in_a_loop_are_updated_in_one_piece_to_the_same_weights(monkeypat
     config.optimizer.update({"name": "momentum", "weight_decay": 1e-3})
     packed = []
     monkeypatch.setattr(
-        flat_params, "make_packing", lambda tree: packed.append(tree) or make_packing(tree)
+        flat_params, "make_packing", lambda *args: packed.append(args) or make_packing(*args)
     )
     losses, together = train(config, 3)
     assert packed
