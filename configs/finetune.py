@@ -1,12 +1,13 @@
 """Photographs by trained weights: ResNet-18 at 224 px, the head first, then everything.
 
-    python -m cnn_jax.main --config=configs/finetune.py:folder:PHOTOS --config.init.from=WEIGHTS
+    python -m cnn_jax.main --config=configs/finetune.py:folder:PHOTOS
 
-PHOTOS holds one folder of images a class, a few dozen each are enough; WEIGHTS is a workdir of a
-run or what `cnn_jax import_weights --model=resnet18 --weights=FILE --out=WEIGHTS` has made of
-torchvision's. Random crops of a third of the area and more, mirrored; Adam with decoupled decay,
-the rate 3e-4 after a warm-up of two epochs, then down a cosine. For the first epoch the head alone
-is trained, which begins fresh: gradients of a random head would spoil the stages below.
+PHOTOS holds one folder of images a class, a few dozen each are enough. The weights are
+torchvision's, fetched the first time; `--config.init.from=WEIGHTS` names others (`cnn_jax
+weights`), a run, or what `cnn_jax import_weights` has made of a file. Random crops of a third of
+the area and more, mirrored; Adam with decoupled decay, the rate 3e-4 after a warm-up of two epochs,
+then down a cosine. For the first epoch the head alone is trained, which begins fresh: gradients of
+a random head would spoil the stages below.
 
 Another net of these stages is `--config.model.name=resnet50_v1_5`; of another net name its stages
 (`cnn_jax summarize NAME`) in `unfreeze`, or train everything at once, `--config.unfreeze="()"`.
@@ -29,7 +30,7 @@ def get_config(dataset: str = "digits") -> ConfigDict:
     if config.data.fit == "pad":
         config.data.fit = "bilinear"
     augment_photographs(config)
-    config.init["from"], config.init.head = "weights/resnet18", "drop"
+    config.init["from"], config.init.head = "resnet18.tv_in1k", "drop"
     config.unfreeze = (("conv1", 1.0), ("layer[1234]", 1.0))
     config.epochs = 15.0
     config.batch_size = 32

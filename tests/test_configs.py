@@ -209,7 +209,7 @@ def test_the_head_is_tuned_first_and_every_other_parameter_after_it():
         starts |= dict.fromkeys(outline.matching_params("unfreeze", pattern), epoch)
     assert {*outline.params} - {*starts} == {"fc/kernel", "fc/bias"}
     assert {*starts.values()} == {1.0}
-    assert (config.init["from"], config.init.head) == ("weights/resnet18", "drop")
+    assert (config.init["from"], config.init.head) == ("resnet18.tv_in1k", "drop")
     assert 0 < config.schedule.warmup_epochs < config.epochs
 
 

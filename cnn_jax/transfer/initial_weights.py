@@ -104,7 +104,7 @@ def check_source(path: str, key: str = "init.from") -> None:
         what = "is neither a workdir nor a folder of imported weights"
         raise UserError(
             f"{key}={path!r} {what if folder.exists() else 'does not exist'}: name one, or "
-            "published weights, which cnn_jax weights lists"
+            "published weights such as resnet18.tv_in1k, which cnn_jax weights lists"
         )
 
 

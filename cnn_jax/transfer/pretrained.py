@@ -221,7 +221,7 @@ def download(url: str, path: Path) -> str:
     """
     import requests
 
-    advice = "try again, or set HF_ENDPOINT to a mirror"
+    advice = "try again, set HF_ENDPOINT to a mirror, or name a run or a folder of weights instead"
     print(f"downloading {url}", flush=True)
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
