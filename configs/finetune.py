@@ -9,8 +9,10 @@ the area and more, mirrored; Adam with decoupled decay, the rate 3e-4 after a wa
 then down a cosine. For the first epoch the head alone is trained, which begins fresh: gradients of
 a random head would spoil the stages below.
 
-Another net of these stages is `--config.model.name=resnet50_v1_5`; of another net name its stages
-(`cnn_jax summarize NAME`) in `unfreeze`, or train everything at once, `--config.unfreeze="()"`.
+Another net of these stages is `--config.model.name=resnet50_v1_5
+--config.init.from=resnet50.tv_in1k`; of another net, such as `mobilenet_v2` with
+`mobilenetv2_100.ra_in1k`, name its stages (`cnn_jax summarize NAME`) in `unfreeze`, or train
+everything at once, `--config.unfreeze="()"`.
 Price: `--dry_run` says it for your machine. Result: 53.8 % (42.9 to 64.5) of 78 paintings by ten
 painters, one seed, by `--config.data.image_size=64` and `--config.init.from` a run of
 `--config=resnet18:cifar10`.

@@ -216,8 +216,10 @@ def make_initial_weights(
     ]
     if misfits:
         more = f"; and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        published = any(row.model == name for row in pretrained.table().values())
         raise UserError(
             f"{key}={path!r} ({weights.model}) does not fit {name}: {'; '.join(misfits[:3])}{more}"
+            + (f" (cnn_jax weights {name} lists those that do)" if published else "")
         )
     for tensor, value in values.items():
         if not np.isfinite(value).all():

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnn_jax import train
+from cnn_jax import models, train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.experiment import make_experiment
@@ -107,6 +107,12 @@ def test_weights_of_another_architecture(source):
         with pytest.raises(UserError, match=expected) as error:
             make_experiment(changed)
         assert "\n" not in str(error.value)
+    other = models.create("mlp", 10, hidden=(12,))
+    for name, ending in (("mlp", "and 3 more"), ("resnet18", "(cnn_jax weights resnet18 lists th")):
+        with pytest.raises(UserError) as error:
+            make_initial_weights(str(folder), other, name, (8, 8, 1))
+        assert ending in str(error.value)
+        assert ("lists" in str(error.value)) == (name == "resnet18")
 
 
 def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
