@@ -165,7 +165,7 @@ def data(dataset: str, facts: dict, image_size: int) -> ConfigDict:
     c.download = True  # the files that are not there
     c.mirror = ""  # a site that holds the same files
     c.image_size = image_size  # pixels a side, as the net sees them
-    c.fit = facts["fit"]  # "pad", "bilinear", "nearest", "crop"
+    c.fit = facts["fit"]  # "pad", "bilinear", "bicubic", "nearest", "crop"
     c.resize = 0  # "crop": the shorter side before it; 0: image_size and resize_margin
     c.resize_margin = config_dict.placeholder(int)  # in pixels; None: to image_size / 0.875
     # Of photographs: "random_resized_crop(0.08, 1)", "scale_jitter(256, 512)", "random_crop(256)";

@@ -3,7 +3,8 @@
 The names are timm's, of its repositories at Hugging Face, whose net is one of ours. The table
 `pretrained.csv` has what timm says of each (its pretrained configurations and
 results-imagenet.csv): top-1 and top-5 of the 50,000 validation images, by the middle crop of
-`image_size` pixels after the shorter side was resized to `resize`.
+`image_size` pixels after the shorter side was resized to `resize`, or, where `resize` is 0, of the
+whole image squashed to a square.
 """
 
 from __future__ import annotations
@@ -43,10 +44,8 @@ OTHER_FORMS = {
     "no LRN: import its file with --model=googlenet_torchvision",
     "alexnet": "torchvision's AlexNet has one tower and no LRN: import its file with "
     "--model=alexnet_torchvision",
-    "efficientnet_b5": "timm's figure is of images squashed to a square, which ours are not: "
-    "import its file with --model=efficientnet_b5",
-    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format("efficientnet_b4") for i in (5, 6, 7)},
-    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format(f"efficientnet_b{i}") for i in range(5)},
+    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format("efficientnet_b5") for i in (6, 7)},
+    **{f"tf_efficientnet_b{i}": TENSORFLOW_PADDING.format(f"efficientnet_b{i}") for i in range(6)},
     "tf_mobilenetv3_large_100": TENSORFLOW_PADDING.format("mobilenetv3_large_100"),
     "tf_mobilenetv3_small_100": TENSORFLOW_PADDING.format("mobilenetv3_small_100"),
 }
@@ -76,7 +75,9 @@ class Pretrained:
     @property
     def protocol(self) -> str:
         """How the figure was measured, in words."""
-        return f"middle {self.image_size} of {self.resize}, {self.interpolation}"
+        cut = f"middle {self.image_size} of {self.resize}"
+        whole = f"squashed to {self.image_size}"
+        return f"{cut if self.resize else whole}, {self.interpolation}"
 
     @property
     def megabytes(self) -> float:
@@ -86,7 +87,8 @@ class Pretrained:
     def preprocessing(self) -> dict[str, Any]:
         """What they expect of an image, as `weights.json` has it."""
         keys = ("image_size", "resize", "interpolation", "mean", "std")
-        return {key: getattr(self, key) for key in keys}
+        fit = "crop" if self.resize else self.interpolation
+        return {**{key: getattr(self, key) for key in keys}, "fit": fit}
 
     def figures(self) -> dict[str, Any]:
         return {

@@ -6,10 +6,12 @@ import http.server
 import json
 import threading
 import typing
+from pathlib import Path
 
 import flax.linen as nn
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from safetensors.numpy import save
 
 import cnn_jax
@@ -18,6 +20,7 @@ from cnn_jax.data import imagenet
 from cnn_jax.data.dataset import Split, Task
 from cnn_jax.errors import UserError
 from cnn_jax.inference.other_data import relabelled
+from cnn_jax.inference.preparation import of_record
 from cnn_jax.models.layers import ConvUnit, Output, global_pool
 from cnn_jax.models.registry import Net
 from cnn_jax.tools import weights as tool
@@ -218,7 +221,7 @@ def test_no_server(monkeypatch, site):
         ("resnet50_v1_5.x", "choices: resnet50.a1_in1k"),
         ("mobilenet_v3_small.x", "did you mean 'mobilenetv3_small_100.lamb_in1k'"),
         ("tf_efficientnet_b0.in1k", "pads unevenly, as TensorFlow does"),
-        ("efficientnet_b5.sw_in12k_ft_in1k", "images squashed to a square"),
+        ("tf_efficientnet_b7.ns_jft_in1k", "timm's efficientnet_b5 is our net"),
         ("lenet5.x", "no published weights of lenet5 are known by name"),
         ("runs.old", "there is no such folder"),
     ],
@@ -236,16 +239,28 @@ def test_the_table_is_of_our_nets():
         assert pretrained.NAME.fullmatch(name)
         assert row.model in MAPS, name
         assert 60 < row.top1 < row.top5 < 100
-        assert row.resize >= row.image_size >= 160
+        assert row.resize >= row.image_size >= 160 or row.resize == 0
         assert row.interpolation in ("bilinear", "bicubic")
         assert len(row.mean) == len(row.std) == 3
         assert row.licence
     nets = {row.model for row in rows.values()}
     assert {"mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny"} <= nets
-    assert {f"efficientnet_b{i}" for i in range(5)} <= nets
+    assert {f"efficientnet_b{i}" for i in range(6)} <= nets
     own = rows["resnet50.tv_in1k"]
     assert (own.model, own.top1, own.resize) == ("resnet50_v1_5", 76.156, 256)
     assert own.preprocessing()["mean"] == (0.485, 0.456, 0.406)
+
+
+def test_an_image_is_squashed_where_the_figure_was_measured_so():
+    """As Pillow does it, the whole image; other rows have the middle crop."""
+    row = pretrained.table()["efficientnet_b5.sw_in12k_ft_in1k"]
+    assert row.protocol == "squashed to 448, bicubic"
+    record = row.preprocessing() | {"image_size": 6}
+    image = np.random.default_rng(0).integers(0, 256, (9, 15, 3), np.uint8)
+    (seen,) = of_record(record, Path())(image)
+    expected = PillowImage.fromarray(image).resize((6, 6), PillowImage.Resampling.BICUBIC)
+    np.testing.assert_array_equal(seen, np.asarray(expected))
+    assert ROW.preprocessing()["fit"] == "crop"
 
 
 def test_the_table_is_printed(site, capsys):

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from cnn_jax.data.images.decode import STRIP_PIXELS
 from cnn_jax.errors import UserError, unknown
 
-METHODS = ("pad", "bilinear", "nearest", "crop")
+METHODS = ("pad", "bilinear", "bicubic", "nearest", "crop")
 LONGEST = 8  # shorter sides that an enlarged image may be long
 CROP_FRACTION = 0.875  # of the resized side that the middle crop keeps: 224 of 256
 
@@ -24,7 +24,7 @@ class ResizeSpec:
     """How an image comes to [size, size, channels].
 
     - `pad`: zeros around the middle; a photograph that is larger is first shrunk to fit.
-    - `bilinear`, `nearest`: resized to the square whatever its shape.
+    - `bilinear`, `bicubic`, `nearest`: resized to the square whatever its shape.
     - `crop`: the shorter side to `resize` pixels, then the square in the middle (ImageNet's usual
       test crop: 256, then 224).
 
