@@ -18,6 +18,7 @@ from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import progress
 from cnn_jax.runtime.config_files import load_config
+from cnn_jax.runtime.regular_files import read_regular
 from cnn_jax.training import config_checks
 
 
@@ -79,5 +80,5 @@ def given(config: ConfigDict, dataset: Dataset | ArraySource | EncodedSource) ->
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's evaluations, in their order."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in read_regular(folder / "metrics.jsonl").splitlines()]
     return [row for row in rows if "protocol" in row]

@@ -2,7 +2,9 @@
 
 import fcntl
 import json
+import os
 import shutil
+import socket
 
 import pytest
 from ml_collections import ConfigDict
@@ -53,7 +55,7 @@ MISTAKES = {
     # choices
     "--config.data.name=digit": "data.name='digit' is unknown (did you mean 'digits'",
     "--config.data.name=x": "choices: digits, digits_angle, mnist, fashion_mnist, cifar10, ",
-    "--config.data.fit=stretch": "data.fit='stretch' is unknown; choices: pad, bilinear, nearest",
+    "--config.data.fit=stretch": "data.fit='stretch' is unknown; choices: pad, bilinear, bicubic, nearest",
     "--config.augment_border=x": "augment_border='x' is unknown; choices: black, mean",
     "--config.data.normalisation=x": "choices: per_channel, per_pixel_mean, minus_one_to_one, ",
     "--config.data.channels=2": "data.channels=2, but the images have 1; choices: 0, 1, 3",
@@ -308,6 +310,17 @@ def test_workdir_that_cannot_be(tmp_path):
     line = error_of(TINY, f"--workdir={tmp_path / 'file/below'}")
     assert f"workdir={str(tmp_path / 'file/below')!r} cannot be used: Not a directory" in line
     assert (tmp_path / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+def test_a_lock_that_is_no_file(tmp_path, kind):
+    """Each is refused at once, and a pipe that nobody reads is not waited for."""
+    place = tmp_path / ".lock"
+    make = {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda p: p.symlink_to(os.devnull)}
+    with socket.socket(socket.AF_UNIX) as end:
+        make.get(kind, lambda path: end.bind(str(path)))(place)
+        with pytest.raises(UserError, match=r"workdir='.*' cannot be used: .*\.lock: (not a|Is a)"):
+            workdir.lock(tmp_path)
 
 
 def test_evaluate_needs_a_run(tmp_path, finished):

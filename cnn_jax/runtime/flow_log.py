@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_jax.errors import not_written
 from cnn_jax.runtime.json_shape import fits
+from cnn_jax.runtime.regular_files import read_regular, regular
 
 FILE = "flow.jsonl"
 SHAPE = {
@@ -40,7 +41,7 @@ class FlowLog:
 
     def write(self, row: dict[str, Any]) -> None:
         try:
-            with open(self.path, "a") as stream:
+            with open(self.path, "a", opener=regular) as stream:
                 stream.write(json.dumps(row) + "\n")
         except OSError as error:
             raise not_written(FILE, self.path, error) from error
@@ -50,7 +51,7 @@ def read_flow(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run, up to one that is cut off or damaged; none where it was not measured."""
     rows = []
     try:
-        lines = (folder / FILE).read_text(errors="replace").splitlines()
+        lines = read_regular(folder / FILE).decode(errors="replace").splitlines()
     except OSError:
         return []
     for line in lines:

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 import jax
 
 from cnn_jax.errors import not_written, printable
+from cnn_jax.runtime.regular_files import regular
 
 RECENT_SECONDS = 30.0  # over which the speed is shown
 SKIPPED = ("step", "epoch", "split", "protocol")
@@ -50,7 +51,7 @@ class Writers:
         self.path.touch()
         if (size := self.path.stat().st_size) < resume_at:
             self.say(f"warning: {self.path} has lost its rows after byte {size} of {resume_at}")
-        self._rows = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - open as long as the run
+        self._rows = open(self.path, "r+b", 0, opener=regular)  # noqa: SIM115 - as long as the run
         self._rows.truncate(min(resume_at, size))
         self._rows.seek(0, os.SEEK_END)
         self._events = Events(workdir / "tensorboard", step)

@@ -33,6 +33,20 @@ def open_regular(path: str | os.PathLike, max_bytes: int = LARGEST_IMAGE) -> int
     return descriptor
 
 
+def regular(path: str, flags: int) -> int:
+    """The `opener` of a file that is written: raises `OSError` for what is there and is none."""
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a pipe that nobody reads, a socket
+            raise OSError(errno.EINVAL, "not a regular file", path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
+
+
 def read_regular(path: str | Path, max_bytes: int = LARGEST_IMAGE, first: int = -1) -> bytes:
     """The content of a file; raises `OSError` for what is no file, or a larger one.
 

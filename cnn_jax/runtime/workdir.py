@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
-from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.regular_files import read_json_object, regular
 
 CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 
@@ -145,9 +145,10 @@ def lock(workdir: str | os.PathLike) -> IO:
     folder = Path(workdir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = open(folder / ".lock", "w")  # noqa: SIM115 - held as long as the run
+        held = open(folder / ".lock", "a", opener=regular)  # noqa: SIM115 - as long as the run
     except OSError as error:
-        raise UserError(f"workdir={str(workdir)!r} cannot be used: {error.strerror}") from error
+        path, reason = error.filename, error.strerror
+        raise UserError(f"workdir={str(workdir)!r} cannot be used: {path}: {reason}") from error
     if jax.process_index() == 0:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ import numpy as np
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import flatten
+from cnn_jax.runtime.regular_files import regular
 from cnn_jax.training.experiment import Experiment
 from cnn_jax.training.metrics import NEVER
 from cnn_jax.training.nonfinite import make_examination, released, without_update
@@ -129,7 +130,7 @@ class Recovery:
 
     def record(self, row: dict[str, Any]) -> None:
         if jax.process_index() == 0:
-            with open(self.path, "a") as stream:
+            with open(self.path, "a", opener=regular) as stream:
                 stream.write(json.dumps(row) + "\n")
 
 
