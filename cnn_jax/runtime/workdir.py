@@ -147,8 +147,10 @@ def lock(workdir: str | os.PathLike) -> IO:
         folder.mkdir(parents=True, exist_ok=True)
         held = open(folder / ".lock", "a", opener=regular)  # noqa: SIM115 - as long as the run
     except OSError as error:
-        path, reason = error.filename, error.strerror
-        raise UserError(f"workdir={str(workdir)!r} cannot be used: {path}: {reason}") from error
+        what = "" if error.filename == str(folder) else f"{error.filename}: "
+        raise UserError(
+            f"workdir={str(workdir)!r} cannot be used: {what}{error.strerror}"
+        ) from error
     if jax.process_index() == 0:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
