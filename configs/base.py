@@ -98,6 +98,8 @@ def base(name: str, dataset: str, image_size: int) -> ConfigDict:
     config.parallel = "jit"
     config.shards = 8  # of a batch, in elastic mode: a power of two
     config.devices = 0  # how many to use; 0: all
+    # True: the optimizer's moments lie divided over the devices (ZeRO-1), for "jit".
+    config.shard_optimizer = config_dict.placeholder(bool)
     config.dtype = "float32"  # or "bfloat16": compute; parameters stay float32
     # A first layer with a stride reads blocks of pixels as channels; the same function.
     config.space_to_depth = False

@@ -32,6 +32,7 @@ FREE_KEYS = (
     "population_statistics",
     *("on_nan", "on_nan_factor"),  # which come into play where a run would end
     *("checkpoint.keep", "checkpoint.every_steps"),
+    "shard_optimizer",  # where moments lie: the figures to rounding
     *("data.dir", "data.download", "data.mirror", "data.verify", "data.streaming"),
     *("data.memory_megabytes", "data.workers", "data.threads"),
 )

@@ -85,7 +85,7 @@ def compile_steps(
         return TrainCarry(state, collection.empty())
 
     fresh = FreshValues(init)
-    layout = Layout.of(fresh.shapes, devices)
+    layout = Layout.of(fresh.shapes, devices, spec.shard_optimizer)
 
     def random_init(seed: int) -> TrainCarry:
         if jax.process_count() == 1:
@@ -124,11 +124,14 @@ class Layout:
     abstract: TrainCarry  # shapes, types and places
 
     @classmethod
-    def of(cls, shapes: TrainCarry, devices: Devices) -> Layout:
-        specs = TrainCarry(
-            state_specs(shapes.state, devices.replicas),
-            jax.tree.map(lambda _: P(), shapes.metrics),
-        )
+    def of(cls, shapes: TrainCarry, devices: Devices, shard_optimizer: bool = False) -> Layout:
+        state = state_specs(shapes.state, devices.replicas)
+        if shard_optimizer:
+            divided = jax.tree.map(
+                lambda leaf: longest_axis(leaf.shape, devices.count), shapes.state.opt_state
+            )
+            state = state.replace(opt_state=divided)
+        specs = TrainCarry(state, jax.tree.map(lambda _: P(), shapes.metrics))
         places = jax.tree.map(
             lambda spec: jax.NamedSharding(devices.mesh, spec), specs, is_leaf=is_spec
         )
@@ -182,7 +185,12 @@ def compile_train_steps(
     ) -> tuple[TrainCarry, jax.Array]:
         def update(_: Any, carry: TrainCarry) -> TrainCarry:
             batch = batches.batch(carry.state.step, batch_size, devices.shard_batch)
-            return step_on_devices(carry, batch)
+            carry = step_on_devices(carry, batch)
+            if not spec.shard_optimizer:
+                return carry
+            places = layout.sharding.state.opt_state  # in a loop, too
+            divided = jax.lax.with_sharding_constraint(carry.state.opt_state, places)
+            return carry._replace(state=carry.state.replace(opt_state=divided))
 
         if loop:
             carry = jax.lax.fori_loop(0, num_steps, update, carry)
@@ -237,3 +245,12 @@ def state_specs(state: TrainState, replicas: int) -> TrainState:
     """How each part of the state lies on the mesh: replicated, but statistics one a replica."""
     whole = jax.tree.map(lambda _: P(), state)
     return map_stats(lambda _: P(AXIS), whole) if replicas > 1 else whole
+
+
+def longest_axis(shape: tuple[int, ...], count: int) -> P:
+    """The longest axis that `count` devices divide, divided over them; whole where none is."""
+    axes = [axis for axis, size in enumerate(shape) if size and size % count == 0]
+    if not axes or count == 1:
+        return P()
+    axis = max(axes, key=lambda axis: shape[axis])
+    return P(*[None] * axis, AXIS)

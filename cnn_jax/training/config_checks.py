@@ -120,6 +120,11 @@ def check(config: ConfigDict) -> None:
     if weights := lookup(config, class_weights.KEY):
         class_weights.parse(weights)
     check_images(config)
+    if config.get("shard_optimizer") and config.parallel != "jit":
+        raise UserError(
+            f"shard_optimizer=True does not go with parallel={config.parallel!r}, where every "
+            "device makes the whole update: choose parallel='jit', or shard_optimizer=False"
+        )
 
 
 def check_keys(config: ConfigDict) -> None:

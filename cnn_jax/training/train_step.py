@@ -72,6 +72,7 @@ class TrainStepSpec:
     view_model: nn.Module | None = None  # for views of a protocol, where it is another
     remat: tuple[str, ...] = ()  # stages whose activations are computed again
     lookahead: Lookahead | None = None  # its slow weights are in `ema_variables`
+    shard_optimizer: bool = False  # its moments lie divided over the devices
     on_nan: str = "stop"  # what is done about a step that is not finite: `recovery`
 
     def apply(self, variables: Variables, images: jax.Array, **options: Any) -> Any:
@@ -123,6 +124,7 @@ def make_step_spec(
         plan=plan,
         space_to_depth=config.space_to_depth,
         remat=tuple(config.remat),
+        shard_optimizer=bool(config.get("shard_optimizer")),
         lookahead=make_lookahead(
             config, Clock(len(dataset.train), config.batch_size, config.epochs)
         ),
