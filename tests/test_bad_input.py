@@ -55,7 +55,9 @@ MISTAKES = {
     # choices
     "--config.data.name=digit": "data.name='digit' is unknown (did you mean 'digits'",
     "--config.data.name=x": "choices: digits, digits_angle, mnist, fashion_mnist, cifar10, ",
-    "--config.data.fit=stretch": "data.fit='stretch' is unknown; choices: pad, bilinear, bicubic, nearest",
+    "--config.data.fit=stretch": (
+        "data.fit='stretch' is unknown; choices: pad, bilinear, bicubic, nearest"
+    ),
     "--config.augment_border=x": "augment_border='x' is unknown; choices: black, mean",
     "--config.data.normalisation=x": "choices: per_channel, per_pixel_mean, minus_one_to_one, ",
     "--config.data.channels=2": "data.channels=2, but the images have 1; choices: 0, 1, 3",
