@@ -142,6 +142,12 @@ class Layout:
         )
         return cls(specs, places, abstract)
 
+    def divide_optimizer(self, carry: TrainCarry) -> TrainCarry:
+        """The carry with its optimizer's state as it lies between the steps, in a loop too."""
+        places = self.sharding.state.opt_state
+        divided = jax.lax.with_sharding_constraint(carry.state.opt_state, places)
+        return carry._replace(state=carry.state.replace(opt_state=divided))
+
 
 def compile_train_steps(
     spec: TrainStepSpec,
@@ -186,11 +192,7 @@ def compile_train_steps(
         def update(_: Any, carry: TrainCarry) -> TrainCarry:
             batch = batches.batch(carry.state.step, batch_size, devices.shard_batch)
             carry = step_on_devices(carry, batch)
-            if not spec.shard_optimizer:
-                return carry
-            places = layout.sharding.state.opt_state  # in a loop, too
-            divided = jax.lax.with_sharding_constraint(carry.state.opt_state, places)
-            return carry._replace(state=carry.state.replace(opt_state=divided))
+            return layout.divide_optimizer(carry) if spec.shard_optimizer else carry
 
         if loop:
             carry = jax.lax.fori_loop(0, num_steps, update, carry)
