@@ -84,6 +84,9 @@ def compile_steps(
         state = init_state(spec, seed, image_shape, devices.replicas, plateau)
         return TrainCarry(state, collection.empty())
 
+    if spec.shard_optimizer:
+        update = dataclasses.replace(spec.update, whole=devices.replicated)
+        spec = dataclasses.replace(spec, update=update)
     fresh = FreshValues(init)
     layout = Layout.of(fresh.shapes, devices, spec.shard_optimizer)
 

@@ -25,10 +25,15 @@ MANY = 64  # small tensors: fewer compile as quickly by themselves
 
 @dataclasses.dataclass(frozen=True)
 class ParameterUpdate:
-    """`optimizer`, and which tensors it sees as one."""
+    """`optimizer`, and which tensors it sees as one.
+
+    `whole` is where gradients and new parameters lie, where its state is divided over devices: XLA
+    would else divide the whole backward pass as it finds the state.
+    """
 
     optimizer: optax.GradientTransformation
     joined: Joined = "none"
+    whole: jax.sharding.Sharding | None = None
 
     def init(self, params: Tree) -> optax.OptState:
         """The optimizer's state, with the tensors of `params`."""
@@ -41,18 +46,22 @@ class ParameterUpdate:
         self, grads: Tree, opt_state: optax.OptState, params: Tree, factor: jax.Array | None = None
     ) -> tuple[Tree, optax.OptState, jax.Array]:
         """(new params, new state, the gradients' norm); `factor` is one more of the rate."""
+        grads = self._made_whole(grads)
         pack, unpack = self._packing(params)
         grads, params, opt_state = pack(grads), pack(params), pack(opt_state)
         updates, opt_state = self.optimizer.update(grads, opt_state, params)
         if factor is not None:
             updates = jax.tree.map(lambda u: u * factor, updates)
         params = optax.apply_updates(params, updates)
-        return unpack(params), unpack(opt_state), optax.tree.norm(grads)
+        return self._made_whole(unpack(params)), unpack(opt_state), optax.tree.norm(grads)
 
     def moving_average(self, new: Tree, old: Tree, decay: jax.Array) -> Tree:
         """decay * old + (1 - decay) * new."""
         pack, unpack = self._packing(new)
         return unpack(optax.incremental_update(pack(new), pack(old), 1 - decay))
+
+    def _made_whole(self, tree: Tree) -> Tree:
+        return tree if self.whole is None else jax.lax.with_sharding_constraint(tree, self.whole)
 
     def _packing(self, like: Tree) -> tuple[Callable[[Tree], Tree], Callable[[Tree], Tree]]:
         if self.joined == "all":

@@ -1,5 +1,7 @@
 """Moments divided over the devices: less memory, the same losses, the same checkpoints."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -46,6 +48,19 @@ def test_two_devices_hold_half_and_train_alike(steps_per_dispatch):
     np.testing.assert_allclose(
         whole.metrics.compute()["loss"], half.metrics.compute()["loss"], rtol=1e-6
     )
+
+
+def test_the_moments_alone_are_divided():
+    """Parameters are gathered once; XLA would else divide the backward pass as it finds them."""
+    experiment = make_experiment(config_of(2, True))
+    with experiment.step_loop(last_step=1) as loop:
+        batch = loop.loader.batch_at(0)
+        step = experiment.compiled.train_steps(0)
+        program = step.lower(loop.carry, batch, 1).compile().as_text()
+    params = experiment.compiled.abstract.state.params
+    divided = [p for p in jax.tree.leaves(params) if longest_axis(p.shape, 2) != P()]
+    found = re.findall(r"= \S+ (all-gather|all-to-all|collective-permute)\(", program)
+    assert found == ["all-gather"] * len(divided)
 
 
 def test_the_longest_axis_that_divides():
