@@ -24,6 +24,7 @@ class Measure:
     value: Callable[[Record], float]
     if_diverged: float
     better: str = "greater"
+    ended: Callable[[Record], bool] | None = None  # before what is measured: a bound is the value
 
     def __call__(self, record: Record) -> float:
         return self.if_diverged if record.get("diverged") else float(self.value(record))
@@ -91,14 +92,21 @@ def steps_to(figure: str, target: float) -> Measure:
     """
     below = figure.endswith("loss")
 
-    def value(record: Record) -> float:
+    def first(record: Record) -> float | None:
         rows = record["evaluations"] if "/" in figure else record["log"]
         for row in rows:
             if row[figure] <= target if below else row[figure] >= target:
                 return row["step"]
-        return record["steps"]
+        return None
 
-    return Measure(f"steps to {figure} {target:g}", "steps", value, 1e6, "less")
+    def value(record: Record) -> float:
+        step = first(record)
+        return record["steps"] if step is None else step
+
+    def ended(record: Record) -> bool:
+        return not record.get("diverged") and first(record) is None
+
+    return Measure(f"steps to {figure} {target:g}", "steps", value, 1e6, "less", ended)
 
 
 def largest_loss(steps: int) -> Measure:

@@ -11,7 +11,7 @@ from typing import Any
 from cnn_jax.errors import UserError
 from experiments.claim import TUNING_SEEDS, Changes, Claim, Tuning
 from experiments.runner import Job
-from experiments.statistics import judge
+from experiments.statistics import NO_EFFECT, NOT_DECIDED, judge
 
 Find = Callable[[Job], dict[str, Any] | None]
 PLACEBO_SEEDS = 500  # what separates the seeds of two equal arms
@@ -129,8 +129,8 @@ class Study:
 
     def result(self, find: Find) -> dict[str, Any]:
         """The figures, the differences and the verdict; every run must be done."""
-        claim, arms, seconds = self.claim, {}, 0.0
-        for variant, records in self.records(find).items():
+        claim, arms, seconds, all_records = self.claim, {}, 0.0, self.records(find)
+        for variant, records in all_records.items():
             chosen, _ = self.tune(variant, find)
             values = [claim.measure(record) for record in records]
             seconds += sum(record["seconds"] for record in records)
@@ -148,6 +148,9 @@ class Study:
             }
         differences = self.differences({name: arm["values"] for name, arm in arms.items()})
         judgement = judge(differences, claim.rule)
+        ended = self.ended(all_records)
+        if ended and not self.bounds_decide(ended, judgement.verdict):
+            judgement = dataclasses.replace(judgement, verdict=NOT_DECIDED, seeds_needed=None)
         return {
             "statement": claim.statement,
             "scale": self.settings.scale,
@@ -161,7 +164,22 @@ class Study:
             "differences": differences,
             "variants": arms,
             "minutes": round(seconds / 60, 2),
+            **({"ended": ended} if ended else {}),
         }
+
+    def ended(self, records: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        """{variant of the contrast: its runs that ended before what is measured}, if any."""
+        too_short = self.claim.measure.ended
+        if too_short is None:
+            return {}
+        counts = {name: sum(map(too_short, records[name])) for name in self.claim.contrast}
+        return {name: count for name, count in counts.items() if count}
+
+    def bounds_decide(self, ended: Mapping[str, int], verdict: str) -> bool:
+        """Whether a verdict holds though some values are bounds: where one of two sides has them,
+        and is only said to be the slower."""
+        one_of_two = len(ended) == 1 and len(self.claim.contrast) == 2
+        return one_of_two and self.claim.rule.threshold is None and verdict != NO_EFFECT
 
     def differences(self, values: Mapping[str, list[float]]) -> list[float]:
         """The contrast, seed by seed; of logarithms where the rule is of a ratio."""

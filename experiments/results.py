@@ -74,6 +74,9 @@ def effect_text(result: dict[str, Any], claim: Claim) -> str:
 
 def verdict_text(result: dict[str, Any], p_adjusted: float) -> str:
     verdict = result["verdict"]
+    if verdict == NOT_DECIDED and (ended := result.get("ended")):
+        count, runs = sum(ended.values()), len(result["seeds"]) * len(ended)
+        return f"{verdict}: {count} of {runs} runs ended before what is measured"
     if verdict == NOT_DECIDED:
         needed = result["seeds_needed"]
         if needed is None:

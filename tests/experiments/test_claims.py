@@ -243,6 +243,36 @@ def test_steps_to_a_target():
     assert steps_to("loss", 0.3)(done) == 15
 
 
+@pytest.mark.parametrize(
+    ("late", "threshold", "verdict"),
+    [
+        (("avg",), None, SUPPORTED),  # slower, by at least as much
+        (("avg",), 0.01, NOT_DECIDED),  # how much slower is not known
+        (("avg", "max"), None, NOT_DECIDED),
+        ((), None, SUPPORTED),
+    ],
+)
+def test_runs_that_end_before_the_target_are_bounds(tmp_path, late, threshold, verdict):
+    """Where neither arm reaches it they are not equally fast: nothing is known."""
+
+    def train(job, folder, data_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+        pooling, seed = job.changes["model.pooling"], job.changes["seed"]
+        step = 10 + seed if pooling == "max" else 400 + seed
+        loss = 2.0 if pooling in late else 0.1
+        log = [{"step": step, "loss": loss}]
+        return record(90) | {"log": log, "steps": step if pooling == "max" else 500}
+
+    rule = Rule("less", margin=1.1, ratio=True, threshold=threshold)
+    study = Study("x", make(measure=steps_to("loss", 0.5), rule=rule), Settings())
+    result = verdict_of(study, tmp_path, train)
+    assert result["verdict"] == verdict
+    assert result.get("ended", {}) == dict.fromkeys(late, 6)
+    if late and verdict == NOT_DECIDED:
+        words = f"not decided here: {6 * len(late)} of {6 * len(late)} runs ended before"
+        assert results.verdict_text(result, 1.0).startswith(words)
+
+
 def test_held_out_images_are_pooled_where_the_report_is_of_the_last_epoch():
     row = {"step": 1, "validation/accuracy": 0.8}
     done = {"evaluations": [row], "report": {"accuracy": 0.9, "examples": 100}}
