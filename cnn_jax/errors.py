@@ -60,6 +60,17 @@ def out_of_range(key: str, value: object, condition: str) -> UserError:
     return UserError(f"{key}={value!r} is out of range: choose a number {condition}")
 
 
+def check_local(key: str, place: str | os.PathLike) -> None:
+    """Raises `UserError` for the address of a store, s3://BUCKET: a path would be a folder here."""
+    words = os.fspath(place)
+    if found := re.match(r"([A-Za-z][\w+.-]+):/+", words):
+        address = f"{found[1]}://{words[found.end() :]}"  # of which a path keeps one slash
+        raise UserError(
+            f"{key}={address!r} is an address, and what is read and written are folders of this "
+            "machine: mount the store (gcsfuse, mountpoint-s3), and name the folder"
+        )
+
+
 def not_written(what: str, path: Path, error: Exception) -> UserError:
     """The error for `what` that could not be written to `path`: the reason, and the free space."""
     place = next(p for p in (path, *path.absolute().parents) if p.exists())

@@ -366,3 +366,20 @@ def test_ranges():
     assert not config_checks.within(True, ">= 0")
     assert not config_checks.within("1", ">= 0")
     assert not config_checks.within(float("inf"), ">= 0")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("--workdir=s3://bucket/run", "workdir='s3://bucket/run'"),
+        ("--mode=evaluate --workdir=gs://bucket/run", "workdir='gs://bucket/run'"),
+        ("--config.init.from=s3://bucket/run", "init.from='s3://bucket/run'"),
+        ("--config.data.name=folder:s3://bucket/set", "data.name=folder='s3://bucket/set'"),
+    ],
+)
+def test_an_address_is_no_folder(tmp_path, words, key):
+    """As a path it would be a folder here: the run would be written beside where it was started."""
+    config = os.path.abspath(TINY.removeprefix("--config="))
+    line = error_of(f"--config={config}", *words.split(), cwd=tmp_path)
+    assert line.startswith(f"error: {key} is an address")
+    assert not [*tmp_path.glob("*:*")]

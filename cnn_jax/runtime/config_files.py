@@ -20,7 +20,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import UserError, nearest
+from cnn_jax.errors import UserError, check_local, nearest
 from cnn_jax.runtime.regular_files import read_json_object
 
 OF_RUN = "config.json"
@@ -85,6 +85,7 @@ def config_of_run(folder: Path) -> ConfigDict:
 
     Keys that are newer than the run are as `configs.base` has them.
     """
+    check_local("workdir", folder)
     path = folder / OF_RUN
     if not path.exists():
         raise UserError(f"workdir={str(folder)!r} holds no run: train first, or name another")

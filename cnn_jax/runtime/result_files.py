@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.errors import UserError, not_written
+from cnn_jax.errors import UserError, check_local, not_written
 
 # By their names' endings; matplotlib has them all.
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps")
@@ -21,6 +21,7 @@ def check_place(key: str, place: str | Path, endings: Sequence[str] = ()) -> Non
     With `endings`, like ".png", a name must have one of them: it says the format. A name without an
     ending is left to the writer.
     """
+    check_local(key, place)
     path = Path(place).expanduser()
     named = f"{key}={str(place)!r}"
     try:
@@ -38,6 +39,7 @@ def check_place(key: str, place: str | Path, endings: Sequence[str] = ()) -> Non
 
 def check_folder(key: str, place: str | Path) -> None:
     """Raises `UserError` where no folder is, and none can be made."""
+    check_local(key, place)
     path = Path(place).expanduser()
     there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
     if not there.is_dir():

@@ -19,7 +19,7 @@ from typing import IO, Any
 import jax
 from ml_collections import ConfigDict
 
-from cnn_jax.errors import UserError, not_written
+from cnn_jax.errors import UserError, check_local, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.regular_files import read_json_object, regular
 
@@ -104,6 +104,7 @@ def config_of(workdir: str | os.PathLike, extend: bool = False) -> dict[str, Any
 
     It is in config.json and in every checkpoint, and must be the same.
     """
+    check_local("workdir", workdir)
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir={str(workdir)!r} is a file: name a folder")
@@ -143,6 +144,7 @@ def lock(workdir: str | os.PathLike) -> IO:
 
     Raises `UserError` when another process works in it.
     """
+    check_local("workdir", workdir)
     folder = Path(workdir)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from flax.traverse_util import unflatten_dict
 from cnn_jax import models
 from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, check_local
 from cnn_jax.models.variables import Tree, fill_tree, flatten
 from cnn_jax.runtime import statistics_file, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
@@ -98,6 +98,7 @@ def check_source(path: str, key: str = "init.from") -> None:
     """Raises `UserError` where there are no weights in a folder, by the names of its files."""
     if pretrained.find(path, key) is not None:
         return  # fetched when it is read
+    check_local(key, path)
     folder = Path(path).expanduser()
     is_run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
     if not (is_run or (folder / DESCRIPTION).is_file()):

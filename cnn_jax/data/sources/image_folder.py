@@ -27,7 +27,7 @@ from cnn_jax.data.sources.folder_layout import (
     listed,
     subfolders,
 )
-from cnn_jax.errors import UserError, printable
+from cnn_jax.errors import UserError, check_local, printable
 from cnn_jax.runtime.regular_files import open_regular, read_regular
 
 UNREAD_SUFFIXES = (
@@ -71,6 +71,7 @@ def list_folder(path: str) -> FolderSource:
     key, root = f"data.name='folder:{path}'", Path(path).expanduser()
     if not path:
         raise UserError(f"{key} names no folder: write folder:PATH")
+    check_local("data.name=folder", path)
     if not root.is_dir():
         reason = "that is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{key}: {reason} ({root.absolute()})")
