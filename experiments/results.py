@@ -160,6 +160,8 @@ rules, [LOG.md](LOG.md) what did not work.
     python -m experiments.run --all --budget=60      goes on where it was stopped
     python -m experiments.run max_pooling --dry_run  a training command a line
     python -m experiments.zoo --budget=60            accuracy against operations
+
+[What that has measured so far](results/zoo.md).
 """
 
 

@@ -314,11 +314,12 @@ def test_workdir_that_cannot_be(tmp_path):
     assert (tmp_path / "file").read_text() == "text"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device", "link to nothing"])
 def test_a_lock_that_is_no_file(tmp_path, kind):
     """Each is refused at once, and a pipe that nobody reads is not waited for."""
     place = tmp_path / ".lock"
     make = {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda p: p.symlink_to(os.devnull)}
+    make["link to nothing"] = lambda p: p.symlink_to(tmp_path / "no" / "such")
     with socket.socket(socket.AF_UNIX) as end:
         make.get(kind, lambda path: end.bind(str(path)))(place)
         with pytest.raises(UserError, match=r"workdir='.*' cannot be used: .*\.lock: (not a|Is a)"):

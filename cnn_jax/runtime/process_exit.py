@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ def exit_process(status: int) -> NoReturn:
     """Ends the process as `sys.exit` does, or at once where an orphan would hold it up."""
     if status and orphaned_saves():
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(OSError):  # whose reader has left
+                stream.flush()
         os._exit(status)
     sys.exit(status)

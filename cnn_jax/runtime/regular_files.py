@@ -38,7 +38,8 @@ def regular(path: str, flags: int) -> int:
     try:
         descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a pipe that nobody reads, a socket
+        # A pipe that nobody reads, a socket; a link to what is not there.
+        if error.errno == errno.ENXIO or os.path.islink(path):
             raise OSError(errno.EINVAL, "not a regular file", path) from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -50,6 +50,23 @@ def test_two_devices_hold_half_and_train_alike(steps_per_dispatch):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lars", "lamb", "muon", "scan"])
+def test_rules_of_whole_tensors_and_looped_nets_train_alike(name):
+    configs = [config_of(2, shard) for shard in (False, True)]
+    for config in configs:
+        if name == "scan":
+            config.model = {"name": "resnet20_cifar", "num_classes": 10, "scan": True}
+        else:
+            config.optimizer.name = name
+    whole, divided = (trained(make_experiment(config), 3) for config in configs)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        jax.device_get(whole.state),
+        jax.device_get(divided.state),
+    )
+
+
 def test_the_moments_alone_are_divided():
     """Parameters are gathered once; XLA would else divide the backward pass as it finds them."""
     experiment = make_experiment(config_of(2, True))
