@@ -244,21 +244,23 @@ def test_steps_to_a_target():
 
 
 @pytest.mark.parametrize(
-    ("late", "threshold", "verdict"),
+    ("late", "threshold", "fast", "verdict"),
     [
-        (("avg",), None, SUPPORTED),  # slower, by at least as much
-        (("avg",), 0.01, NOT_DECIDED),  # how much slower is not known
-        (("avg", "max"), None, NOT_DECIDED),
-        ((), None, SUPPORTED),
+        (("avg",), None, 10, SUPPORTED),  # slower, by at least as much
+        (("avg",), 0.01, 10, NOT_DECIDED),  # how much slower is not known
+        (("avg",), None, 490, NOT_DECIDED),  # and so not whether it is the same
+        (("avg", "max"), None, 10, NOT_DECIDED),
+        ((), None, 10, SUPPORTED),
+        ((), None, 395, NO_EFFECT),
     ],
 )
-def test_runs_that_end_before_the_target_are_bounds(tmp_path, late, threshold, verdict):
+def test_runs_that_end_before_the_target_are_bounds(tmp_path, late, threshold, fast, verdict):
     """Where neither arm reaches it they are not equally fast: nothing is known."""
 
     def train(job, folder, data_dir):
         folder.mkdir(parents=True, exist_ok=True)
         pooling, seed = job.changes["model.pooling"], job.changes["seed"]
-        step = 10 + seed if pooling == "max" else 400 + seed
+        step = fast + seed if pooling == "max" else 400 + seed
         loss = 2.0 if pooling in late else 0.1
         log = [{"step": step, "loss": loss}]
         return record(90) | {"log": log, "steps": step if pooling == "max" else 500}
