@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 
+from cnn_jax.runtime.shipped_configs import install_finder
+
 if typing.TYPE_CHECKING:
     import os
 
@@ -15,6 +17,8 @@ if typing.TYPE_CHECKING:
     from cnn_jax.python_runs import Trained
 
 __version__ = "0.2.0.dev0"
+
+install_finder()  # `from configs.base import base`, wherever Python was started
 
 
 def load(run_or_weights: str | os.PathLike) -> LoadedNet:

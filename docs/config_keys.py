@@ -6,7 +6,8 @@ import re
 
 from ml_collections import ConfigDict
 
-from cnn_jax.runtime.config_files import SHIPPED, keys_of, load_module
+from cnn_jax.runtime.config_files import keys_of, load_module
+from cnn_jax.runtime.shipped_configs import SHIPPED
 
 KEY = re.compile(r'\s+(\w+)((?:\.\w+)*)(?:\.(\w+)|\["(\w+)"\]) = (.*?)(?:  # (.*))?$')
 SECTION = re.compile(r"\s+config\.(\w+) = (\w+)\(")

@@ -15,7 +15,7 @@ from typing import Any
 from cnn_jax import models
 from cnn_jax.analysis import recipes, tables
 from cnn_jax.data import augment
-from cnn_jax.runtime import command_help, config_files
+from cnn_jax.runtime import command_help, config_files, shipped_configs
 from docs import api, config_keys
 
 ROOT = Path(__file__).parents[1]
@@ -142,7 +142,7 @@ def datasets_page() -> str:
 def configs_page() -> str:
     """The docstring of every config: paper, command, price, result, deviations."""
     parts = ["# Configs", "One run, one file. `cnn_jax train --config=NAME` runs it."]
-    for path in config_files.shipped_configs():
+    for path in shipped_configs.shipped_configs():
         parts += [f"## {path.stem}", command_help.docstring_of(path)]
     return "\n\n".join(parts) + "\n"
 

@@ -12,7 +12,7 @@ from absl import flags
 from cnn_jax import __main__ as command
 from cnn_jax import cli, data
 from cnn_jax.errors import UserError
-from cnn_jax.runtime import command_help, config_files, workdir
+from cnn_jax.runtime import command_help, config_files, shipped_configs, workdir
 from tests.support.commands import ROOT
 
 TOOLS = {path.stem for path in (ROOT / "cnn_jax/tools").glob("*.py")} - {"__init__"}
@@ -110,14 +110,14 @@ def test_configs_of_the_package_are_found_from_anywhere(tmp_path):
 def test_help_lists_flags_configs_and_datasets():
     """The datasets are written down beside the help, which must not import the data room."""
     assert list(command_help.DATASETS) == data.names()
-    assert "lenet5_1998" in {path.stem for path in config_files.shipped_configs()}
-    assert "base" not in {path.stem for path in config_files.shipped_configs()}
+    assert "lenet5_1998" in {path.stem for path in shipped_configs.shipped_configs()}
+    assert "base" not in {path.stem for path in shipped_configs.shipped_configs()}
 
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet5.py", "configs/lenet5", "configs/lenet5.py"])
 def test_names_of_a_config_of_the_package(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert config_files.find_config(name) == config_files.SHIPPED / "lenet5.py"
+    assert config_files.find_config(name) == shipped_configs.SHIPPED / "lenet5.py"
     assert config_files.load_config(f"{name}:mnist").data.name == "mnist"
 
 

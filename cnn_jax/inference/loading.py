@@ -15,7 +15,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.inference import preparation
 from cnn_jax.inference.loaded_net import LoadedNet
 from cnn_jax.models.variables import Tree
-from cnn_jax.runtime.config_files import SHIPPED, config_of_run, load_module
+from cnn_jax.runtime.config_files import base_config, config_of_run
 from cnn_jax.training import open_values
 from cnn_jax.training.experiment import make_model
 from cnn_jax.training.task_file import read_task
@@ -109,8 +109,7 @@ def class_names(description: dict[str, Any], count: int) -> tuple[str, ...]:
 
 def config_of_weights(own: preparation.ImagePreparation) -> ConfigDict:
     """A config with this preprocessing, for data that the weights are evaluated on."""
-    base = load_module("base", SHIPPED / "base.py").base
-    config = base("weights", "folder", own.resize.size)
+    config = base_config("weights", "folder", own.resize.size)
     config.data.fit, config.data.resize = own.resize.method, own.resize.resize
     config.data.channels = own.resize.channels
     return config

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cnn_jax.runtime.config_files import shipped_configs
+from cnn_jax.runtime.shipped_configs import shipped_configs
 
 WIDTH, LONGEST = 100, 32  # of a line, and of a name beside its text
 # What absl adds to a flag's help.

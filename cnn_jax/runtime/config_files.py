@@ -22,11 +22,9 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, check_local, nearest
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.shipped_configs import ABSENT, SHIPPED, ConfigsFinder, shipped_configs
 
 OF_RUN = "config.json"
-PACKAGE = Path(__file__).resolve().parents[1]
-# An installation holds the configs within the package, a checkout beside it.
-SHIPPED = next(p for p in (PACKAGE / "configs", PACKAGE.parent / "configs") if p.is_dir())
 
 
 def find_config(file: str) -> Path:
@@ -41,6 +39,8 @@ def find_config(file: str) -> Path:
     shipped = SHIPPED / f"{path.name.removesuffix('.py')}.py"
     if path.parent in (Path(), Path("configs")) and shipped.is_file() and not path.is_file():
         return shipped
+    if not SHIPPED.is_dir():
+        raise UserError(f"--config={file!r}: {ABSENT}")
     choices = {str(other) for other in path.parent.glob("*.py")}
     is_word = path.parent == Path() and not path.suffix  # as the package's configs are named
     choices |= {other.stem if is_word else f"configs/{other.name}" for other in shipped_configs()}
@@ -49,19 +49,14 @@ def find_config(file: str) -> Path:
     )
 
 
-def shipped_configs() -> list[Path]:
-    """The config files of the package that can be named, in order."""
-    return sorted(p for p in SHIPPED.glob("*.py") if p.stem not in ("__init__", "base"))
-
-
 def load_config(name: str) -> ConfigDict:
     """What `get_config` in the file of `FILE.py[:ARGUMENT]` returns, or a run's config.json."""
     if Path(name).name == OF_RUN:
         return config_of_run(Path(name).parent)
     file, colon, argument = name.partition(":")
     path = find_config(file)
-    make_importable(path)
     try:
+        make_importable(path)
         module = load_module("config", path)
         word, _, dataset = argument.partition(":")
         if word == "published":
@@ -71,13 +66,20 @@ def load_config(name: str) -> ConfigDict:
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        where = f"line {frames[-1].lineno}: " if frames else ""
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"--config={name!r}: {where}{what}") from error
+        raise UserError(f"--config={name!r}: {where_of(error, path)}{what}") from error
     if not isinstance(config, ConfigDict):
         raise UserError(f"--config={name!r}: get_config returns no ConfigDict but {config!r:.100}")
     return config
+
+
+def where_of(error: Exception, path: Path) -> str:
+    """The line of a config that raised, else the file and line; "" where Python's own did."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    if lines := [frame.lineno for frame in frames if frame.filename == str(path)]:
+        return f"line {lines[-1]}: "
+    files = [frame for frame in frames if Path(frame.filename).is_file()]
+    return f"{files[-1].filename}, line {files[-1].lineno}: " if files else ""
 
 
 def config_of_run(folder: Path) -> ConfigDict:
@@ -131,6 +133,8 @@ def set_value(config: ConfigDict, parts: Sequence[str], value: Any) -> None:
 
 def base_config(name: str = "", dataset: str = "digits", image_size: int = 32) -> ConfigDict:
     """A config with every key, as `configs.base` has them, but for the options of nets."""
+    if not SHIPPED.is_dir():
+        raise UserError(ABSENT)
     return load_module("base", SHIPPED / "base.py").base(name, dataset, image_size)
 
 
@@ -139,11 +143,9 @@ def as_tuple(value: Any) -> Any:
     return tuple(map(as_tuple, value)) if isinstance(value, list) else value
 
 
-def load_module(name: str, path: Path, folders: Sequence[str] | None = None) -> ModuleType:
-    """The module, or with `folders` the package, of one file; it is not put into `sys.modules`."""
-    spec = importlib.util.spec_from_file_location(
-        name, path, submodule_search_locations=None if folders is None else [*folders]
-    )
+def load_module(name: str, path: Path) -> ModuleType:
+    """The module of one file; it is not put into `sys.modules`."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, path
     assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
@@ -155,23 +157,33 @@ def make_importable(path: Path) -> None:
     """Lets a config import its neighbours, and `configs.base`, wherever the program is started.
 
     A folder `configs` of the user's own stands before the package's, which fills what it lacks;
-    for a config of the package it is the other way round.
+    for a config of the package it is the other way round, and the user's is not run.
     """
     path = path.resolve()
-    top = path.parent
-    while (top / "__init__.py").exists():
-        top = top.parent
-    own = path.parent == SHIPPED
-    if not own:
+    if path.parent == SHIPPED:
+        configs, first = sys.modules.get("configs") or shipped_package(), SHIPPED
+    else:
+        top = path.parent
+        while (top / "__init__.py").exists():
+            top = top.parent
         sys.path.insert(0, str(top))
-    try:
+        first = next((p for p in path.parents if p.name == "configs"), top / "configs")
+        known = sys.modules.get("configs")
+        if known and first.is_dir() and str(first) not in getattr(known, "__path__", []):
+            del sys.modules["configs"]  # that of another folder
         configs = importlib.import_module("configs")
-    except ModuleNotFoundError:
-        configs = load_module("configs", SHIPPED / "__init__.py", [str(SHIPPED)])
-        sys.modules["configs"] = configs
-    folders = [folder for folder in getattr(configs, "__path__", []) if folder != str(SHIPPED)]
+    folders = [str(first)] * first.is_dir() + [*getattr(configs, "__path__", []), str(SHIPPED)]
     # A list, because a namespace's own path forgets what is added to it.
-    configs.__path__ = [str(SHIPPED), *folders] if own else [*folders, str(SHIPPED)]
+    configs.__path__ = [*dict.fromkeys(folders)]
+
+
+def shipped_package() -> ModuleType:
+    """The package's `configs`, imported whatever else goes by that name."""
+    spec = ConfigsFinder.find_spec("configs")
+    assert spec is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["configs"] = package
+    return package
 
 
 def find_name(name: str) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from cnn_jax.analysis import recipes
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.config_files import keys_of, load_config, load_module, shipped_configs
+from cnn_jax.runtime.config_files import keys_of, load_config, load_module
+from cnn_jax.runtime.shipped_configs import shipped_configs
 
 PUBLISHED = recipes.published_recipes()
 NAMES = list(PUBLISHED)
