@@ -14,6 +14,7 @@ from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import workdir as workdirs
+from cnn_jax.runtime.config_files import config_of_run
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.training.experiment import Experiment, make_experiment
 from cnn_jax.transfer.features import (
@@ -113,7 +114,9 @@ def load_trained_net(
     weights: str | None,
     dataset: Dataset | None = None,
 ) -> TrainedNet:
-    """The net of a config with the weights of a workdir or of an imported folder."""
+    """The net of a config, or of a workdir, with the weights of that or of an imported folder."""
+    if config is None and workdir and not weights:
+        config = config_of_run(Path(workdir))  # which says it where there is none
     if config is None:
         raise UserError(
             "--config is missing: name a file, like --config=configs/lenet5.py, or the --workdir "

@@ -10,7 +10,8 @@ from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.sources import IMAGENET
 from cnn_jax.errors import UserError
-from cnn_jax.transfer.initial_weights import InitialWeights, option_differences
+from cnn_jax.transfer.initial_weights import InitialWeights
+from cnn_jax.transfer.weight_options import option_differences
 
 
 def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
@@ -52,10 +53,10 @@ def transfer_warnings(
 ) -> list[str]:
     """Of stages frozen as they were drawn, and of weights that expect another net or image."""
     warnings = []
-    if initial_weights and (differ := option_differences(initial_weights.weights, model)):
-        warnings.append(
-            f"the weights are of {initial_weights.weights.model} with {', '.join(differ)}"
-        )
+    if initial_weights:
+        weights = initial_weights.weights
+        if differ := option_differences(weights.model, weights.options, model):
+            warnings.append(f"the weights are of {weights.model} with {', '.join(differ)}")
     if config.freeze and not config.init["from"]:
         warnings.append("freeze: without init.from the frozen stages stay as they were drawn")
     expected = initial_weights and initial_weights.weights.preprocessing

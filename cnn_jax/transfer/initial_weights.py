@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from cnn_jax import models
 from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError, check_local
@@ -28,8 +27,6 @@ from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, load_weights
 
-# Options that change nothing in what trained weights compute.
-TRAINING_OPTIONS = ("dropout", "auxiliary_dropout", "stochastic_depth", "zero_init", "auxiliary")
 NAMES_SHOWN = 4  # names on a line; all of them are in init.json
 FlatTree = dict[str, np.ndarray]
 
@@ -210,22 +207,30 @@ def make_initial_weights(
     values, randomly_initialised, misfits = match_tensors(flat, shapes, {*axes}, refusal)
     used = {*values, *randomly_initialised}
     unused = tuple(tensor for tensor in weights.flat if tensor not in used)
-    misfits += [
-        f"{tensor} has no place here"
-        for tensor in unused
-        if tensor not in shapes and not is_auxiliary(tensor)
-    ]
     if misfits:
         more = f"; and {len(misfits) - 3} more" if len(misfits) > 3 else ""
-        published = any(row.model == name for row in pretrained.table().values())
         raise UserError(
             f"{key}={path!r} ({weights.model}) does not fit {name}: {'; '.join(misfits[:3])}{more}"
-            + (f" (cnn_jax weights {name} lists those that do)" if published else "")
+            + advice_on_misfit(flat, model, name, image_shape, {*axes})
         )
     for tensor, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f"{key}={path!r}: {tensor} has values that are not finite")
     return InitialWeights(path, weights, values, randomly_initialised, unused, note)
+
+
+def advice_on_misfit(
+    flat: FlatTree, model: nn.Module, name: str, image_shape: tuple[int, ...], heads: set[str]
+) -> str:
+    """What to do: other channels, where these are all that is amiss, or other weights."""
+    channels = 1 if image_shape[-1] == 3 else 3
+    shapes = variable_shapes(model, (*image_shape[:-1], channels))
+    if not match_tensors(flat, shapes, heads, "")[2]:
+        return f"; they take images of {channels} channel{'s' * (channels > 1)}: " + (
+            f"set data.channels={channels}"
+        )
+    published = any(row.model == name for row in pretrained.table().values())
+    return f" (cnn_jax weights {name} lists those that do)" if published else ""
 
 
 def fit_head(
@@ -287,28 +292,17 @@ def match_tensors(
             randomly_initialised[tensor] = "not there"
         else:
             misfits.append(f"{tensor} is {difference}")
+    misfits += [
+        f"{tensor} has no place here"
+        for tensor in tensors
+        if tensor not in shapes and not is_auxiliary(tensor)
+    ]
     return values, randomly_initialised, misfits
 
 
 def is_auxiliary(tensor: str) -> bool:
     """Whether "params/auxiliary_4a/..." is of a head that only training computes."""
     return tensor.split("/")[1].startswith(AUXILIARY_PREFIX)
-
-
-def option_differences(weights: TrainedWeights, model: nn.Module) -> list[str]:
-    """Options in which the net of the weights differs and which no shape shows, in words."""
-    trained_net = models.REGISTRY.get(weights.model)
-    if trained_net is None or trained_net.module is not type(model):
-        return []
-    defaults = {key: default for key, (_, default) in trained_net.options().items()}
-    changed = {key: v for key, v in weights.options.items() if v is not None}
-    out = []
-    for key, value in (defaults | changed).items():
-        here = getattr(model, key, value)
-        value = tuple(value) if isinstance(value, list) else value
-        if key in defaults and key not in TRAINING_OPTIONS and here != value:
-            out.append(f"{key}={value!r} there, {here!r} here")
-    return out
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -154,6 +154,10 @@ def test_names_of_points(trained):
     assert load_trained_net(dropped, str(folder), None).resolve(["output"]) == ["output"]
     with pytest.raises(UserError, match="name the weights: --workdir=RUN or --weights=DIR"):
         load_trained_net(config, None, None)
+    with pytest.raises(UserError, match=r"^workdir='nowhere' holds no run: train first, or name a"):
+        load_trained_net(None, "nowhere", None)
+    with pytest.raises(UserError, match=r"^--config is missing: name a file"):
+        load_trained_net(None, None, "weights")
 
 
 RESNET = ["conv1_norm", "pool1", *(f"layer{i}_{j}" for i in (1, 2, 3, 4) for j in (0, 1, 2))]

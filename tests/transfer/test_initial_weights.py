@@ -115,6 +115,28 @@ def test_weights_of_another_architecture(source):
         assert ("lists" in str(error.value)) == (name == "resnet18")
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+def test_weights_for_colour_meet_grey_images_and_the_other_way_round(channels, tmp_path):
+    """The advice is the channels that all tensors fit; what it says is accepted."""
+    here, there = (8, 8, 4 - channels), (8, 8, channels)
+    net = models.create("bn_lenet", 10)
+    abstract = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *there), "f4"))
+    trees = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), abstract)
+    save_weights(tmp_path, trees["params"], trees["batch_stats"], {"model": "bn_lenet"})
+    with pytest.raises(UserError) as error:
+        make_initial_weights(str(tmp_path), net, "bn_lenet", here)
+    assert str(error.value) == (
+        f"init.from='{tmp_path}' (bn_lenet) does not fit bn_lenet: params/c1/kernel is "
+        f"5x5x{channels}x6 there, 5x5x{4 - channels}x6 here; they take images of {channels} "
+        f"channel{'s' * (channels > 1)}: set data.channels={channels}"
+    )
+    assert not make_initial_weights(str(tmp_path), net, "bn_lenet", there).randomly_initialised
+    save_weights(tmp_path, trees["params"], {}, {"model": "bn_lenet"})
+    with pytest.raises(UserError) as error:  # something else is amiss too
+        make_initial_weights(str(tmp_path), net, "bn_lenet", here)
+    assert "data.channels" not in str(error.value)
+
+
 def test_images_that_the_weights_do_not_expect_are_warned_of(source, tmp_path):
     config, folder = source
     start = make_experiment(started(config, folder)).initial_weights

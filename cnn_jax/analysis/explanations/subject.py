@@ -22,7 +22,6 @@ from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
-from cnn_jax.runtime.config_files import config_of_run
 from cnn_jax.runtime.progress import track
 from cnn_jax.runtime.regular_files import read_regular
 
@@ -140,9 +139,7 @@ class Subject:
 
 def load_subject(config: ConfigDict | None, workdir: str | None, weights: str | None) -> Subject:
     """The net of a workdir, by its own config unless one is given, or of imported weights."""
-    if config is None and workdir:
-        config = config_of_run(Path(workdir))
-    if config is None and not weights:
+    if config is None and not (workdir or weights):
         raise UserError("name the net: --workdir=RUN, or --weights=DIR with a --config")
     net = load_trained_net(config, workdir, weights)
     if net.experiment.dataset.task.kind != "classification":
