@@ -25,6 +25,7 @@ from cnn_jax.runtime.config_files import load_config, read_config_flags, value_o
 from cnn_jax.runtime.malloc import retain_freed_memory
 from cnn_jax.runtime.process_exit import exit_process
 from cnn_jax.runtime.result_files import PICTURES, check_folder, check_place
+from cnn_jax.runtime.stores.copies import in_words, with_copies
 
 INTERRUPTED = 130
 HELP = ("--help", "-help", "-h", "--helpshort")
@@ -195,7 +196,7 @@ def stop_printing() -> None:
 
 
 def fail(message: str) -> NoReturn:
-    print(f"error: {printable(message)}", file=sys.stderr)
+    print(f"error: {printable(in_words(message))}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -206,6 +207,8 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         show(help_of_program(flags.FLAGS))
         raise SystemExit(0)
     try:
+        if "mode" not in flags.FLAGS:  # that of cnn_jax.main, which works in a store
+            argv = [argv[0], *with_copies(argv[1:])]
         workdir = value_of("workdir", argv) if "config" in flags.FLAGS else ""
         words, config = read_config_flags(argv, load_open_config, workdir)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys

@@ -66,13 +66,15 @@ def run(config: ConfigDict, workdir: str) -> int | None:
     """Trains or evaluates; the exit status."""
     from cnn_jax import train
     from cnn_jax.runtime.preemption import Interrupted, on_second_interrupt
+    from cnn_jax.runtime.stores.mirror import opened_workdir
     from cnn_jax.training import dry_run, evaluation
 
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None
     if MODE.value == "evaluate":
-        evaluation.evaluate_only(config, workdir)
+        with opened_workdir(workdir) as (folder, _):
+            evaluation.evaluate_only(config, str(folder))
         return None
 
     def stop_at_once() -> None:

@@ -19,6 +19,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime import progress
 from cnn_jax.runtime.config_files import load_config
 from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.stores.copies import local_file
 from cnn_jax.training import config_checks
 
 
@@ -60,7 +61,9 @@ def train_and_evaluate(
         config_checks.check(own)  # before the data is read
         its_data = None if dataset is None else given(own, dataset)
         report = train.train_and_evaluate(own, str(workdir), extend, its_data, quiet)
-    return Trained(str(workdir), read_history(Path(workdir)), report)
+    return Trained(
+        str(workdir), read_history(local_file("workdir", workdir, "metrics.jsonl")), report
+    )
 
 
 def given(config: ConfigDict, dataset: Dataset | ArraySource | EncodedSource) -> Dataset:
@@ -78,7 +81,7 @@ def given(config: ConfigDict, dataset: Dataset | ArraySource | EncodedSource) ->
     return data.load(config.data, source=dataset)
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's evaluations, in their order."""
-    rows = [json.loads(line) for line in read_regular(folder / "metrics.jsonl").splitlines()]
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of a run's evaluations, in their order, from its metrics.jsonl."""
+    rows = [json.loads(line) for line in read_regular(path).splitlines()]
     return [row for row in rows if "protocol" in row]

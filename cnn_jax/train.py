@@ -12,16 +12,17 @@ from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.images.eval_protocols import SINGLE
-from cnn_jax.errors import UserError
 from cnn_jax.runtime import report, report_pictures, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.metric_writers import Writers
 from cnn_jax.runtime.preemption import Interrupted, Interruption
+from cnn_jax.runtime.stores.copies import in_words
+from cnn_jax.runtime.stores.mirror import Mirror, opened_workdir
 from cnn_jax.training import metrics, reporting
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.gradient_flow import FlowRecorder
-from cnn_jax.training.recovery import Recovery, Verdict, not_finite, with_rate
+from cnn_jax.training.recovery import Recovery, Verdict, diverged, not_finite, with_rate
 from cnn_jax.training.run_identity import describe, hold_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
@@ -44,31 +45,37 @@ def train_and_evaluate(
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
     """
-    is_new_run = Checkpoints(folder).is_empty()
-    # A wrong value is said before the workdir and the data.
-    check_config(config, is_new_run, Path(folder))
-    workdir.check(folder, config, extend)  # before data is loaded, and anything written
-    experiment = make_experiment(config, dataset, is_new_run, Path(folder))
-    with workdir.enter(folder, config, extend):
-        keep_data(experiment, Path(folder), is_new_run, extend)
-        training = Training(experiment, Path(folder), extend, quiet)
-        try:
-            for _ in training:
-                pass
-            return finish(training)
-        finally:
-            training.close()
+    with opened_workdir(folder) as (place, mirror):
+        is_new_run = Checkpoints(place).is_empty()
+        # A wrong value is said before the workdir and the data.
+        check_config(config, is_new_run, place)
+        workdir.check(place, config, extend)  # before data is loaded, and anything written
+        experiment = make_experiment(config, dataset, is_new_run, place)
+        with workdir.enter(place, config, extend):
+            keep_data(experiment, place, is_new_run, extend)
+            training = Training(experiment, place, extend, quiet, mirror)
+            try:
+                for _ in training:
+                    pass
+                return finish(training)
+            finally:
+                training.close()
 
 
 class Training:
     """One run under way: iterating over it trains, and yields after each call to the device."""
 
     def __init__(
-        self, experiment: Experiment, folder: Path, extend: bool = False, quiet: bool = False
+        self,
+        experiment: Experiment,
+        folder: Path,
+        extend: bool = False,
+        quiet: bool = False,
+        mirror: Mirror | None = None,
     ):
         self.experiment, self.folder, self.extend = experiment, folder, extend
         self.identity = describe(experiment)
-        self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep)
+        self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep, mirror)
         self.checkpoints.tidy()
         self.progress, carry = self.restore_or_init()
         self.steps = experiment.step_loop(carry, self.progress.step)
@@ -76,8 +83,7 @@ class Training:
         self.writers = Writers(folder, experiment.clock.total_steps, step, rows_bytes, quiet)
         self.flow = FlowRecorder(experiment, folder, self.progress.step)
         self.recovery = Recovery(experiment, folder, self.writers.say)
-        self.compiled = False
-        self.interruption = Interruption()
+        self.compiled, self.interruption = False, Interruption()
 
     def restore_or_init(self) -> tuple[RunProgress, TrainCarry]:
         compiled, initial_weights = self.experiment.compiled, self.experiment.initial_weights
@@ -191,14 +197,14 @@ class Training:
         """The lines above the log: what trains on what, from where, and what is doubtful in it."""
         params, step = self.steps.carry.state.variables["params"], self.progress.step
         weights = self.experiment.initial_weights
-        start = weights.summary_lines() if weights else []
+        start, place = weights.summary_lines() if weights else [], in_words(self.folder)
         if self.is_finished():
             start = [
-                f"finished in {self.folder}: {step:,} steps are done; it is reported again (more",
+                f"finished in {place}: {step:,} steps are done; it is reported again (more",
                 "epochs: --config.epochs=N --extend; after an early stop also more patience)",
             ]
         elif step:
-            start = [f"going on from step {step:,} in {self.folder}"]
+            start = [f"going on from step {step:,} in {place}"]
         parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
         for line in reporting.opening_lines(self.experiment, parameters, start):
             self.writers.say(line)
@@ -294,15 +300,8 @@ class Training:
             return
         what, step = found
         self.checkpoints.wait()
-        saved = self.checkpoints.steps()
-        good = f"the checkpoint of step {saved[-1]} is kept" if saved else "no checkpoint was made"
-        raise UserError(
-            f"{what} is not finite at step {step} (epoch "
-            f"{self.experiment.clock.epochs_seen(step):.2f}); {good}; try "
-            f"--config.on_nan=rollback, or a lower optimizer.learning_rate (now "
-            f"{self.learning_rate():g}) or clip_norm"
-            + (" in another --workdir" if saved else "")  # this one holds a run of this config
-        )
+        at = f"step {step} (epoch {self.experiment.clock.epochs_seen(step):.2f})"
+        raise diverged(what, at, self.learning_rate(), self.checkpoints.steps())
 
     def save(self) -> None:
         """Starts a checkpoint of this very step, unless a number in it is not finite."""
@@ -341,7 +340,7 @@ def finish(training: Training) -> dict[str, Any]:
         report_pictures.draw_curves(*files, title, progress.best_step)
         training.flow.draw(title)
     say("\n" + report.as_text(result))
-    say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {folder}")
+    say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {in_words(folder)}")
     if place != folder:  # by another protocol than the report that is there
-        say(f"but this report, which is in {place}")
+        say(f"but this report, which is in {in_words(place)}")
     return result

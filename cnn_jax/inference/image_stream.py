@@ -20,6 +20,7 @@ from cnn_jax.data.sources.image_folder import image_files
 from cnn_jax.errors import UserError
 from cnn_jax.inference.preparation import ImagePreparation
 from cnn_jax.runtime.regular_files import read_regular
+from cnn_jax.runtime.stores.copies import in_words
 
 AHEAD = 4  # images a thread that are decoded before the net takes them
 Views = list[np.ndarray]  # uint8, of one image
@@ -108,7 +109,7 @@ def named_file(file: str) -> NamedImage:
         with in_room(read, own.max_pixels, own.min_side) as (content, header):
             return own(decode(content, own.min_side, header=header))
 
-    return NamedImage(file, views)
+    return NamedImage(in_words(file), views)
 
 
 def prepare_ahead(

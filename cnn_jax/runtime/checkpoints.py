@@ -16,7 +16,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import itertools
 import os
 import re
@@ -24,7 +23,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -32,6 +31,11 @@ from jax.experimental import multihost_utils
 
 from cnn_jax.errors import UserError, not_written, printable
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, is_there, write_checksums
+from cnn_jax.runtime.orbax_writers import alone, make_writer, on_this_host
+from cnn_jax.runtime.stores.store import StoreError
+
+if TYPE_CHECKING:
+    from cnn_jax.runtime.stores.mirror import Mirror
 
 UNDER_WAY = ".saving-"
 REPLACED = ".replaced"  # a whole save of a step that is saved again
@@ -47,21 +51,6 @@ class Restored:
     step: int
     tree: Any
     meta: dict[str, Any]
-
-
-@functools.cache
-def silence_orphans() -> None:
-    """When one of Orbax's writes fails, others find their event loop closed, and say so at length.
-
-    The failure itself is raised; these complaints of threads that nobody waits for are dropped.
-    """
-    show = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            show(unraisable)
-
-    sys.unraisablehook = hook
 
 
 def place_of(folder: Path) -> tuple[int, int] | None:
@@ -83,9 +72,14 @@ def is_of_a_peer(error: BaseException | None) -> bool:
 
 
 class Checkpoints:
-    """The saves of one workdir. Every process calls `save`; process 0 hashes and tidies up."""
+    """The saves of one workdir. Every process calls `save`; process 0 hashes and tidies up.
 
-    def __init__(self, workdir: str | os.PathLike, keep: int = 2):
+    With a `mirror` a save is acknowledged when it is in the store. Of several processes, whose
+    copies of such a workdir are apart, process 0 writes all.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, keep: int = 2, mirror: Mirror | None = None):
+        self.mirror, self.by_one = mirror, mirror is not None and jax.process_count() > 1
         self.folder = Path(workdir).absolute() / "checkpoints"
         self.keep = keep
         self._place = place_of(self.folder.parent)
@@ -175,22 +169,19 @@ class Checkpoints:
             )
         import orbax.checkpoint as ocp
 
+        if self.by_one:
+            tree = on_this_host(tree)
         try:
             if self._orbax is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                silence_orphans()
-                self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+                self._orbax = make_writer(self.by_one)
             if jax.process_index() == 0:
                 self.mark(step).touch()
                 if step in self.steps():
                     self.path(step).rename(self.path(step).with_suffix(REPLACED))
-            self._orbax.save(
-                self.path(step),
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta)
-                ),
-                force=True,
-            )
+            if not self.by_one or jax.process_index() == 0:
+                what = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta)}
+                self._orbax.save(self.path(step), args=ocp.args.Composite(**what), force=True)
         except Exception as error:
             raise self._failure(step, error) from error
         self._saved = step
@@ -210,6 +201,10 @@ class Checkpoints:
                 self.mark(step).unlink(missing_ok=True)
                 shutil.rmtree(self.path(step).with_suffix(REPLACED), ignore_errors=True)
             self.prune(best)
+            if self.mirror:
+                self.mirror.publish()
+        except StoreError:
+            raise
         except Exception as error:
             raise self._failure(step, error) from error
 
@@ -234,6 +229,8 @@ class Checkpoints:
         step = self._choose(prefer) if jax.process_index() == 0 else None
         if jax.process_count() > 1:
             step = int(multihost_utils.broadcast_one_to_all(np.int32(step or 0)))
+            if self.mirror and jax.process_index() and step >= 0:
+                self.mirror.fetch(self.path(step).name)
         if step == DAMAGED:
             raise UserError(
                 f"every checkpoint in {self.folder} is damaged ({', '.join(self.damaged())}): "
@@ -247,6 +244,9 @@ class Checkpoints:
             candidates.sort(key=lambda step: step != prefer)
         for step in candidates:
             problem = damage(self.path(step)) or self.wrong_step(step)
+            if problem and self.mirror:  # the store's may be whole
+                self.mirror.fetch(self.path(step).name)
+                problem = damage(self.path(step)) or self.wrong_step(step)
             if problem is None:
                 return step
             line = printable(f"warning: checkpoint {step} is damaged: {problem}")
@@ -320,12 +320,9 @@ class Checkpoints:
         """What was saved beside the arrays, read by this process alone: no other is waited for."""
         import orbax.checkpoint as ocp
 
-        here = jax.process_index()
-        alone = ocp.options.MultiprocessingOptions(
-            primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"meta{here}"
-        )
-        handler = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as reader:
+        options = alone("meta")
+        handler = ocp.JsonCheckpointHandler(multiprocessing_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=options) as reader:
             return reader.restore(self.path(step) / "meta", args=ocp.args.JsonRestore())
 
     def newest_meta(self) -> tuple[int, dict[str, Any]] | None:

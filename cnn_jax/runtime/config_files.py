@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, check_local, nearest
 from cnn_jax.runtime.regular_files import read_json_object
 from cnn_jax.runtime.shipped_configs import ABSENT, SHIPPED, ConfigsFinder, shipped_configs
+from cnn_jax.runtime.stores.copies import local_file
 
 OF_RUN = "config.json"
 
@@ -250,8 +251,8 @@ def read_config_flags(
                 words[i] = f"--config={resolved}"
         elif match := re.match(r"--?(?:no)?(config\.([^=]+).*)", word, re.DOTALL):
             changes.append((match[1], match[2]))
-    if not names and workdir and (Path(workdir) / OF_RUN).exists():
-        names = [str(Path(workdir) / OF_RUN)]
+    if not names and workdir and (of_run := local_file("--workdir", workdir, OF_RUN)).exists():
+        names = [str(of_run)]
         words.insert(1, f"--config={names[0]}")
     if not names:
         if changes:

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError, check_local, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.regular_files import read_json_object, regular
+from cnn_jax.runtime.stores.store import is_address
 
 CONFIG, SPLIT, DATA = "config.json", "split.json", "data.json"
 
@@ -245,7 +246,7 @@ def default_folder(config: ConfigDict) -> str:
 
 def real_path(name: str) -> str:
     """ "folder:PATH" without links, `..` and a slash at its end; other names as they are."""
-    if not name.startswith(FOLDER):
+    if not name.startswith(FOLDER) or is_address(name.removeprefix(FOLDER)):
         return name
     return str(Path(name.removeprefix(FOLDER)).expanduser().resolve())
 

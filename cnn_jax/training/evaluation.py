@@ -23,6 +23,7 @@ from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime import report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.config_files import config_of_values
+from cnn_jax.runtime.stores.copies import in_words
 from cnn_jax.training import open_values, reporting
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.run_identity import (
@@ -82,7 +83,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
             print(printable(f"{config.data.name}: {experiment.dataset.layout}"))
         print(f"checkpoint of step {step} ({Checkpoints(folder).path(step)})")
         print(report.as_text(result))
-        print(f"\nreport.json and its pictures are in {out}")
+        print(f"\nreport.json and its pictures are in {in_words(out)}")
     return result
 
 

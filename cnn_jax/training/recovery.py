@@ -162,6 +162,16 @@ def make_one_step(loop: StepLoop) -> None:
     loop.last_step = last
 
 
+def diverged(what: str, at: str, rate: float, saved: list[int]) -> UserError:
+    """The end of a run in which `what` is not finite; these steps of it were saved."""
+    good = f"the checkpoint of step {saved[-1]} is kept" if saved else "no checkpoint was made"
+    return UserError(
+        f"{what} is not finite at {at}; {good}; try --config.on_nan=rollback, or a lower "
+        f"optimizer.learning_rate (now {rate:g}) or clip_norm"
+        + (" in another --workdir" if saved else "")  # this one holds a run of this config
+    )
+
+
 def not_finite(experiment: Experiment, carry: TrainCarry, whole: bool) -> tuple[str, int] | None:
     """(what, at which step) is not finite first; the state is looked at only if `whole`."""
     if (bad := bad_step(carry)) != NEVER:

@@ -16,12 +16,13 @@ from flax.traverse_util import unflatten_dict
 
 from cnn_jax.data import imagenet
 from cnn_jax.data.identity import composed
-from cnn_jax.errors import UserError, check_local
+from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, fill_tree, flatten
 from cnn_jax.runtime import statistics_file, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.stores.copies import local_copy
 from cnn_jax.transfer import pretrained
 from cnn_jax.transfer.freezing import AUXILIARY_PREFIX
 from cnn_jax.transfer.weight_options import options_of_import
@@ -95,8 +96,7 @@ def check_source(path: str, key: str = "init.from") -> None:
     """Raises `UserError` where there are no weights in a folder, by the names of its files."""
     if pretrained.find(path, key) is not None:
         return  # fetched when it is read
-    check_local(key, path)
-    folder = Path(path).expanduser()
+    folder = Path(local_copy(key, path)).expanduser()
     is_run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
     if not (is_run or (folder / DESCRIPTION).is_file()):
         what = "is neither a workdir nor a folder of imported weights"

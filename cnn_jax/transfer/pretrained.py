@@ -26,6 +26,7 @@ from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.json_shape import check_shape
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.runtime.regular_files import read_json_object
+from cnn_jax.runtime.stores.copies import local_copy
 from cnn_jax.transfer.weights import DESCRIPTION, TENSORS, sha256
 
 TABLE = Path(__file__).with_name("pretrained.csv")
@@ -136,9 +137,9 @@ def find(path: str, key: str) -> Pretrained | None:
 
 
 def locate(path: str, key: str) -> Path:
-    """The folder of weights or the run that `path` is; a name is fetched first."""
+    """The folder of weights or the run that `path` is; a name or an address is fetched first."""
     row = find(path, key)
-    return Path(path).expanduser() if row is None else folder_of(row)
+    return Path(local_copy(key, path)).expanduser() if row is None else folder_of(row)
 
 
 def cached(row: Pretrained) -> Path:

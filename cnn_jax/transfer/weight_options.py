@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -31,7 +30,7 @@ def form_of_weights(path: str) -> dict[str, Any]:
     """The options of the net whose weights are in a folder, and nothing where none can be read."""
     try:
         row = pretrained.find(path, "init.from")
-        folder = Path(path).expanduser() if row is None else pretrained.cached(row)
+        folder = pretrained.locate(path, "init.from") if row is None else pretrained.cached(row)
         if row is not None and not pretrained.is_kept(row):
             model, options = row.model, form_in_timm(MAPS[row.model]()).options
         elif (folder / DESCRIPTION).is_file():

@@ -27,8 +27,9 @@ from cnn_jax.data.sources.folder_layout import (
     listed,
     subfolders,
 )
-from cnn_jax.errors import UserError, check_local, printable
+from cnn_jax.errors import UserError, printable
 from cnn_jax.runtime.regular_files import open_regular, read_regular
+from cnn_jax.runtime.stores.copies import local_copy
 
 UNREAD_SUFFIXES = (
     *(".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ico"),
@@ -68,10 +69,10 @@ LabelledFiles = list[tuple[str, int]]  # (path relative to the root, class)
 
 def list_folder(path: str) -> FolderSource:
     """Lists a folder and reads no file; raises `UserError` for what cannot be trained on."""
-    key, root = f"data.name='folder:{path}'", Path(path).expanduser()
+    key = f"data.name='folder:{path}'"
     if not path:
         raise UserError(f"{key} names no folder: write folder:PATH")
-    check_local("data.name=folder", path)
+    root = Path(local_copy("data.name=folder", path)).expanduser()
     if not root.is_dir():
         reason = "that is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{key}: {reason} ({root.absolute()})")
