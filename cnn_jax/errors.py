@@ -66,8 +66,8 @@ def check_local(key: str, place: str | os.PathLike) -> None:
     if found := re.match(r"([A-Za-z][\w+.-]+):/+", words):
         address = f"{found[1]}://{words[found.end() :]}"  # of which a path keeps one slash
         raise UserError(
-            f"{key}={address!r} is an address, and what is read and written are folders of this "
-            "machine: mount the store (gcsfuse, mountpoint-s3), and name the folder"
+            f"{key}={address!r} is an address, and this is written on this machine: name a place "
+            "here (in a store a run has its --workdir, and images and weights are read)"
         )
 
 

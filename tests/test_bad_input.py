@@ -372,15 +372,16 @@ def test_ranges():
 @pytest.mark.parametrize(
     ("words", "key"),
     [
-        ("--workdir=s3://bucket/run", "workdir='s3://bucket/run'"),
-        ("--mode=evaluate --workdir=gs://bucket/run", "workdir='gs://bucket/run'"),
-        ("--config.init.from=s3://bucket/run", "init.from='s3://bucket/run'"),
-        ("--config.data.name=folder:s3://bucket/set", "data.name=folder='s3://bucket/set'"),
+        ("--workdir=az://bucket/run", "workdir='az://bucket/run' is unknown; choices: s3://"),
+        ("--mode=evaluate --workdir=az://bucket/run", "workdir='az://bucket/run' is unknown;"),
+        ("--config.init.from=az://bucket/run", "init.from='az://bucket/run' is unknown;"),
+        ("--config.data.name=folder:az://bucket/x", "data.name=folder='az://bucket/x' is unknown;"),
+        ("--workdir=s3://", "workdir='s3://' names no place: s3://BUCKET/PATH"),
     ],
 )
 def test_an_address_is_no_folder(tmp_path, words, key):
     """As a path it would be a folder here: the run would be written beside where it was started."""
     config = os.path.abspath(TINY.removeprefix("--config="))
     line = error_of(f"--config={config}", *words.split(), cwd=tmp_path)
-    assert line.startswith(f"error: {key} is an address")
+    assert line.startswith(f"error: {key}")
     assert not [*tmp_path.glob("*:*")]

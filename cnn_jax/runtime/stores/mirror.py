@@ -97,7 +97,8 @@ class Mirror:
     def remove_save(self, save: str, names: list[str]) -> None:
         """Takes these files of a save away."""
         with self.marked(save):
-            self.drop(sorted(names, key=lambda name: not name.endswith(CHECKSUMS)))
+            self.drop(name for name in names if name.endswith(f"/{CHECKSUMS}"))
+            self.drop(name for name in names if not name.endswith(f"/{CHECKSUMS}"))
 
     @contextlib.contextmanager
     def marked(self, save: str) -> Iterator[None]:
@@ -114,8 +115,10 @@ class Mirror:
         each(self.copy.upload, sizes, f"writing to {self.store.address}", sizes)
 
     def drop(self, names: Iterable[str]) -> None:
-        for name in [*names]:
-            self.store.remove(name)
+        """Takes away, in no order."""
+        sizes = dict.fromkeys(names, Entry(0, "", None))
+        each(self.store.remove, sizes, f"tidying up {self.store.address}", sizes)
+        for name in sizes:
             self.copy.index.pop(name, None)
 
     def holder(self) -> Lease:

@@ -25,7 +25,7 @@ from cnn_jax.runtime.progress import ProgressBar
 
 DRIVERS = {"s3": "s3fs", "gs": "gcsfs"}
 ADDRESS = re.compile(r"([A-Za-z][\w+.-]+):/+(.*)", re.DOTALL)
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a request is made again
+PAUSES = (0.1, 0.5, 2.0, 4.0, 8.0, 16.0)  # seconds before a request is made again
 AT_ONCE = 16  # requests
 REFUSED = ("Credentials", "RefreshError", "AccessDenied", "Forbidden", "Unauthorized", "HTTP 401")
 Answer = TypeVar("Answer")

@@ -39,7 +39,7 @@ def test_what_fails_for_the_moment_is_asked_again(monkeypatch, capsys):
 
     files.fail = fail
     memory_store(files).write("a", b"1")
-    assert pauses == [0.5, 1.0, 2.0]
+    assert pauses == [0.1, 0.5, 2.0]
     assert files.objects["bucket/run/a"][0] == b"1"
     assert "writing a failed (reset): once more" in capsys.readouterr().err
 
