@@ -9,16 +9,19 @@ from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolutions import convolution
 from cnn_jax.ops.dispatch import (
     guided_rectifiers,
+    joint_norms,
     observe_activation,
     observed_activations,
     portable_ops,
     reference_ops,
     space_to_depth,
     use_guided_rectifiers,
+    use_joint_norm,
     use_portable_ops,
 )
 from cnn_jax.ops.lrn import local_response_norm
 from cnn_jax.ops.materialize import materialize
+from cnn_jax.ops.pointwise_norm import pointwise_norm
 from cnn_jax.ops.pooling import axis_max, max_pool
 
 __all__ = [
@@ -26,14 +29,17 @@ __all__ = [
     "batch_norm",
     "convolution",
     "guided_rectifiers",
+    "joint_norms",
     "local_response_norm",
     "materialize",
     "max_pool",
     "observe_activation",
     "observed_activations",
+    "pointwise_norm",
     "portable_ops",
     "reference_ops",
     "space_to_depth",
     "use_guided_rectifiers",
+    "use_joint_norm",
     "use_portable_ops",
 ]

@@ -20,6 +20,7 @@ _observer: contextvars.ContextVar[Callable[[jax.Array], None] | None] = contextv
 )
 _portable = contextvars.ContextVar("portable_ops", default=False)
 _guided = contextvars.ContextVar("guided_rectifiers", default=False)
+_joint = contextvars.ContextVar("joint_norms", default=False)
 
 
 def reference_ops() -> contextlib.AbstractContextManager[None]:
@@ -36,6 +37,11 @@ def portable_ops() -> contextlib.AbstractContextManager[None]:
 def space_to_depth(enabled: bool) -> contextlib.AbstractContextManager[None]:
     """Whether what is traced within reads images of few channels in blocks of the stride."""
     return setting(_space_to_depth, enabled)
+
+
+def joint_norms(enabled: bool) -> contextlib.AbstractContextManager[None]:
+    """Whether what is traced within may take a widening 1x1 convolution and its norm as one."""
+    return setting(_joint, enabled)
 
 
 def guided_rectifiers() -> contextlib.AbstractContextManager[None]:
@@ -95,6 +101,16 @@ def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
 
 def use_space_to_depth() -> bool:
     return _space_to_depth.get() and not _reference.get()
+
+
+def use_joint_norm(x: jax.Array, features: int, dtype: Any) -> bool:
+    """Whether the 1x1 convolution of `x` to `features` is to be one with its norm.
+
+    On a TPU, for numbers of 16 bits: there a step waits for memory, and a product of half as many
+    channels costs less than the map that it saves.
+    """
+    fits = 2 * x.shape[-1] <= features and dtype == jnp.bfloat16
+    return fits and _joint.get() and target.platform() == "tpu" and not _reference.get()
 
 
 def use_portable_ops() -> bool:

@@ -282,7 +282,7 @@ def gradients(
 
     def mean_loss(params: Tree, stats: Tree, part: Batch, key: jax.Array) -> tuple:
         variables: Any = join({"params": params, "batch_stats": stats}, frozen)
-        with phase.population_norms():
+        with phase.population_norms(), ops.joint_norms(not phase.norms):
             output, changed = spec.apply(
                 variables, part["image"], train=True, rngs={"dropout": key}, mutable=["batch_stats"]
             )

@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from cnn_jax import ops
 from cnn_jax.models.layers.shapes import Activations
@@ -28,8 +29,11 @@ class BatchNorm(nn.Module):
     use_scale: bool = True
 
     @nn.compact
-    def __call__(self, x: Activations) -> Activations:
-        channels = x.shape[-1:]
+    def __call__(
+        self, x: Float[Array, "*b i"], kernel: Float[Array, "1 1 i c"] | None = None
+    ) -> Float[Array, "*b o"]:
+        """Of `x`, or of its 1x1 convolution with `kernel`, in training alone."""
+        channels = (x if kernel is None else kernel).shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels)
         scale = jnp.ones(channels)
@@ -42,7 +46,10 @@ class BatchNorm(nn.Module):
             y = x - jax.lax.broadcast_to_rank(running_mean.value, x.ndim)
             y = y * jax.lax.broadcast_to_rank(shrink, x.ndim)
             return (y + jax.lax.broadcast_to_rank(bias, x.ndim)).astype(dtype)
-        outputs: Any = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
+        if kernel is None:
+            outputs: Any = ops.batch_norm(x, scale, bias, self.epsilon, dtype)
+        else:
+            outputs = ops.pointwise_norm(x, kernel, scale, bias, self.epsilon, dtype)
         y, mean, var = outputs
         if not self.is_initializing():
             running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean

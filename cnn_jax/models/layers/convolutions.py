@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 
 from cnn_jax import ops
 from cnn_jax.models.layers.activations import Activation, activate
@@ -58,6 +60,17 @@ def conv(
     )
 
 
+class PointwiseKernel(nn.Module):
+    """The kernel of a 1x1 convolution without bias that is computed elsewhere."""
+
+    features: int
+    kernel_init: Initializer
+
+    @nn.compact
+    def __call__(self, x: Maps) -> jax.Array:
+        return self.param("kernel", self.kernel_init, (1, 1, x.shape[-1], self.features))
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvUnit:
     """activation(norm(conv(x))); a net makes one with what its layers share, and calls it often.
@@ -104,19 +117,9 @@ class ConvUnit:
         if padding is None:
             sides = (kernel, kernel) if isinstance(kernel, int) else kernel
             padding = [((side - 1) // 2, (side - 1) // 2) for side in sides]
-        x = conv(
-            features,
-            kernel,
-            stride,
-            padding=padding,
-            groups=groups,
-            bias=self.norm not in CENTRING_NORMS if self.bias is None else self.bias,
-            name=name,
-            dtype=self.dtype,
-            kernel_init=ZEROS if zero_init and self.norm == "none" else self.kernel_init,
-            bias_init=self.bias_init,
-        )(x)
-        x = norm(
+        bias = self.norm not in CENTRING_NORMS if self.bias is None else self.bias
+        normalise = functools.partial(
+            norm,
             self.norm,
             self.train,
             name=f"{name}_norm",
@@ -125,5 +128,22 @@ class ConvUnit:
             epsilon=self.epsilon,
             scale_init=ZEROS if zero_init else nn.initializers.ones,
             scale=self.scale,
+        )
+        plain = (kernel, stride, groups, bias, self.norm) == (1, 1, 1, False, "batch")
+        if self.train and plain and ops.use_joint_norm(x, features, self.dtype):
+            weights = PointwiseKernel(features, self.kernel_init, name=name)(x)
+            joint: Any = normalise()  # a BatchNorm, which takes the kernel too
+            return activate(self.activation, joint(x, weights))
+        x = conv(
+            features,
+            kernel,
+            stride,
+            padding=padding,
+            groups=groups,
+            bias=bias,
+            name=name,
+            dtype=self.dtype,
+            kernel_init=ZEROS if zero_init and self.norm == "none" else self.kernel_init,
+            bias_init=self.bias_init,
         )(x)
-        return activate(self.activation, x)
+        return activate(self.activation, normalise()(x))
