@@ -164,6 +164,7 @@ def guard(
                 extra = argv[1 + operands]
                 raise UserError(f"unexpected argument {extra!r}: options begin with --")
             enable_compilation_cache()
+            end_at_second_interrupt()
             status = main(argv)
             sys.stdout.flush()  # here, where a reader that has left is met
             return status
@@ -180,6 +181,13 @@ def guard(
             return INTERRUPTED
 
     return guarded
+
+
+def end_at_second_interrupt() -> None:
+    """A second Ctrl-C while training ends the process, whatever library it comes amid."""
+    from cnn_jax.runtime.preemption import on_second_interrupt  # seconds, as above
+
+    on_second_interrupt(lambda: os._exit(INTERRUPTED))
 
 
 def show(text: str) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import os
 import re
 import shlex
 import sys
@@ -199,9 +198,8 @@ def check_config_values(config: ConfigDict, folder: Path) -> None:
 def train_all(jobs: Sequence[Job]) -> dict[Path, str]:
     """Trains what is not finished; {folder: why} of runs that ended without figures."""
     from cnn_jax.python_runs import train_and_evaluate
-    from cnn_jax.runtime.preemption import Interrupted, on_second_interrupt
+    from cnn_jax.runtime.preemption import Interrupted
 
-    on_second_interrupt(lambda: os._exit(cli.INTERRUPTED))  # not from within Orbax
     failed: dict[Path, str] = {}
     left = [job for job in jobs if not job.is_finished()]
     if len(left) < len(jobs):

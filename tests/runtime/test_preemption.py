@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from cnn_jax import main, train
+from cnn_jax import cli, main, train
 from cnn_jax.runtime import preemption
 from cnn_jax.runtime.preemption import Interruption, on_second_interrupt
 from configs.base import base
@@ -51,6 +51,22 @@ def test_a_second_interrupt_of_a_command_ends_its_process(monkeypatch, capfd):
     assert main.run(base("x", "digits", 8), "runs/x") is None
     assert (ends, went_on) == ([130], [130])
     assert capfd.readouterr().out.startswith("stopped at once: go on from the last checkpoint: ")
+
+
+def test_so_it_does_of_every_command(monkeypatch):
+    """`sweep`, `advise` and the like train too, and say nothing of it themselves."""
+    ends = []
+    monkeypatch.setattr(preemption, "_second_interrupt", preemption.raise_interrupt)
+    monkeypatch.setattr(cli, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(os, "_exit", ends.append)
+
+    def training(argv):
+        with Interruption():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    assert cli.guard(training)(["sweep"]) is None
+    assert ends == [130]
 
 
 def test_without_a_command_it_is_pythons_own(monkeypatch):

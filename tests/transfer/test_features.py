@@ -10,11 +10,12 @@ import pytest
 from cnn_jax import data, models, train
 from cnn_jax.analysis.explanations import grad_cam
 from cnn_jax.analysis.trained_net import load_trained_net
+from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import sharding
 from cnn_jax.tools import probe as probe_tool
 from cnn_jax.transfer import stage_names
-from cnn_jax.transfer.features import CapturePoints
+from cnn_jax.transfer.features import CapturePoints, FeatureFolder
 from cnn_jax.transfer.probes import linear_probe, neighbour_probe
 from configs.base import base
 
@@ -65,6 +66,33 @@ def test_features_are_the_net_s_own_activations(tmp_path):
     assert whole.labels.tolist() == dataset.test.labels.tolist()
     assert whole.ids.tolist() == dataset.test.ids.tolist()
     assert whole.header["points"]["c1"] == {"file": "c1.npy", "shape": [359, 28, 28, 6]}
+
+
+@pytest.mark.parametrize("batches", [[0, 1, 1], [0, 1], [1, 0, 2]])
+def test_a_batch_that_is_lost_doubled_or_moved_is_refused(batches, tmp_path):
+    """No header is written, without which the folder does not count."""
+    split = Split(np.zeros((30, 1, 1, 1), np.uint8), np.zeros(30, np.int32), np.arange(30))
+    parts = [(np.arange(i, i + 10), np.ones(10, bool)) for i in (0, 10, 20)]
+
+    def write(parts):
+        folder = FeatureFolder(tmp_path)
+        step = lambda _, ids: {"id": ids, "c1": np.float32(ids)[:, None]}  # noqa: E731
+        folder.write(step, {}, parts, split, {"c1": (1,)}, {})
+        return folder
+
+    with pytest.raises(RuntimeError, match="extraction did not see every example once"):
+        write([parts[i] for i in batches])
+    assert not (tmp_path / "features.json").exists()
+    assert write(parts).read("c1").ravel().tolist() == [*range(30)]
+
+
+@pytest.mark.parametrize("name", ["c1", "labels", "ids"])
+def test_features_are_no_pickles(name, tmp_path):
+    """An array of objects is a pickle, which runs what it likes."""
+    np.save(tmp_path / f"{name}.npy", np.array([{}], object), allow_pickle=True)
+    folder = FeatureFolder(tmp_path)
+    with pytest.raises(ValueError, match=r"allow_pickle=False|Array can't be memory-mapped"):
+        folder.read("c1") if name == "c1" else getattr(folder, name)
 
 
 def test_a_run_is_whole_whatever_head_it_began_with(trained, tmp_path):
