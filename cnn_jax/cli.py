@@ -20,6 +20,7 @@ from ml_collections import ConfigDict, config_dict, config_flags
 
 from cnn_jax.errors import UserError, nearest, printable
 from cnn_jax.runtime.command_help import help_of_program
+from cnn_jax.runtime.command_line import words_of_command
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags, value_of
 from cnn_jax.runtime.malloc import retain_freed_memory
@@ -267,11 +268,7 @@ def wrong_value(text: str, config: ConfigDict | None) -> str:
 
 def same_command(workdir: str) -> str:
     """The command line that goes on with this run."""
-    words = sys.argv[1:]
+    words = words_of_command()
     if not any(re.match(r"--?workdir(=|$)", word) for word in words):
         words = [*words, f"--workdir={workdir}"]
-    main = sys.modules["__main__"]
-    if command := getattr(main, "COMMAND", ""):  # by `cnn_jax train`
-        return f"{command} {shlex.join(words)}"
-    name = getattr(main.__spec__, "name", "cnn_jax.main")
-    return shlex.join(["python", "-m", name, *words])
+    return shlex.join(words)

@@ -339,7 +339,9 @@ def finish(training: Training) -> dict[str, Any]:
         files = folder / "metrics.jsonl", folder / "curves.png"
         report_pictures.draw_curves(*files, title, progress.best_step)
         training.flow.draw(title)
-    say("\n" + report.as_text(result))
+    epoch = experiment.clock.epochs_seen(result["step"])
+    say("\n" + report.origin_text(result, epoch, experiment.monitor))
+    say(report.as_text(result))
     say(f"\nreport.json, its pictures, curves.png and metrics.jsonl are in {in_words(folder)}")
     if place != folder:  # by another protocol than the report that is there
         say(f"but this report, which is in {in_words(place)}")

@@ -42,6 +42,12 @@ def as_text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def origin_text(report: dict[str, Any], epoch: float, watched: str) -> str:
+    """Which of a run's weights its report is of: those that did best on the `watched` split."""
+    why = f"the best on {watched}" if watched != "test" else "the last"
+    return f"the report is of step {report['step']:,} (epoch {epoch:.2f}), {why}"
+
+
 def interval_text(figures: dict[str, Any], name: str) -> str:
     """ " (0.9258 to 0.9701)", the 95 % interval, where there is one."""
     if f"{name}_interval" not in figures:
@@ -97,15 +103,17 @@ def class_table(report: dict[str, Any]) -> list[str]:
 
 
 def matrix_table(report: dict[str, Any]) -> list[str]:
-    """Counts with one row a true class and one column a predicted class."""
+    """Counts with one row a true class and one column a predicted class, by its number."""
     matrix, names = report["confusion_matrix"], [printable(name) for name in report["classes"]]
     width = max(map(len, names))
     cell = max(len(str(max(map(max, matrix)))), len(str(len(names)))) + 1
     header = "".join(f"{i:>{cell}}" for i in range(len(names)))
-    lines = ["confusion matrix (row: truth, column: prediction)", f"{'':{width}}    {header}"]
-    for i, (name, row) in enumerate(zip(names, matrix, strict=True)):
-        counts = "".join(f"{n or '.':>{cell}}" for n in row)
-        lines.append(f"{name:>{width}} {i:>2} {counts}")
+    starts = [f"{name:>{width}} {i:>2} " for i, name in enumerate(names)]
+    if names == [*map(str, range(len(names)))]:  # the numbers are the names
+        starts = [f"{name:>{width}} " for name in names]
+    lines = ["confusion matrix (row: truth, column: prediction)", " " * len(starts[0]) + header]
+    for start, row in zip(starts, matrix, strict=True):
+        lines.append(start + "".join(f"{n or '.':>{cell}}" for n in row))
     return lines
 
 

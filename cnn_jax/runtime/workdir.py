@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError, check_local, not_written
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.command_line import words_of_command
 from cnn_jax.runtime.regular_files import read_json_object, regular
 from cnn_jax.runtime.stores.store import is_address
 
@@ -272,7 +273,7 @@ def environment() -> dict[str, Any]:
     """The code, the versions and the machine of this process."""
     return {
         "git_commit": git_commit(),
-        "command": sys.argv,
+        "command": words_of_command(),
         "python": platform.python_version(),
         "versions": versions(),
         "devices": [str(device) for device in jax.devices()],

@@ -29,6 +29,7 @@ REPEATED = ("seed", "data.split_seed", "data.fold")  # keys in which runs of one
 MOST_RUNS = 10_000
 LEAST_VALUES = 3  # of an interval
 NO_INTERVAL = "(no interval of the mean)"
+ONE_EACH = "(one run a row: how much seeds differ is not known, cnn_jax sweep --seeds=5 says)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,8 @@ def group(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for identity, members in zip(identities, groups.values(), strict=True):
         check_repeats(members)
         name = ", ".join(f"{k}={identity.get(k)}" for k in differ)
-        name = name or str(members[0].config.get("name"))
+        config = members[0].config
+        name = name or f"{config.get('name')} on {config.get('data.name')}"
         rows.append({"row": name, **figures(members)})
     return rows
 
@@ -162,6 +164,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 text += f" ({low:.4f} to {high:.4f} by {row['examples']:,} images)"
             cells.append(text)
         lines.append(" ".join([cells[0], ", ".join(cells[1:])]))
+    if len(rows) > 1 and all(row["runs"] == 1 for row in rows):
+        lines.append(ONE_EACH)
     if any(NO_INTERVAL in line for line in lines):
         lines.append(f"{NO_INTERVAL[1:-1]}: it takes {LEAST_VALUES} runs or more, not all alike")
     lines.append("(±: deviation over the runs; to: 95 % interval, of the mean or over the images)")

@@ -57,7 +57,8 @@ def main(argv: Sequence[str]) -> int | None:
         raise UserError("--config is missing: name one, like --config=lenet5")
     words = config_words(sys.argv[1:])
     grid = read_grid(SET.value, SEEDS.value, CONFIG.value)
-    jobs = make_jobs(words, grid, Path(OUT.value or default_folder(CONFIG.value)))
+    out = Path(OUT.value or default_folder(CONFIG.value))
+    jobs = make_jobs(words, grid, out)
     check(jobs)
     if DRY_RUN.value:
         for job in jobs:
@@ -65,6 +66,7 @@ def main(argv: Sequence[str]) -> int | None:
         return None
     failed = train_all(jobs)
     show_table([job for job in jobs if job.folder not in failed], JSON.value)
+    print(printable(f"the runs are in {out}: cnn_jax report {out}/* has them side by side"))
     for folder, reason in failed.items():
         print(printable(f"{folder}: no figures: {reason}"))
     return 2 if failed else None

@@ -14,7 +14,13 @@ def make_run(tmp_path):
     def make(name, accuracy, examples=100, **config):
         folder = tmp_path / name
         folder.mkdir()
-        values = {"name": "net", "seed": 0, "model.activation": "tanh", "data.folds": None}
+        values = {
+            "name": "net",
+            "data.name": "digits",
+            "seed": 0,
+            "model.activation": "tanh",
+            "data.folds": None,
+        }
         (folder / "config.json").write_text(json.dumps(values | config))
         report = {"split": "test", "protocol": "single_crop", "examples": examples}
         report |= {"accuracy": accuracy, "loss": 1 - accuracy}
@@ -44,13 +50,21 @@ def test_seeds_are_one_row_and_other_keys_name_theirs(make_run):
     assert "accuracy 0.9000 (0.8256 to 0.9448 by 100 images), loss 0.1000" in text[1]
 
 
+def test_one_run_a_row_says_nothing_of_seeds(make_run):
+    rows = [make_run(name, 0.9, **{"model.activation": name}) for name in ("tanh", "relu")]
+    assert compare.ONE_EACH in compare.table(compare.group(rows)).splitlines()
+    assert compare.ONE_EACH not in compare.table(compare.group(rows[:1]))
+    rows.append(make_run("again", 0.8, seed=1))
+    assert compare.ONE_EACH not in compare.table(compare.group(rows))
+
+
 def test_all_folds_are_one_look_at_every_image(make_run):
     runs = [
         make_run(f"{fold}", accuracy, examples, **{"data.folds": 2, "data.fold": fold})
         for fold, accuracy, examples in ((0, 0.9, 10), (1, 0.5, 30))
     ]
     (row,) = compare.group(runs)
-    assert row["row"] == "net"
+    assert row["row"] == "net on digits"
     assert row["accuracy"] == (9 + 15) / 40
     assert row["accuracy_interval"] == wilson_interval(24 / 40, 40)
     assert "accuracy_interval" not in compare.group([*runs[:1]])[0]  # a fold is missing
