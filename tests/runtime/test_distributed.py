@@ -16,7 +16,7 @@ def start_two(parallel, workdir):
     return commands.together([f"--config={commands.CONFIG}:{parallel}", f"--workdir={workdir}"])
 
 
-@pytest.fixture(scope="module", params=["jit", "pmap"])
+@pytest.fixture(scope="module", params=["jit", "pmap", "elastic"])
 def alone(request, tmp_path_factory):
     """The mode, and what one process with two devices leaves."""
     workdir = tmp_path_factory.mktemp("alone")
@@ -70,3 +70,19 @@ def test_half_of_the_variables_is_an_error():
     )
     assert command.wait() == 2
     assert "set all of JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROC" in command.err
+
+
+def test_elastic_processes_that_change_in_number_leave_what_one_does(tmp_path):
+    words = [f"--config={commands.CONFIG}:elastic"]
+    finish(commands.start(*words, f"--workdir={tmp_path / 'alone'}"))
+    workdir = tmp_path / "many"
+    words += [f"--workdir={workdir}"]
+    for processes, step in ((4, 8), (2, 16), (1, 24)):
+        several = commands.together(words, processes)
+        while several[0].process.is_alive() and not (workdir / f"checkpoints/{step:08d}").exists():
+            time.sleep(0.001)
+        for command in several:
+            command.kill()
+    for command in commands.together(words, processes=4):
+        finish(command)
+    assert left_behind(workdir) == left_behind(tmp_path / "alone")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.util
+import logging
 import os
 import re
 import sys
@@ -79,8 +80,12 @@ class Store:
             )
         import fsspec
 
-        files = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True)
-        files.retries = 1  # what fails is tried again here, and said
+        logging.getLogger(driver).setLevel(logging.ERROR)  # its warnings are of no bucket of ours
+        options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+        if protocol == "s3":  # what fails is asked again here, and said
+            options["config_kwargs"] = {"retries": {"max_attempts": 1}}
+        files = fsspec.filesystem(protocol, **options)
+        files.retries = 1
         return cls(files, root, address)
 
     def __repr__(self) -> str:
