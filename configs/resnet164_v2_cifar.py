@@ -5,7 +5,8 @@
 cifar10, cifar100: the appendix: batch 128, momentum 0.9, weight decay 1e-4, rate 0.01 for 400
 iterations, then 0.1, divided by 10 at 32k and 48k; pad 4 and crop, flips. The 64k iterations, the
 45k/5k split and the mean image are those of He et al. 2015, which it follows.
-Price and result: cifar10, cifar100 and digits are not trained here (`--dry_run` says the price).
+Price on 2 busy CPU cores: digits 1.5 minutes. Result: digits 84.7 % test accuracy, one seed;
+cifar10 and cifar100 are not trained here (`--dry_run` says the price on your machine).
 Paper, cifar10: 5.46 % test error (median of 5 runs); 6.37 with 110 layers, 4.92 with 1001
 (`--config.model.name=resnet110_v2_cifar`, `resnet1001_v2_cifar`). cifar100: 24.33; 22.71 with 1001.
 What differs from the paper: what configs/resnet20_cifar.py names, but for the warm-up.

@@ -20,6 +20,7 @@ import tempfile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from cnn_jax.ops.cpu_kernels.compile import library
 from tests.support.quick_compilation import xla_flags
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,7 @@ def start(
     `file_limit` is the size in bytes beyond which a write fails. Such a process, and one that is
     `to_be_killed`, reads compiled programs but writes none: half of one would harm the others.
     """
+    library()  # on a machine where it is not kept yet, the command would say so, and be limited
     outputs = Path(tempfile.mkdtemp(dir=SCRATCH))
     for name in ("out", "err"):
         (outputs / name).touch()
