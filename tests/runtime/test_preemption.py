@@ -1,8 +1,10 @@
 """The second Ctrl-C does what the process was told: no exception comes out of a handler."""
 
+import contextlib
 import os
 import signal
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,6 +69,28 @@ def test_so_it_does_of_every_command(monkeypatch):
 
     assert cli.guard(training)(["sweep"]) is None
     assert ends == [130]
+
+
+def test_what_signals_did_before_they_do_again():
+    """Also where an error ends the training; a notebook's own handlers are kept."""
+    before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    with contextlib.suppress(ZeroDivisionError), Interruption():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+        raise ZeroDivisionError
+    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_in_a_thread_signals_stay_as_they_are():
+    """Python allows their handlers in the main thread alone."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def training():
+        with Interruption() as interruption:
+            assert interruption.requested(1) is None
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(training).result() == before
 
 
 def test_without_a_command_it_is_pythons_own(monkeypatch):

@@ -1,5 +1,6 @@
 """A run knows its data by what it holds: another path is no other data, other files are."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from cnn_jax.data.dataset import Split, Task
 from cnn_jax.data.identity import identify, label_map
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
+from cnn_jax.runtime.checksums import write_checksums
 from configs.base import base
 from tests.support.folders import config_of, make
 
@@ -122,13 +124,31 @@ def test_other_files_are_refused_by_name(copied, change, said):
 
 def forget_data(checkpoint):
     """Takes what a checkpoint says of its data from it."""
-    from cnn_jax.runtime.checksums import write_checksums
+    with changed_meta(checkpoint) as meta:
+        del meta["data"]
 
+
+@contextlib.contextmanager
+def changed_meta(checkpoint):
+    """What a whole checkpoint says beside its arrays, to be changed."""
     path = checkpoint / "meta/metadata"
     meta = json.loads(path.read_text())
-    del meta["data"]
+    yield meta
     path.write_text(json.dumps(meta))
     write_checksums(checkpoint)
+
+
+def test_a_run_is_held_to_the_save_that_it_goes_on_from(copied):
+    """The newest is damaged; the one before it was brought from a run at another rate."""
+    images, folder = copied
+    saves = Checkpoints(folder)
+    (newest,) = saves.steps()
+    shutil.copytree(saves.path(newest), saves.path(1))
+    with changed_meta(saves.path(1)) as meta:
+        meta["progress"]["step"], meta["config"]["optimizer.learning_rate"] = 1, 0.5
+    (saves.path(newest) / "_CHECKPOINT_METADATA").unlink()
+    with pytest.raises(UserError, match=r"keys that differ: optimizer.learning_rate \(0.5 there"):
+        train.train_and_evaluate(config_of(images), folder)
 
 
 def test_counts_are_compared_where_the_list_of_files_is_lost(copied):

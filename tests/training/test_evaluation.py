@@ -105,6 +105,34 @@ def test_keys_of_training_alone_are_free(run, folder):
         evaluate_only(config, folder)
 
 
+def test_other_data_need_the_statistics_of_training(run, folder, tmp_path):
+    """They normalise the images: lost ones come back with the run's own data."""
+    images, _, report = run
+    other = shutil.copytree(images / "test", tmp_path / "other")
+    kept = (folder / "constants.npz").read_bytes()
+    with np.load(folder / "constants.npz") as found:
+        np.savez(folder / "constants.npz", **{name: 2 * found[name] for name in found})
+    with pytest.raises(UserError, match=r"constants.npz: the values of this run are not those"):
+        evaluate_only(config_of(other), folder)
+    (folder / "constants.npz").unlink()
+    with pytest.raises(UserError, match=r"is missing, .* evaluate the run on 'folder:.*' once"):
+        evaluate_only(config_of(other), folder)
+    evaluate_only(config_of(images), folder)
+    assert (folder / "constants.npz").read_bytes() == kept
+    found = evaluate_only(config_of(other), folder)
+    assert found["confusion_matrix"] == report["confusion_matrix"]
+
+
+def test_without_a_list_of_its_files_a_run_cannot_tell_its_data(run, folder, tmp_path):
+    images, _, report = run
+    copy = shutil.copytree(images, tmp_path / "copy")
+    (folder / "split.json").unlink()
+    with pytest.raises(UserError, match=r"split.json is missing, .* evaluate it on 'folder:.*'"):
+        evaluate_only(config_of(copy), folder)
+    evaluate_only(config_of(images), folder)
+    assert evaluate_only(config_of(copy), folder) == report | {"dataset": f"folder:{copy}"}
+
+
 def test_own_data_that_has_changed_is_refused(run, folder, tmp_path):
     images = shutil.copytree(run[0], tmp_path / "images")
     kept = json.loads((folder / "config.json").read_text())

@@ -13,6 +13,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.sharding import Devices
 from cnn_jax.training import config_checks, optimizers
+from cnn_jax.training.dataset_checks import transfer_warnings
 from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.net import make_model
 from cnn_jax.transfer.freezing import make_freeze_plan
@@ -134,6 +135,23 @@ def test_what_is_fixed_and_what_stops():
     assert len(plan.phases) == 1  # nothing is compiled twice
     assert {*plan.rate_factors.values()} == {64.0}
     assert len(plan.rate_factors) == 6
+
+
+@pytest.mark.parametrize(
+    ("freeze", "warned"),
+    [
+        (("whiten/kernel",), False),
+        (("whiten",), True),
+        (("whiten/kernel", "fc"), True),
+        ((), False),
+    ],
+)
+def test_what_is_made_of_the_images_is_not_as_it_was_drawn(freeze, warned):
+    config = speedrun.get_config("94:cifar10")
+    config.freeze = freeze
+    found = transfer_warnings(config, make_model(config), None)
+    line = "freeze: without init.from the frozen stages stay as they were drawn"
+    assert found == [line] * warned
 
 
 def test_every_example_knows_its_epoch_on_the_device_and_in_a_stream():
