@@ -26,6 +26,16 @@ from tests.support import commands
 MINUTE = 60
 
 
+def named(words: str, lost: int) -> str:
+    """How the words of those that go on name the one that is lost; "" where they do not."""
+    if re.search(rf"heartbeats\):\n(\d+\n)*{lost}\b|: process {lost} of the run", words):
+        return "by number"
+    if lost == 0 and "leader" in words:  # to which all report, as JAX calls process 0
+        return "as the leader"
+    others = re.search(r"one of processes ([\d, ]+) of the run", words)
+    return "as one of several" if others and str(lost) in others[1].split(", ") else ""
+
+
 class Peers:
     """One process with as many devices, for its bits; then rounds."""
 
@@ -64,9 +74,7 @@ class Peers:
             "how": how.name,
             "seconds": round(seconds, 1),
             "statuses": statuses,
-            "named": bool(
-                re.search(rf"heartbeats\):\n(\d+\n)*{lost}\b|process(es)? [\d, ]*\b{lost}\b", words)
-            ),
+            "named": named(words, lost),
             "lines": len(words.splitlines()),
             "done": done,
         }

@@ -4,11 +4,25 @@ import random
 
 import pytest
 
-from tests.faults.peers import MINUTE, Peers
+from cnn_jax.runtime.distributed import peer_lost
+from tests.faults.peers import MINUTE, Peers, named
 
-pytestmark = pytest.mark.slow
+
+def test_who_is_named():
+    beats = "stopped sending heartbeats):\n2\n13\n"
+    assert [named(beats, lost) for lost in (1, 2, 3, 13)] == ["", "by number", "", "by number"]
+    assert named("either the leader task was preempted", 0) == "as the leader"
+    assert named("either the leader task was preempted", 1) == ""
+    gone = [f"error: {peer_lost(ValueError('Gloo'), 1, count)}" for count in (2, 4)]
+    assert [named(gone[0], lost) for lost in (0, 1)] == ["by number", ""]
+    assert [named(gone[1], lost) for lost in (0, 1, 2)] == [
+        "as one of several",
+        "",
+        "as one of several",
+    ]
 
 
+@pytest.mark.slow
 def test_a_lost_process(tmp_path):
     peers = Peers(tmp_path, processes=2, silence=10)
     for number in range(2):
