@@ -21,11 +21,11 @@ __version__ = "0.2.0.dev0"
 install_finder()  # `from configs.base import base`, wherever Python was started
 
 
-def load(run_or_weights: str | os.PathLike) -> LoadedNet:
+def load(run_or_weights: str | os.PathLike, checkpoint: str | int = "best") -> LoadedNet:
     """The net of a workdir, or of a folder of weights: see `cnn_jax.inference.loading.load`."""
     from cnn_jax.inference import loading  # seconds, which `import cnn_jax` does without
 
-    return loading.load(run_or_weights)
+    return loading.load(run_or_weights, checkpoint)
 
 
 def train_and_evaluate(

@@ -7,6 +7,7 @@
     cnn_jax train --workdir=runs/lenet5 --config.epochs=20 --extend     (more epochs)
     cnn_jax evaluate --workdir=runs/lenet5             (the run's own config)
     cnn_jax evaluate --workdir=runs/lenet5 --config.data.name=folder:OTHER
+    cnn_jax evaluate --workdir=runs/lenet5 --checkpoint=newest    (or a step; else the best)
     python -m cnn_jax.main --config=configs/lenet5.py --mode=evaluate        (the same)
 
 Ctrl-C or SIGTERM saves and prints the command that goes on; so does the same command given again.
@@ -32,6 +33,7 @@ from cnn_jax.runtime.distributed import join_processes, leave_processes, naming_
 CONFIG = cli.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder; default: runs/CONFIG-DATASET-HASH.")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do in the workdir.")
+CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "Evaluated: best, newest, or a step.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Two steps, a save, a restore, an evaluation.")
 EXTEND = flags.DEFINE_bool("extend", False, "A run goes on to more epochs: --config.epochs=N.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes (jax.distributed).")
@@ -69,12 +71,17 @@ def run(config: ConfigDict, workdir: str) -> int | None:
     from cnn_jax.runtime.stores.mirror import opened_workdir
     from cnn_jax.training import dry_run, evaluation
 
+    if CHECKPOINT.present and MODE.value != "evaluate":
+        raise cli.UserError(
+            f"--checkpoint={CHECKPOINT.value} goes with --mode=evaluate: training goes on from the "
+            "newest checkpoint"
+        )
     if DRY_RUN.value:
         dry_run.dry_run(config)
         return None
     if MODE.value == "evaluate":
         with opened_workdir(workdir) as (folder, _):
-            evaluation.evaluate_only(config, str(folder))
+            evaluation.evaluate_only(config, str(folder), CHECKPOINT.value)
         return None
 
     def stop_at_once() -> None:

@@ -15,6 +15,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.inference import preparation
 from cnn_jax.inference.loaded_net import LoadedNet
 from cnn_jax.models.variables import Tree
+from cnn_jax.runtime.checkpoint_choice import BEST
 from cnn_jax.runtime.config_files import base_config, config_of_run
 from cnn_jax.training import open_values
 from cnn_jax.training.experiment import make_model
@@ -25,19 +26,24 @@ from cnn_jax.transfer.weight_options import options_of_import
 from cnn_jax.transfer.weights import DESCRIPTION, read_description
 
 
-def load(run_or_weights: str | os.PathLike) -> LoadedNet:
-    """The net of a workdir's best checkpoint, of a folder of weights, or of published ones by name.
+def load(run_or_weights: str | os.PathLike, checkpoint: str | int = BEST) -> LoadedNet:
+    """The net of a workdir, of a folder of weights, or of published ones by name.
 
-    "resnet50.tv_in1k" is fetched the first time; `cnn_jax weights` lists the names. Needs neither
-    the data nor the devices that it was trained with. Raises `UserError`.
+    Of a workdir it is that of a `checkpoint`: "best", "newest" or a step. "resnet50.tv_in1k" is
+    fetched the first time; `cnn_jax weights` lists the names. Needs neither the data nor the
+    devices that it was trained with. Raises `UserError`.
     """
     folder = pretrained.locate(os.fspath(run_or_weights), "load")
     if (folder / DESCRIPTION).is_file():
+        if checkpoint != BEST:
+            raise UserError(
+                f"checkpoint={checkpoint!r}: {folder} is no run, and holds weights only"
+            )
         return load_folder(folder)
-    return load_run(folder)
+    return load_run(folder, checkpoint)
 
 
-def load_run(folder: Path) -> LoadedNet:
+def load_run(folder: Path, checkpoint: str | int = BEST) -> LoadedNet:
     """The averaged weights where there are any, as an evaluation of the run has them."""
     if not folder.is_dir():
         raise UserError(f"load({str(folder)!r}): there is no such folder")
@@ -47,7 +53,9 @@ def load_run(folder: Path) -> LoadedNet:
     model = make_model(config, task.outputs)
     own = preparation.of_run(config, folder, image_shape)
     weights = make_initial_weights(
-        str(folder), model, config.model.name, image_shape, "keep", key="load"
+        *(str(folder), model, config.model.name, image_shape, "keep"),
+        key="load",
+        checkpoint=checkpoint,
     )
     return LoadedNet(
         name=config.model.name,

@@ -20,7 +20,7 @@ from cnn_jax.data.identity import composed, label_map
 from cnn_jax.data.normalization import FILE
 from cnn_jax.data.sources import open_source
 from cnn_jax.errors import UserError, printable
-from cnn_jax.runtime import report, workdir
+from cnn_jax.runtime import checkpoint_choice, report, workdir
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.config_files import config_of_values
 from cnn_jax.runtime.stores.copies import in_words
@@ -50,11 +50,14 @@ UNUSED = (
 DIVISION = ("data.validation", "data.test", "data.split_seed", "data.folds", "data.fold")
 
 
-def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
-    """Reports on the data of `config` by the best checkpoint of a trained `folder`.
+def evaluate_only(
+    config: ConfigDict, folder: str, checkpoint: str = checkpoint_choice.BEST
+) -> dict[str, Any]:
+    """Reports on the data of `config` by a checkpoint of a trained `folder`.
 
-    Of other keys of `config` only those are asked that change figures and need no training. Other
-    data than the run's needs the run's classes, by name, in any order. Raises `UserError`.
+    `checkpoint` is "best", "newest" or a step, whose report has a folder of its own. Of other keys
+    of `config` only those are asked that change figures and need no training. Other data than the
+    run's needs the run's classes, by name, in any order. Raises `UserError`.
     """
     check_config(config, is_new_run=False, folder=Path(folder))
     place, own = Path(folder), workdir.config_of(folder)
@@ -64,6 +67,7 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
             kind = "run: train first, or name another --workdir"
         raise UserError(f"workdir={str(folder)!r} holds no {kind}")
     is_own = is_own_data(config, own, place)
+    checkpoint_choice.check_choice(checkpoint, Checkpoints(folder))
     config = asked_of_run(config, own, place, is_own)
     open_values.complete(config, place)
     dataset = None if is_own else other_dataset(config, own["data.name"], place)
@@ -71,8 +75,9 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     with workdir.lock(folder):
         if is_own:
             keep_data(experiment, place, is_new_run=False)
-        step, state = best_state(experiment, place, is_own)
-        out = reporting.report_folder(experiment, place, is_own)
+        step, state = saved_state(experiment, place, is_own, checkpoint)
+        asked_step = None if checkpoint == checkpoint_choice.BEST else step
+        out = reporting.report_folder(experiment, place, is_own, asked_step)
         trained_on = None
         if not is_own and reporting.statistics_images(experiment):
             trained_on = data.load(config_of_values(own).data).train
@@ -87,8 +92,10 @@ def evaluate_only(config: ConfigDict, folder: str) -> dict[str, Any]:
     return result
 
 
-def best_state(experiment: Experiment, folder: Path, is_own: bool) -> tuple[int, TrainState]:
-    """The best checkpoint's step and state, or the newest's where the best is damaged."""
+def saved_state(
+    experiment: Experiment, folder: Path, is_own: bool, checkpoint: str
+) -> tuple[int, TrainState]:
+    """A checkpoint's step and state; the newest's where it is the best that is damaged."""
     checkpoints = Checkpoints(folder)
     checkpoints.tidy()
     newest = checkpoints.latest_valid()
@@ -100,9 +107,13 @@ def best_state(experiment: Experiment, folder: Path, is_own: bool) -> tuple[int,
         hold_to(experiment, folder, newest, restored.meta)
     else:
         hold_to_statistics(experiment, folder, newest, restored.meta)
-    best = checkpoints.latest_valid(restored.meta["progress"]["best_step"])
-    if best is not None and best != newest:
-        restored = checkpoints.restore(best, saved_form)
+    best = restored.meta["progress"]["best_step"]
+    wanted = checkpoint_choice.step_of(checkpoint, best, newest)
+    step = checkpoints.latest_valid(wanted)
+    if step != wanted and checkpoint != checkpoint_choice.BEST:
+        raise checkpoint_choice.damaged(checkpoint, checkpoints)
+    if step is not None and step != newest:
+        restored = checkpoints.restore(step, saved_form)
     return restored.step, TrainCarry.from_saved(restored.tree).state
 
 

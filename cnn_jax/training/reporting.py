@@ -178,19 +178,26 @@ def statistics_images(experiment: Experiment, asked: int | None = None) -> int:
     return images_taken(count, len(experiment.dataset.train), experiment.config.batch_size)
 
 
-def report_folder(experiment: Experiment, folder: Path, is_own_data: bool = True) -> Path:
-    """Where the report of (data, split, protocol, statistics) lies: no other overwrites it.
+def report_folder(
+    experiment: Experiment, folder: Path, is_own_data: bool = True, step: int | None = None
+) -> Path:
+    """Where the report of (data, split, protocol, statistics, step) lies: no other overwrites it.
 
-    That of a run's own data by the protocol of its config is in the workdir itself, any other one
-    in a folder below `reports`.
+    That of a run's own data by the protocol of its config is in the workdir itself, any other one,
+    and that of a `step` which was asked for, in a folder below `reports`.
     """
     dataset, protocol = experiment.dataset, str(experiment.protocol or SINGLE)
     split, count = dataset.reported, statistics_images(experiment)
     words = [split, protocol, *([f"statistics_{count}"] if count else [])]
+    words += [f"step_{step}"] if step is not None else []
     if not is_own_data:
         last = re.split("[:/]", experiment.config.data.name.rstrip("/"))[-1]
         words = [last, dataset.identity["splits"][split]["sha256"][:8], *words]
-    elif (written_report(folder) or run_report(experiment, folder)) == (split, protocol, count):
+    elif step is None and (written_report(folder) or run_report(experiment, folder)) == (
+        split,
+        protocol,
+        count,
+    ):
         return folder
     return folder / "reports" / "-".join(re.sub(r"\W+", "_", word).strip("_") for word in words)
 

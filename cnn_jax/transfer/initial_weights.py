@@ -19,6 +19,7 @@ from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 from cnn_jax.models.variables import Tree, fill_tree, flatten
 from cnn_jax.runtime import statistics_file, workdir
+from cnn_jax.runtime.checkpoint_choice import BEST, check_choice, damaged, step_of
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import CHECKSUMS, damage, file_hash
 from cnn_jax.runtime.regular_files import read_json_object
@@ -46,12 +47,14 @@ class TrainedWeights:
     classes: tuple[str, ...] = ()  # that the head tells apart, where they are known
 
 
-def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
+def read_trained_weights(
+    path: str, key: str = "init.from", checkpoint: str | int = BEST
+) -> TrainedWeights:
     """The weights in a folder; `key` names in errors what asked for them.
 
-    A workdir gives those of its best checkpoint, the averaged ones where there are any, with the
-    statistics of BatchNorm that its report was made with. Published weights are named,
-    "resnet50.tv_in1k", and fetched the first time.
+    A workdir gives those of its best `checkpoint`, or of the one asked for, the averaged ones where
+    there are any, with the statistics of BatchNorm that its report was made with. Published weights
+    are named, "resnet50.tv_in1k", and fetched the first time.
     """
     folder = pretrained.locate(path, key)
     if (folder / DESCRIPTION).is_file():
@@ -74,7 +77,7 @@ def read_trained_weights(path: str, key: str = "init.from") -> TrainedWeights:
             f"{key}={path!r}: {folder / 'config.json'} cannot be read ({error})"
         ) from error
     checkpoints = Checkpoints(folder)
-    step = best_valid_step(checkpoints, f"{key}={path!r}")
+    step = valid_step(checkpoints, f"{key}={path!r}", checkpoint)
     flat = evaluation_variables(checkpoints.read(step).tree[0])
     words = f"{model} trained on {dataset}, step {step}"
     digest = file_hash(checkpoints.path(step) / CHECKSUMS)
@@ -106,13 +109,18 @@ def check_source(path: str, key: str = "init.from") -> None:
         )
 
 
-def best_valid_step(checkpoints: Checkpoints, label: str) -> int:
-    """The step of the best checkpoint, or of the newest whole one where the best is damaged."""
+def valid_step(checkpoints: Checkpoints, label: str, checkpoint: str | int = BEST) -> int:
+    """The step that is asked for, or of the newest whole save where the best is damaged."""
+    check_choice(checkpoint, checkpoints)
     for step in reversed(checkpoints.steps()):
         if (damage(checkpoints.path(step)) or checkpoints.wrong_step(step)) is None:
             best = checkpoints.read_meta(step).get("progress", {}).get("best_step", step)
-            whole = best in checkpoints.steps() and damage(checkpoints.path(best)) is None
-            return best if whole else step
+            asked = step_of(checkpoint, best, step)
+            if asked in checkpoints.steps() and damage(checkpoints.path(asked)) is None:
+                return asked
+            if checkpoint != BEST:
+                raise damaged(checkpoint, checkpoints)
+            return step
     raise UserError(f"{label} holds no whole checkpoint")
 
 
@@ -191,8 +199,9 @@ def make_initial_weights(
     dataset: str = "",
     key: str = "init.from",
     classes: Sequence[str] = (),
+    checkpoint: str | int = BEST,
 ) -> InitialWeights:
-    """The initial weights of the net `name`, from those at `path`.
+    """The initial weights of the net `name`, from those at `path`; of a run, from a `checkpoint`.
 
     A classifier is drawn at random where its shape is another; with `head` "drop" always, with
     "auto" also where it tells other classes apart than `classes`, by name, or, where these are not
@@ -200,7 +209,7 @@ def make_initial_weights(
     brought in this one. Training-only heads may be missing on either side. Anything else that does
     not fit is another architecture: `UserError`, naming the first tensors.
     """
-    weights = read_trained_weights(path, key)
+    weights = read_trained_weights(path, key, checkpoint)
     shapes = variable_shapes(model, image_shape)
     axes = class_axes(model, image_shape)
     flat, refusal, note = fit_head(weights, head, dataset, tuple(map(composed, classes)), axes)

@@ -11,7 +11,7 @@ from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.runtime.checksums import write_checksums
 from cnn_jax.runtime.config_files import config_of_values
 from cnn_jax.training.task_file import read_task
-from cnn_jax.transfer.initial_weights import best_valid_step
+from cnn_jax.transfer.initial_weights import valid_step
 from cnn_jax.transfer.weights import as_trees, load_weights, save_weights
 
 TREE = {"kernel": np.ones((2, 3), np.float32)}
@@ -32,7 +32,7 @@ def test_a_save_whose_meta_is_none_is_set_aside(saved, text, capsys):
     """Its hashes agree: whoever wrote it wrote them too."""
     (saved.path(2) / "meta/metadata").write_text(text)
     write_checksums(saved.path(2))
-    assert best_valid_step(saved, "init.from") == 1
+    assert valid_step(saved, "init.from") == 1
     assert saved.latest_valid() == 1
     assert "meta is not what a save holds" in capsys.readouterr().err
 

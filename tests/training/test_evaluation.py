@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from cnn_jax import train
+import cnn_jax
+from cnn_jax import load, train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.checkpoints import Checkpoints
 from cnn_jax.training.evaluation import evaluate_only
@@ -186,3 +187,44 @@ def test_a_damaged_save_is_named_and_another_evaluated(run, folder, capsys):
         with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
             evaluate_only(config_of(run[0]), folder)
     assert f"warning: checkpoint {newest} is damaged: {file} has changed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """(config, workdir) of a run that keeps the saves of all its evaluations."""
+    config = config_of(make(tmp_path / "images", COUNTS, splits=("train", "validation")))
+    config.update({"epochs": 3.0, "eval_every_epochs": 1.0})
+    config.checkpoint.keep = 9
+    train.train_and_evaluate(config, tmp_path / "run")
+    return config, tmp_path / "run"
+
+
+def test_any_save_is_evaluated_beside_the_best(kept):
+    """Each save has the loss that it had in the log."""
+    config, folder = kept
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    losses = {row["step"]: row["validation/loss"] for row in rows if "validation/loss" in row}
+    steps = Checkpoints(folder).steps()
+    assert len({*losses.values()}) == len(steps) == 3
+    before = contents(folder)
+    for step in steps:
+        assert evaluate_only(config, folder, str(step))["loss"] == losses[step]
+        assert cnn_jax.load(folder, step).evaluate()["loss"] == pytest.approx(losses[step])
+    assert evaluate_only(config, folder, "newest")["step"] == steps[-1]
+    names = sorted(f"reports/validation-single_crop-step_{step}" for step in steps)
+    assert reports(folder) == [".", *names]
+    assert contents(folder) == before
+
+
+def test_a_save_that_is_not_there_or_not_whole(kept):
+    config, folder = kept
+    first, *_, last = Checkpoints(folder).steps()
+    wrong = rf"checkpoint='99': .* holds the saves of steps {first}, .*{last}; choose .* 'newest'"
+    uses = (lambda step: evaluate_only(config, folder, step), lambda step: load(folder, step))
+    for use in uses:
+        with pytest.raises(UserError, match=wrong):
+            use("99")
+    (Checkpoints(folder).path(first) / "meta/metadata").write_text("{}")
+    for use in reversed(uses):  # an evaluation sets it aside
+        with pytest.raises(UserError, match=rf"checkpoint={first}: that save in .* is damaged"):
+            use(first)
