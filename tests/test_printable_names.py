@@ -11,6 +11,7 @@ from PIL import Image
 from cnn_jax import cli
 from cnn_jax.data.sources import image_folder, manifest
 from cnn_jax.errors import UserError, printable
+from cnn_jax.runtime import metric_writers as writers
 from cnn_jax.runtime import report
 from cnn_jax.tools.prepare import write_manifest
 
@@ -37,6 +38,13 @@ def test_an_error_is_one_line(capsys):
     with pytest.raises(SystemExit):
         cli.fail(f"class folder {NAMES[1]} of {NAMES[0]}")
     assert capsys.readouterr().err == f"error: class folder {SHOWN[1]} of {SHOWN[0]}\n"
+
+
+def test_so_are_lines_of_a_run_and_warnings_of_a_folder(capsys):
+    writers.Console(1, 0).say(f"in {NAMES[1]}")
+    image_folder.warn(f"{NAMES[0]}: left out")
+    found = capsys.readouterr()
+    assert (found.out, found.err) == (f"in {SHOWN[1]}\n", f"warning: {SHOWN[0]}: left out\n")
 
 
 def test_a_report_shows_them_in_its_columns():

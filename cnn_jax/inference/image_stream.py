@@ -49,7 +49,7 @@ def find_images(images: Any) -> list[NamedImage]:
     [H, W] or [H, W, C], or several [N, H, W, C].
     """
     if isinstance(images, str | os.PathLike):
-        return files_at(Path(images))
+        return [named_file(file) for file in files_at(Path(images))]
     if isinstance(images, np.ndarray) and images.ndim == 4:
         images = list(images)
     if isinstance(images, Sequence):
@@ -84,18 +84,18 @@ def as_pixels(image: Any) -> Image:
     return pixels
 
 
-def files_at(path: Path) -> list[NamedImage]:
-    """The file, or those of a folder; raises `UserError` where there is none."""
+def files_at(path: Path) -> list[str]:
+    """The path of the file, or those of a folder; raises `UserError` where there is none."""
     path = path.expanduser()
     if path.is_dir():
         unread: list[str] = []
         files = [os.path.join(path, name) for name in image_files(path, Path(), unread)]
         if not files:
             raise UserError(f"images={str(path)!r} holds no image ({', '.join(SUFFIXES)})")
-        return [named_file(file) for file in files]
+        return files
     if not path.exists():
         raise UserError(f"images={str(path)!r}: there is no such file or folder")
-    return [named_file(os.fspath(path))]
+    return [os.fspath(path)]
 
 
 def named_file(file: str) -> NamedImage:

@@ -1,6 +1,6 @@
 """Why a trained net answers as it does, as a picture: where it looked, and what its units look for.
 
-    python -m cnn_jax.tools.explain --workdir=RUN IMAGE ... --out=explain.png
+    python -m cnn_jax.tools.explain --workdir=RUN IMAGE|FOLDER ... --out=explain.png
     python -m cnn_jax.tools.explain --workdir=RUN --guided      (first images of the test split)
     python -m cnn_jax.tools.explain --workdir=RUN --kind=filters
     python -m cnn_jax.tools.explain --workdir=RUN --kind=maps IMAGE
@@ -16,6 +16,7 @@ stage most.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,35 +24,46 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from cnn_jax import cli
-from cnn_jax.errors import printable
+from cnn_jax.errors import UserError, printable
 
 if TYPE_CHECKING:
     import numpy as np
 
     from cnn_jax.analysis.explanations.subject import Subject
 
-KINDS = ("classes", "filters", "maps", "patches")
 DEFAULT_IMAGES = 4  # of the split, where none are named
-MANY = 1000  # operands
+MOST = {"classes": 50, "maps": 1, "filters": 0, "patches": 0}  # images that a picture takes
 
 
 def main(argv: Sequence[str]) -> None:
     from cnn_jax.analysis.explanations.subject import load_subject
 
-    subject = load_subject(CONFIG.value, WORKDIR.value, WEIGHTS.value)
     out, kind = Path(OUT.value), KIND.value
+    paths = find_paths(argv[1:], kind)
+    subject = load_subject(CONFIG.value, WORKDIR.value, WEIGHTS.value)
     if kind == "filters":
         explain_filters(subject, out)
     elif kind == "patches":
         explain_patches(subject, out, STAGE.value, CHANNELS.value)
     else:
         number = 1 if kind == "maps" else DEFAULT_IMAGES
-        images, names = subject.read(argv[1:]) if len(argv) > 1 else subject.first(number)
+        images, names = subject.read(paths) if paths else subject.first(number)
         if kind == "maps":
             explain_maps(subject, images[0], names[0], out)
         else:
             explain_classes(subject, images, names, out, STAGE.value, TOP.value, GUIDED.value)
     print(f"\nthe picture is {out}")
+
+
+def find_paths(words: Sequence[str], kind: str) -> list[str]:
+    """The image files that are named, those of folders too; raises `UserError`."""
+    from cnn_jax.inference.image_stream import files_at
+
+    paths = [path for word in words for path in files_at(Path(word))]
+    if len(paths) > (most := MOST[kind]):
+        advice = f"name {most} at most" if most else "leave them out"
+        raise UserError(f"--kind={kind} has no room for {len(paths)} image(s): {advice}")
+    return paths
 
 
 def explain_classes(
@@ -71,6 +83,7 @@ def explain_classes(
     from cnn_jax.analysis.explanations.occlusion import occlusion
     from cnn_jax.analysis.explanations.pictures import Panel, draw_panels
     from cnn_jax.analysis.explanations.sanity import as_maps, check
+    from cnn_jax.runtime.progress import track
 
     model, variables, classes = subject.model, subject.variables, subject.classes
     stage = cam.choose_stage(cam.map_shapes(model, images.shape[1:]), stage, subject.net_name)
@@ -80,7 +93,8 @@ def explain_classes(
     maps = [grad_cam(model, variables, seen, column) for column in order.T]
     maps = [cam.enlarge(values, *images.shape[1:3]) for values in maps]
     rows, notes = [], [f"Grad-CAM at {stage}"]
-    for i, (image, name) in enumerate(zip(images, names, strict=True)):
+    named = [*zip(images, names, strict=True)]
+    for i, (image, name) in enumerate(track(named, "explaining images")):
         answers = [(classes[c], probabilities[i, c]) for c in order[i]]
         print(f"{printable(name)}: " + ", ".join(f"{printable(c)} {p:.1%}" for c, p in answers))
         row = [Panel(image, shortened(name))]
@@ -154,7 +168,7 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     CONFIG = cli.define_config()
     WORKDIR = flags.DEFINE_string("workdir", None, "A run whose best checkpoint is explained.")
     WEIGHTS = flags.DEFINE_string("weights", None, "A folder of imported weights, with --config.")
-    KIND = flags.DEFINE_enum("kind", "classes", KINDS, "What to show.")
+    KIND = flags.DEFINE_enum("kind", "classes", [*MOST], "What to show.")
     STAGE = flags.DEFINE_string(
         "stage",
         "",
@@ -164,4 +178,4 @@ if __name__ == "__main__":  # flags only here, so that the tools can be imported
     GUIDED = flags.DEFINE_bool("guided", False, "Guided backpropagation, and the sanity check.")
     CHANNELS = flags.DEFINE_integer("channels", 12, "Maps to find patches of.", lower_bound=1)
     OUT = cli.define_picture("out", "explain.png")
-    cli.run(main, operands=MANY)
+    cli.run(main, operands=sys.maxsize)

@@ -46,6 +46,12 @@ def test_a_save_that_orbax_cannot_read_is_a_line(saved):
         saved.restore(1, {"other": jax.ShapeDtypeStruct((5,), "float32")})
 
 
+def test_what_the_system_refuses_is_no_fault_of_a_save(saved):
+    """The advice to remove it is for what cannot be read at all."""
+    with pytest.raises(PermissionError), saved.reading(2):
+        raise PermissionError(13, "Permission denied", "00000002/state")
+
+
 def test_a_name_in_a_save_is_shown_and_not_obeyed(saved, capsys):
     (saved.path(2) / "a\x1b[2Jb").touch()
     assert saved.latest_valid() == 1

@@ -2,15 +2,17 @@
 
 import os
 import stat
+import tracemalloc
 
 import pytest
 
 from cnn_jax import data
 from cnn_jax.data import normalization
 from cnn_jax.data.sources import official
+from cnn_jax.data.sources.image_folder import looks_like_image
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import report_pictures, workdir
-from cnn_jax.runtime.regular_files import open_regular, read_regular
+from cnn_jax.runtime.regular_files import open_regular, read_json_object, read_regular
 from cnn_jax.transfer import weights
 from cnn_jax.transfer.initial_weights import read_trained_weights
 from configs.base import base
@@ -50,6 +52,46 @@ def test_a_file_is_read_whole(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     assert stat.S_ISLNK(os.lstat(tmp_path / "link").st_mode)
     assert read_regular(tmp_path / "link") == b"content"
+
+
+def test_what_is_taken_of_the_memory_is_the_file_and_not_what_is_asked(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    tracemalloc.start()
+    try:
+        assert read_regular(tmp_path / "file", first=64 << 20) == b"content"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert read_regular(tmp_path / "file", first=3) == b"con"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 200_000, "it is nested too deeply"),
+        ("[1]", "it holds a list, not values by key"),
+        ("null", "it holds a NoneType, not values by key"),
+        ('{"b": 1}', "it has no key 'a'"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_what_is_no_object_of_json_is_a_value_error(tmp_path, text, said):
+    (tmp_path / "file.json").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_json_object(tmp_path / "file.json", "a")
+
+
+def test_a_pipe_among_photographs_is_not_looked_into(tmp_path):
+    """Whoever has it open may have written what an image begins with."""
+    os.mkfifo(tmp_path / "pipe")
+    descriptor = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        os.write(descriptor, b"GIF89a")
+        assert not looks_like_image(tmp_path / "pipe")
+    finally:
+        os.close(descriptor)
+    (tmp_path / "file").write_bytes(b"GIF89a")
+    assert looks_like_image(tmp_path / "file")
 
 
 @pytest.mark.parametrize("name", ["pipe", "device", "holes"])

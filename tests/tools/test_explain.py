@@ -59,6 +59,25 @@ def test_files_come_as_the_net_sees_them(subject, tmp_path):
         subject.read([str(tmp_path / "gone.png")])
 
 
+def test_images_are_found_before_a_net_is_loaded(tmp_path):
+    """A folder stands for those in it; a picture holds so many."""
+    for name in ("b.jpg", "a.png", "below/c.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    wanted = [str(tmp_path / name) for name in ("below/c.jpg", "a.png", "b.jpg", "below/c.jpg")]
+    assert explain.find_paths([wanted[0], str(tmp_path)], "classes") == wanted
+    assert explain.find_paths([wanted[1]], "maps") == wanted[1:2]
+    assert explain.find_paths([], "filters") == []
+    for words, kind, message in (
+        ([tmp_path / "gone.png"], "classes", r"images='.*gone.png': there is no such file or fol"),
+        ([tmp_path] * 17, "classes", r"--kind=classes has no room for 51 image\(s\): name 50 at"),
+        ([tmp_path], "maps", r"--kind=maps has no room for 3 image\(s\): name 1 at most"),
+        ([wanted[1]], "filters", r"--kind=filters has no room for 1 image\(s\): leave them out"),
+    ):
+        with pytest.raises(UserError, match=message):
+            explain.find_paths([*map(str, words)], kind)
+
+
 def test_a_net_must_be_named():
     with pytest.raises(UserError, match=r"^name the net: --workdir=RUN, or --weights=DIR with"):
         load_subject(None, None, None)

@@ -186,7 +186,12 @@ def test_a_large_image_has_the_pixels_of_a_small_one(monkeypatch, mode):
         image = image.convert(mode)
     whole = decode_module.as_rgb(image)
     monkeypatch.setattr(decode_module, "STRIP_PIXELS", 3 * RGB.shape[1] + 5)
+    convert, heights = decode_module.rows_as_rgb, []
+    monkeypatch.setattr(
+        decode_module, "rows_as_rgb", lambda rows: heights.append(rows.height) or convert(rows)
+    )
     np.testing.assert_array_equal(decode_module.as_rgb(image), whole)
+    assert (max(heights), sum(heights)) == (3, RGB.shape[0])
 
 
 @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"alpha": True}])

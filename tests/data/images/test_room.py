@@ -43,6 +43,14 @@ def test_a_jpeg_takes_the_room_that_it_is_decoded_to(simple, min_side, pixels):
     assert room.decoded_pixels(Header(200, 400, 1, simple), min_side) == pixels
 
 
+@pytest.mark.parametrize(("pixels", "taken"), [(16_000_000, 250_000), (16_004_000, 50_000_000)])
+def test_a_very_large_jpeg_has_the_room_alone(pixels, taken):
+    """A progressive one is held whole, however small it comes out."""
+    header = Header(4000, pixels // 4000, 1, is_simple=True)
+    with room.hold_room(header, min_side=500):
+        assert room.ROOM.taken == taken
+
+
 def test_a_net_makes_an_image_small_where_it_has_room(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(picture(0), "PNG"))
     taken = []

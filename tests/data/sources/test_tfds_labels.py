@@ -42,6 +42,21 @@ def test_half_a_file_of_labels_is_read_anew_and_replaced(tmp_path, which):
     assert [path.name for path in tmp_path.iterdir()] == [kept.name]
 
 
+def test_a_killed_writer_leaves_no_half_of_a_file(tmp_path, monkeypatch):
+    """Another process reads the name at any moment: it is not there, or it is whole."""
+    kept, seen = tmp_path / "cnn_jax_labels.npy", []
+
+    def killed(stream, labels):
+        stream.write(b"half")
+        seen.append(kept.exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        read_labels(Records(tmp_path), "label")
+    assert (seen, kept.exists()) == ([False], False)
+
+
 def test_labels_of_another_kind_are_not_taken(tmp_path):
     records = Records(tmp_path)
     for other in (np.zeros(5, np.float32), np.zeros((5, 1), np.int32), np.zeros(4, np.int32)):

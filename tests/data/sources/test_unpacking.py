@@ -20,6 +20,20 @@ def tar_of(name, content):
     return stream.getvalue()
 
 
+def test_no_more_is_unpacked_than_a_published_file_has(monkeypatch):
+    monkeypatch.setattr(official, "LARGEST_FILE", 1000)
+    asked = []
+
+    class Endless:
+        def read(self, size=-1):
+            asked.append(size)
+            return bytes(max(size, 0))
+
+    with pytest.raises(UserError, match=r"a\.gz unpacks to more than 1,000 bytes"):
+        official.read_bounded(Endless(), "a.gz")
+    assert asked == [1001]
+
+
 @pytest.mark.parametrize("ending", [".gz", ".xz", ".tar.gz"])
 def test_a_bomb_is_not_unpacked_to_its_end(tmp_path, monkeypatch, ending):
     pack = {".gz": gzip.compress, ".xz": lzma.compress, ".tar.gz": lambda c: tar_of("digits", c)}
