@@ -8,6 +8,7 @@ from cnn_jax.runtime.shipped_configs import install_finder
 
 if typing.TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from ml_collections import ConfigDict
 
@@ -34,8 +35,9 @@ def train_and_evaluate(
     dataset: Dataset | ArraySource | EncodedSource | None = None,
     quiet: bool = False,
     extend: bool = False,
+    on_step: Callable[[int, int], object] = lambda step, steps: None,
 ) -> Trained:
     """History and report of a run: see `cnn_jax.python_runs.train_and_evaluate`."""
     from cnn_jax import python_runs
 
-    return python_runs.train_and_evaluate(config, workdir, dataset, quiet, extend)
+    return python_runs.train_and_evaluate(config, workdir, dataset, quiet, extend, on_step)

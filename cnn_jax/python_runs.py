@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def train_and_evaluate(
     dataset: Dataset | ArraySource | EncodedSource | None = None,
     quiet: bool = False,
     extend: bool = False,
+    on_step: Callable[[int, int], object] = lambda step, steps: None,
 ) -> Trained:
     """Trains in `workdir`, or goes on there, and reports, as `cnn_jax train` does.
 
@@ -50,6 +52,7 @@ def train_and_evaluate(
     source (`cnn_jax.data.from_arrays`) is divided (a tenth for each part, unless `config.data` has
     fractions) and resized, and gives the net its channels and number of classes; a `Dataset` is
     taken as it is. `quiet` prints nothing but warnings. The config that is given is not changed.
+    `on_step` is called with the steps that are done, and that there are, as they are made.
     Raises `UserError`, and `Interrupted` after a signal, with everything saved.
     """
     if not isinstance(config, ConfigDict | str):
@@ -60,7 +63,7 @@ def train_and_evaluate(
     with progress.hidden() if quiet else contextlib.nullcontext():
         config_checks.check(own)  # before the data is read
         its_data = None if dataset is None else given(own, dataset)
-        report = train.train_and_evaluate(own, str(workdir), extend, its_data, quiet)
+        report = train.train_and_evaluate(own, str(workdir), extend, its_data, quiet, on_step)
     return Trained(
         str(workdir), read_history(local_file("workdir", workdir, "metrics.jsonl")), report
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,12 +35,14 @@ def train_and_evaluate(
     extend: bool = False,
     dataset: Dataset | None = None,
     quiet: bool = False,
+    on_step: Callable[[int, int], object] = lambda step, steps: None,
 ) -> dict[str, Any]:
     """Trains `config` in `folder`, going on from its newest whole checkpoint, and reports.
 
     To `extend` a run, finished or not, `config` has more epochs (and patience) than it began with:
     the schedule is that of the new number from the newest checkpoint on. A `dataset` that is given
     takes the place of the config's. `quiet` leaves the lines of the log out, not its files.
+    `on_step` is called with the steps that are done, and that there are, as they are made.
 
     Returns the report of the best checkpoint on test, on validation where there is no test. Raises
     `UserError` for what a user can mend, and `Interrupted` after a signal, with everything saved.
@@ -55,8 +57,8 @@ def train_and_evaluate(
             keep_data(experiment, place, is_new_run, extend)
             training = Training(experiment, place, extend, quiet, mirror)
             try:
-                for _ in training:
-                    pass
+                for step in training:
+                    on_step(step, experiment.clock.total_steps)
                 return finish(training)
             finally:
                 training.close()

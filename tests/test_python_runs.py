@@ -29,7 +29,10 @@ def arrays(classes=3, count=120, channels=3):
 def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
     config, folder = tiny(), tmp_path / "run"
     source = data.from_arrays(*arrays(), classes=["a", "b", "c"])
-    trained = cnn_jax.train_and_evaluate(config, folder, source, quiet=True)
+    steps = []
+    trained = cnn_jax.train_and_evaluate(
+        config, folder, source, quiet=True, on_step=lambda *done: steps.append(done)
+    )
     out, error = capfd.readouterr()
     assert out == ""
     assert "epoch" not in error
@@ -37,6 +40,7 @@ def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
     assert trained.report == json.loads((folder / "report.json").read_text())
     assert trained.report["examples"] == 24  # a fifth, as the config of digits has it
     assert [row["step"] for row in trained.history] == [3]  # 84 by 32
+    assert steps == [(1, 3), (2, 3), (3, 3)]
     assert repr(trained).startswith("<accuracy 0.")
     net = cnn_jax.load(folder)
     assert (net.classes, net.preparation.image_shape) == (("a", "b", "c"), (8, 8, 3))

@@ -33,7 +33,8 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         self.begun = self.last_line = time.monotonic()
-        if sys.stderr.isatty() and not ProgressBar.hidden:
+        self.is_hidden = ProgressBar.hidden
+        if sys.stderr.isatty() and not self.is_hidden:
             cls = ProgressBar
             if not cls.open_bars:
                 cls.display = make_display(self.is_bytes)
@@ -62,7 +63,7 @@ class ProgressBar:
             ProgressBar.display.update(
                 self.task, completed=completed, total=self.total, description=self.description
             )
-        elif ProgressBar.hidden:
+        elif self.is_hidden:
             return
         elif (now := time.monotonic()) - self.last_line >= LINE_SECONDS:
             self.last_line = now
@@ -104,7 +105,7 @@ class DownloadBar(ProgressBar):
 
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
-    """Inside, no bar is shown and no line of one."""
+    """Bars that are opened inside are not shown, nor lines of them."""
     before, ProgressBar.hidden = ProgressBar.hidden, True
     try:
         yield

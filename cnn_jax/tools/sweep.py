@@ -209,8 +209,12 @@ def train_all(jobs: Sequence[Job]) -> dict[Path, str]:
     with ProgressBar("runs", len(left)) as bar:
         for number, job in enumerate(left, 1):
             bar.describe(f"run {number} of {len(left)}: {job.folder.name}")
+
+            def show(step: int, steps: int, done: int = number - 1) -> None:
+                bar.reach(done + step / steps)
+
             try:
-                trained = train_and_evaluate(job.config, job.folder, quiet=True)
+                trained = train_and_evaluate(job.config, job.folder, quiet=True, on_step=show)
             except UserError as error:
                 failed[job.folder] = str(error)
                 print(printable(f"{job.folder}: {error}"), flush=True)
@@ -219,7 +223,7 @@ def train_all(jobs: Sequence[Job]) -> dict[Path, str]:
                 raise SystemExit(128 + stop.signum) from stop
             else:
                 print(printable(str(trained)), flush=True)
-            bar.advance()
+            bar.reach(number)
     return failed
 
 

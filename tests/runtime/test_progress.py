@@ -37,6 +37,19 @@ def test_what_is_done_soon_says_nothing(clock, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_bar_goes_on_while_those_within_are_hidden(clock, capsys):
+    with ProgressBar("runs", 2) as runs, progress.hidden():
+        for step in range(1, 5):
+            clock[0] += 20
+            with ProgressBar("images", 1) as images:
+                clock[0] += 40
+                images.advance()
+            runs.reach(step / 4)
+    lines = ["12%, 1:00 passed, 7:00", "25%, 2:00 passed, 6:00", "38%, 3:00 passed, 5:00"]
+    lines += ["50%, 4:00 passed, 4:00"]
+    assert capsys.readouterr().err.splitlines() == [f"runs: {line} left" for line in lines]
+
+
 def test_an_unknown_total_shows_the_time(clock, capsys):
     with ProgressBar("converting") as bar:
         clock[0] += 3725

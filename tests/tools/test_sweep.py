@@ -137,6 +137,26 @@ def test_a_sweep_goes_on_and_trains_nothing_twice(tmp_path, monkeypatch, capsys)
         sweep.check(other)
 
 
+def test_the_bar_goes_on_within_a_run(tmp_path, monkeypatch):
+    """One of hours would else stand at the number of runs that are done."""
+    jobs, seen = sweep.make_jobs(WORDS, grid(seeds=2), tmp_path), []
+
+    def training(config, folder, on_step, **options):
+        on_step(1, 4)
+        on_step(4, 4)
+
+    monkeypatch.setattr(python_runs, "train_and_evaluate", training)
+    reach = sweep.ProgressBar.reach
+
+    def seen_reach(bar, done, *words):
+        seen.append(done)
+        reach(bar, done, *words)
+
+    monkeypatch.setattr(sweep.ProgressBar, "reach", seen_reach)
+    sweep.train_all(jobs)
+    assert seen == [0, 0.25, 1, 1, 1, 1.25, 2, 2]
+
+
 def test_a_run_that_diverges_ends_no_sweep(tmp_path, monkeypatch, capsys):
     jobs = sweep.make_jobs(WORDS, grid("optimizer.learning_rate=1,2"), tmp_path)
 
