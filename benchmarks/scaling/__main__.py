@@ -1,6 +1,6 @@
 """Weak and strong scaling on one machine, and a model of a step's time that is held against it.
 
-    python -m benchmarks.scaling [--nets=lenet5] [--rounds=9]
+    python -m benchmarks.scaling [--nets=lenet5] [--rounds=9] [--measured=FILE]
 
 Steps of nets on 1, 2 and 4 devices, of one process or of several on loopback (gloo), all warm and
 in turns. The model (`host_model.py`) is fitted on some of the cases and held against the others.
@@ -41,23 +41,30 @@ def main(argv: Sequence[str]) -> None:
     for name in NETS_FLAG.value:
         if name not in NETS:
             raise unknown("--nets", name, NETS)
-    cases = [case for name in NETS_FLAG.value for case in cases_of(name, NETS[name])]
-    with contextlib.ExitStack() as stack:
-        groups = {shape: stack.enter_context(Group(*shape)) for shape in ARRANGEMENTS}
-        rows = measure(cases, groups, ROUNDS.value)
-    model = host_model.fit([measured(row) for row in rows if as_case(row).role == "fitted"])
-    for row in rows:
-        alone = as_case(row).role == "alone"
-        row["modelled"] = None if alone else model.seconds(measured(row))
-    found = {
-        "machine": machine() | {"cores_used": cores()},
-        "rounds": ROUNDS.value,
-        "cases": rows,
-        "model": dataclasses.asdict(model),
-        "chips": on_chips(RESULTS),
-    }
+    if MEASURED.value:
+        found = json.loads(Path(MEASURED.value).read_text())
+    else:
+        rows = measure_all(NETS_FLAG.value, ROUNDS.value)
+        on = machine() | {"cores_used": cores()}
+        found = {"machine": on, "rounds": ROUNDS.value, "cases": rows}
+    found |= modelled(found["cases"]) | {"chips": on_chips(RESULTS)}
     write_json(OUT.value, found)
     print("\n".join(lines(found)))
+
+
+def measure_all(nets: Sequence[str], rounds: int) -> list[dict[str, Any]]:
+    cases = [case for name in nets for case in cases_of(name, NETS[name])]
+    with contextlib.ExitStack() as stack:
+        groups = {shape: stack.enter_context(Group(*shape)) for shape in ARRANGEMENTS}
+        return measure(cases, groups, rounds)
+
+
+def modelled(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The rows with what the model says of each, and the model."""
+    model = host_model.fit([measured(row) for row in rows if as_case(row).role == "fitted"])
+    told = [None if as_case(row).role == "alone" else model.seconds(measured(row)) for row in rows]
+    cases = [row | {"modelled": seconds} for row, seconds in zip(rows, told, strict=True)]
+    return {"cases": cases, "model": dataclasses.asdict(model)}
 
 
 def measured(row: dict[str, Any]) -> Measured:
@@ -136,5 +143,6 @@ def lines(found: dict[str, Any]) -> list[str]:
 if __name__ == "__main__":  # flags only here, so that the tests can import this
     NETS_FLAG = flags.DEFINE_list("nets", list(NETS), "Of these.")
     ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each case.", lower_bound=1)
+    MEASURED = flags.DEFINE_string("measured", None, "Results whose times are taken, not made.")
     OUT = cli.define_file("out", "benchmarks/results/scaling.json", "File for the results.")
     cli.run(main)

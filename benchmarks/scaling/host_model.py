@@ -4,11 +4,12 @@ Devices of one host share its cores, so that compute does not divide by devices:
 what it costs, and each device something on top. On cores that are free for it a step takes at
 least its work over their number. On N devices of P processes it is
 
-    image * images + device * N + (byte * S + call * C) * N (P - 1) / P
+    image * images + device * N + (byte * S + call * C) * 2 (N - 1) * P / N
 
 with `image` and `device` of the net, S bytes and C all-reduces of the step, and `byte` and `call`
-of the machine: of what a device is to add up, the share (P - 1) / P lies in other processes. The
-four are fitted by least squares of relative errors, none below 0.
+of the machine: an all-reduce by a ring has 2 (N - 1) rounds, and of its N links P lead into another
+process; the others cost next to nothing. None for P = 1. The four are fitted by least squares of
+relative errors, none below 0.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class HostModel:
 def terms(of: Measured) -> list[float]:
     """What the four seconds are multiplied by."""
     devices, processes = of.case.total_devices, of.case.processes
-    outside = devices * (processes - 1) / processes
-    return [of.case.batch, devices, of.reduced * outside, of.collectives * outside]
+    rounds = 2 * (devices - 1) * processes / devices if processes > 1 else 0.0
+    return [of.case.batch, devices, of.reduced * rounds, of.collectives * rounds]
 
 
 def fit(rows: Sequence[Measured]) -> HostModel:

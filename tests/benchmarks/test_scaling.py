@@ -20,10 +20,10 @@ def of(net="a", processes=1, devices=1, batch=10, seconds=1.0, reduced=10**6):
 
 
 def test_the_work_of_a_step_by_hand():
-    """Of six devices in three processes each has two thirds of what it adds up elsewhere."""
+    """Of the six links of a ring over three processes three lead out of one."""
     assert MODEL.seconds(of()) == pytest.approx(0.01 + 0.01)
     assert MODEL.seconds(of(devices=4)) == pytest.approx(0.01 + 0.04)
-    between = 6 * 2 / 3 * (10**6 * 1e-9 + 3 * 0.002)
+    between = 2 * 5 * 3 / 6 * (10**6 * 1e-9 + 3 * 0.002)
     assert MODEL.seconds(of("b", processes=3, devices=2)) == pytest.approx(1 + 1.2 + between)
 
 
@@ -45,6 +45,20 @@ def test_no_second_is_negative():
     """Four devices that take less than one cost nothing, and do not pay back."""
     rows = [of(batch=10, seconds=1.0), of(devices=4, batch=10, seconds=0.5)]
     assert host_model.fit(rows).device == {"a": 0.0}
+
+
+def test_rows_are_modelled_by_the_fitted_ones_alone():
+    def row(role, devices, batch, seconds):
+        case = dataclasses.asdict(Case("a", 1, devices, batch, role))
+        return {"case": case, "collectives": [], "cpu_seconds": seconds}
+
+    rows = [row("alone", 1, 10, 9.0), row("fitted", 2, 10, 0.03), row("fitted", 2, 20, 0.05)]
+    found = tool.modelled([*rows, row("held out", 4, 20, 9.0)])
+    assert [r["modelled"] for r in found["cases"]] == [
+        None,
+        *map(pytest.approx, (0.03, 0.05, 0.06)),
+    ]
+    assert found["model"]["image"] == {"a": pytest.approx(0.002)}
 
 
 PLAN = {
