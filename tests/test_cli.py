@@ -44,6 +44,7 @@ def test_help(words, monkeypatch, capsys):
     assert capsys.readouterr().out == command.help_text() + "\n"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["summarize", "--list=nets"]])
 def test_a_reader_that_has_left_is_no_fault(words):
     """As `| head -1` leaves: nothing on stderr, at the end of the program either."""
@@ -69,6 +70,7 @@ def test_unknown_command_is_one_line_with_the_nearest(monkeypatch, capsys):
     assert line.count("\n") == 1
 
 
+@pytest.mark.heavy
 def test_tools_run_with_flags_and_words_of_their_own():
     """Its --help is its docstring and flags; a word after it is its own."""
     shown = cnn_jax("summarize", "--help")
@@ -101,6 +103,7 @@ def test_columns_put_a_long_name_on_a_line_of_its_own():
     assert shown == f"  --a=N   First.\n  {long}\n          Second.\n  --bc=N"
 
 
+@pytest.mark.heavy
 def test_configs_of_the_package_are_found_from_anywhere(tmp_path):
     """A mistake in the last key shows that the file was loaded; nothing is computed."""
     failed = cnn_jax("train", "--config", "bn_lenet:mnist", "--config.epochs=-1", cwd=tmp_path)

@@ -64,6 +64,7 @@ def test_a_config_has_the_keys_of_the_base_and_its_command(name):
     assert config.data.name == "digits"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 def test_the_net_takes_the_images_of_datasets(name):
     """One of grey digits, one of 100 classes in colour, the regression: all shapes that occur."""
@@ -125,6 +126,7 @@ def test_a_header_says_what_differs_from_the_paper(name):
         assert re.match(r"(\n-)? \w.* ", after)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "undecayed", "decayed"),
     [
@@ -154,6 +156,7 @@ def test_recipes_that_cannot_be():
         load_config("lenet5:published")
 
 
+@pytest.mark.heavy
 def test_imagenet_of_two_folders_is_no_imagenet(tmp_path):
     """1,000 outputs for two classes are refused, and the advice is followed."""
     folders.make(tmp_path / "imagenet2012", {"cat": 5, "dog": 5}, ("train", "val"))

@@ -72,6 +72,7 @@ def test_a_manifest_holds_them(folder, tmp_path):
         manifest.verify(image_folder.list_folder(str(folder)), path)
 
 
+@pytest.mark.heavy
 def test_they_end_no_run(folder, tmp_path):
     (folder / NAMES[1] / f"{NAMES[1]}9.png").write_bytes(b"no image")
     words = [f"--config=lenet5:folder:{folder}", f"--workdir={tmp_path / 'run'}"]

@@ -26,6 +26,7 @@ def arrays(classes=3, count=120, channels=3):
     return images, np.arange(count) % classes
 
 
+@pytest.mark.heavy
 def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
     config, folder = tiny(), tmp_path / "run"
     source = data.from_arrays(*arrays(), classes=["a", "b", "c"])
@@ -106,6 +107,7 @@ class OneLayer(nn.Module):
         return models.Output(nn.Dense(self.num_classes)(x.mean((1, 2))))
 
 
+@pytest.mark.heavy
 def test_nets_and_datasets_from_outside_are_named_in_a_config(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "REGISTERED", {})
     monkeypatch.setitem(models.REGISTRY, "one_layer", net := models.Net(OneLayer, {}, (8, 8, 1)))

@@ -84,6 +84,7 @@ def test_the_seed_decides_everything(tiny, tmp_path):
     assert prints[0][1] != prints[2][1]
 
 
+@pytest.mark.heavy
 def test_a_finished_run_reports_again_without_training(tiny, tmp_path, monkeypatch):
     first = train.train_and_evaluate(tiny, tmp_path)
     log = (tmp_path / "metrics.jsonl").read_bytes()
@@ -93,6 +94,7 @@ def test_a_finished_run_reports_again_without_training(tiny, tmp_path, monkeypat
     assert evaluation.evaluate_only(tiny, tmp_path) == first
 
 
+@pytest.mark.heavy
 def test_rows_hold_both_curves_and_the_best_is_kept(tiny, tmp_path, monkeypatch):
     """The validation figures go up and down; best and the newest two checkpoints stay."""
     tiny.epochs, tiny.eval_every_epochs = 2.0, 0.25
@@ -112,6 +114,7 @@ def test_rows_hold_both_curves_and_the_best_is_kept(tiny, tmp_path, monkeypatch)
     assert checkpoints.steps() == [rows[1]["step"], rows[-2]["step"], rows[-1]["step"]]
 
 
+@pytest.mark.heavy
 def test_early_stopping_waits_for_its_patience(tiny, tmp_path, monkeypatch):
     tiny.epochs, tiny.early_stopping_patience = 10.0, 2
     found = iter([0.5, 0.6, 0.6, 0.5])
@@ -126,6 +129,7 @@ def test_early_stopping_waits_for_its_patience(tiny, tmp_path, monkeypatch):
     assert sum("validation/accuracy" in row for row in rows) == 4
 
 
+@pytest.mark.heavy
 def test_a_signal_saves_this_very_step(tiny, tmp_path, monkeypatch):
     original = train.Training.after_step
 
@@ -144,6 +148,7 @@ def test_a_signal_saves_this_very_step(tiny, tmp_path, monkeypatch):
     assert fingerprint(tiny, tmp_path / "stopped") == fingerprint(tiny, tmp_path / "whole")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("evaluation", [1, 2])
 def test_a_signal_ends_an_evaluation_which_the_resume_makes(
     tiny, tmp_path, monkeypatch, evaluation
@@ -182,6 +187,7 @@ def test_a_signal_ends_an_evaluation_which_the_resume_makes(
     assert kept.read_meta(steps[-1]) == whole.read_meta(steps[-1])
 
 
+@pytest.mark.heavy
 def test_another_config_in_the_workdir_names_the_keys_that_differ(tiny, tmp_path):
     tiny.epochs = 0.3
     train.train_and_evaluate(tiny, tmp_path)
@@ -207,6 +213,7 @@ def test_regression_learns_the_angle(tiny, tmp_path):
     assert report["r2"] > 0.6
 
 
+@pytest.mark.heavy
 def test_dry_run_says_what_the_run_will_cost(tiny, capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)  # every part is said
     found = dry_run(tiny)
@@ -221,6 +228,7 @@ def test_dry_run_says_what_the_run_will_cost(tiny, capsys, monkeypatch):
     assert dry_run(tiny)["steps"] == 1
 
 
+@pytest.mark.heavy
 def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path):
     """Without a validation split the last checkpoint counts, not the best on the test split."""
     tiny.data.validation = 0.0

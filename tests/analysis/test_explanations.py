@@ -55,6 +55,7 @@ def slow_grad_cam(params, maps, class_number):
     return np.maximum(out, 0)
 
 
+@pytest.mark.heavy
 def test_grad_cam_is_the_slow_reference(net):
     model, variables, images = net
     classes = jnp.array([4, 7])
@@ -80,6 +81,7 @@ def test_stages_are_chosen_by_name(net):
         grad_cam.choose_stage(grad_cam.map_shapes(models.create("mlp", 10), (8, 8, 1)))
 
 
+@pytest.mark.heavy
 def test_gradients_at_a_stage_of_scanned_blocks_are_those_without():
     shape, stage = (8, 8, 3), "layer2_1"
     images, classes = jnp.zeros((1, *shape)), jnp.array([1])
@@ -113,6 +115,7 @@ def test_guided_rectifiers_keep_negative_gradients_out():
         np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.heavy
 def test_occlusion_is_the_loss_by_hand(net):
     model, variables, images = net
     image = np.asarray(images[0])
@@ -187,6 +190,7 @@ def test_the_cascade_draws_stages_again_from_the_head_down(net):
         assert jax.tree.structure(random) == jax.tree.structure(variables)
 
 
+@pytest.mark.heavy
 def test_the_check_fails_what_shows_the_image_alone(net):
     """The image itself as a map stays; numbers by the weights alone do not."""
     model, variables, images = net

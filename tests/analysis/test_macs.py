@@ -43,6 +43,7 @@ def test_rule_counts_every_product(name):
     assert summarize(net, shape).multiply_adds == products(program.jaxpr)
 
 
+@pytest.mark.heavy
 def test_heads_are_parameters_but_no_multiply_adds():
     with_heads, without = (
         summarize(models.create("googlenet", auxiliary=auxiliary), (224, 224, 3))

@@ -54,6 +54,7 @@ def test_only_the_authors_own_figures_of_this_very_net_are_filled():
     assert not own & {"alexnet", "bn_inception", "vgg16", "googlenet"}
 
 
+@pytest.mark.heavy
 def test_figures_of_a_part_of_the_images_say_so():
     rows = published_figures()
     part = {n for n, r in rows.items() if r.crop_top1 and r.population != WHOLE_VAL}
@@ -111,6 +112,7 @@ def test_aligned_text_keeps_columns():
     assert lines == ["net     field", "a           1", "longer   1234"]
 
 
+@pytest.mark.heavy
 def test_chart_labels_do_not_overlap(tmp_path, monkeypatch):
     """All points of the table, with sizes made up: no two names share a pixel."""
     boxes = []

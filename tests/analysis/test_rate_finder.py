@@ -20,6 +20,7 @@ def sgd(tiny):
     return tiny
 
 
+@pytest.mark.heavy
 def test_steps_are_those_of_a_training_at_that_rate(sgd):
     finder = RateFinder(sgd, 4)
     sgd.optimizer.learning_rate = 0.5

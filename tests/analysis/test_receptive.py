@@ -119,6 +119,7 @@ def test_published_fields_of_wide_nets(name, size):
     assert rows.size == columns.size == size
 
 
+@pytest.mark.heavy
 def test_gradients_measure_the_same_field_in_a_net():
     """A plain net without its non-linearities: every pixel of the field moves the output."""
     net = models.create("plain20_cifar", activation="none", norm="none")

@@ -106,6 +106,7 @@ def test_sets_with_a_test_split_are_divided_for_validation_alone(name, keys, exa
     assert len(abstract_run.dataset_of(config).train) == examples
 
 
+@pytest.mark.heavy
 def test_plan_of_this_machine(tiny, monkeypatch):
     """Two batches, of which the smaller holds less; the largest follows from the line."""
     tiny.batch_size = 64
@@ -120,6 +121,7 @@ def test_plan_of_this_machine(tiny, monkeypatch):
     assert run_plan.measured_step(tiny, devices, dataset) > 0
 
 
+@pytest.mark.heavy
 def test_two_devices_have_half_of_the_work_and_the_average_its_memory(tiny):
     tiny.batch_size, tiny.average_decay, tiny.model.norm = 64, 0.9, "none"
     chip, dataset = chips.Chip("x", 1e9, 1e9, 1e9, 0.0, ""), abstract_run.dataset_of(tiny)

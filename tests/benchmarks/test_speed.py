@@ -137,6 +137,7 @@ def test_every_case_is_a_net_of_the_registry():
         assert net.num_classes == case.classes, case.label
 
 
+@pytest.mark.heavy
 def test_workers_take_turns(tmp_path):
     contenders = {"loop": jax_contender("loop", examples=40), "bare step": jax_contender("train")}
     with turns_of(TINY, contenders) as turns, turns_of(TINY, {}) as nobody:
@@ -152,6 +153,7 @@ def test_workers_take_turns(tmp_path):
     assert (tmp_path / "growth.png").stat().st_size > 0
 
 
+@pytest.mark.heavy
 def test_a_worker_says_what_went_wrong():
     with pytest.raises(WorkerError, match="No module named"):
         Worker("benchmarks.no_such_worker")

@@ -43,6 +43,7 @@ def passes(monkeypatch):
     return counts
 
 
+@pytest.mark.heavy
 def test_a_streamed_split_is_decoded_for_them_once_a_run(config, passes, tmp_path):
     folder = str(tmp_path / "run")
     report = train_and_evaluate(config, folder)
@@ -65,6 +66,7 @@ def photos_of(config):
     return (split.images[row] for row in range(len(split)))
 
 
+@pytest.mark.heavy
 def test_what_is_kept_counts(config, tmp_path, monkeypatch):
     """A run that goes on, and an evaluation, see images as training did."""
     monkeypatch.setattr(InputStatistics, "digest", lambda self: "")  # or the change is refused
@@ -108,6 +110,7 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
             InputStatistics.read(tmp_path)
 
 
+@pytest.mark.heavy
 def test_the_border_of_a_config_is_the_mean(config):
     statistics, shape = InputStatistics(np.float32([90, 120, 30]), np.float32(1)), (4, 4, 3)
     config.augment = ("cutout(99)",)

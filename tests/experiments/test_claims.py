@@ -409,6 +409,7 @@ def test_every_result_is_of_the_protocol_in_its_file():
         assert len(result["deviations"]) == len(claim.deviations), name
 
 
+@pytest.mark.heavy
 def test_a_small_claim_from_end_to_end(tmp_path, monkeypatch):
     """Real nets, whose parameters are counted: the result, its page, its picture."""
     claim = make(

@@ -39,6 +39,7 @@ def run(tmp_path_factory):
     return config, folder, train_and_evaluate(config, str(folder))
 
 
+@pytest.mark.heavy
 def test_probes_read_the_last_weights(run):
     config, folder, report = run
     assert Checkpoints(folder, 2).latest_valid() is not None
@@ -54,6 +55,7 @@ def test_probes_read_the_last_weights(run):
     assert 0 < changed["changed by 1 px"] <= changed["changed by 4 px"] <= 100
 
 
+@pytest.mark.heavy
 def test_a_run_is_performed_and_its_workdir_goes(tmp_path):
     job = Job(
         "perceptron:digits",
@@ -76,6 +78,7 @@ def test_a_diverged_run_is_said_to_be_one(tmp_path):
     assert record["diverged"] is True
 
 
+@pytest.mark.heavy
 def test_shortcuts_carry_the_gradient_where_plain_blocks_lose_it():
     """Without BatchNorm; a residual net's blocks add up, so that its gradient does not shrink."""
     flow = {}
@@ -126,6 +129,7 @@ def test_three_3x3_and_one_7x7_have_the_same_field():
     assert {block["field growth"] for block in blocks} == {6 * 16 + 8}
 
 
+@pytest.mark.heavy
 def test_reductions_by_hand():
     """Table 1 of the paper: channels into each module, and the side of its map."""
     inputs = (192, 256, 480, 512, 512, 512, 528, 832, 832)
@@ -151,6 +155,7 @@ def test_last_figures_and_statistics_of_a_net_without_norms(run):
     assert figures["accuracy by the batch"] == pytest.approx(100 * report["accuracy"], abs=2)
 
 
+@pytest.mark.heavy
 def test_units_that_no_image_activates_are_dead(monkeypatch):
     experiment = make_experiment(config_of("lenet5:digits", model__activation="relu"))
     variables = fresh_variables(experiment.step_spec.model, 0, (32, 32, 1))
@@ -322,6 +327,7 @@ def test_time_to_a_target_is_that_of_the_same_training(run, monkeypatch):
     assert (soon["reached"], soon["steps"]) == (1.0, 11)  # a quarter of 1,293 images, by 32
 
 
+@pytest.mark.heavy
 def test_with_batchnorm_the_scale_of_weights_has_no_effect():
     """Without, four layers make the logits 81 times as large where their biases are 0."""
     none = config_of("bn_lenet:digits", model__norm="none")

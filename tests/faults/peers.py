@@ -30,8 +30,9 @@ def named(words: str, lost: int) -> str:
     """How the words of those that go on name the one that is lost; "" where they do not."""
     if re.search(rf"heartbeats\):\n(\d+\n)*{lost}\b|: process {lost} of the run", words):
         return "by number"
-    if lost == 0 and "leader" in words:  # to which all report, as JAX calls process 0
-        return "as the leader"
+    # JAX says no number of process 0, which runs the service that all report to.
+    if lost == 0 and re.search(r"leader|CoordinationService/Heartbeat", words):
+        return "as the service"
     others = re.search(r"one of processes ([\d, ]+) of the run", words)
     return "as one of several" if others and str(lost) in others[1].split(", ") else ""
 

@@ -66,7 +66,7 @@ RECIPES: dict[str, Change] = {
     "thawed": {"freeze": ("hidden1", "norm1"), "unfreeze": (("hidden1", 1.0), ("norm1", 2.0))},
     "frozen later": {"freeze_after": (("hidden1", 1.5),)},
     "four steps a call": {"steps_per_dispatch": 4, "checkpoint.every_steps": 4},
-    "computed again": CONV | {"remat": ("conv1", "conv2")},
+    "computed again": CONV | {"remat": ("c1", "c3")},
     "bfloat16": CONV | {"dtype": "bfloat16"},
     "lookahead": {"lookahead": "lookahead(5, 0.95, 3, 1)", "optimizer.name": "nesterov"},
     "schedule-free": {"optimizer.name": "schedule_free"},

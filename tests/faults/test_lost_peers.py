@@ -11,8 +11,9 @@ from tests.faults.peers import MINUTE, Peers, named
 def test_who_is_named():
     beats = "stopped sending heartbeats):\n2\n13\n"
     assert [named(beats, lost) for lost in (1, 2, 3, 13)] == ["", "by number", "", "by number"]
-    assert named("either the leader task was preempted", 0) == "as the leader"
+    assert named("either the leader task was preempted", 0) == "as the service"
     assert named("either the leader task was preempted", 1) == ""
+    assert named("RPC: /xla.coordination.CoordinationService/Heartbeat", 0) == "as the service"
     gone = [f"error: {peer_lost(ValueError('Gloo'), 1, count)}" for count in (2, 4)]
     assert [named(gone[0], lost) for lost in (0, 1)] == ["by number", ""]
     assert [named(gone[1], lost) for lost in (0, 1, 2)] == [

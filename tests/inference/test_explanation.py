@@ -9,6 +9,7 @@ from cnn_jax.errors import UserError
 from tests.support.random_net import random_net
 
 
+@pytest.mark.heavy
 def test_an_image_is_explained():
     """Grad-CAM of the named classes, equal to the tool's, as large as the image that was seen."""
     net = random_net("lenet5", 32, classes=8)

@@ -44,6 +44,7 @@ def pixels(net, batch):
     return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
 
 
+@pytest.mark.heavy
 def test_every_norm_of_a_residual_net_is_folded():
     net = random_net("resnet20_cifar", 8)
     flat = flatten(net.variables)
@@ -94,6 +95,7 @@ def test_the_program_answers_as_the_net_for_any_batch(net, folded, inputs):
         np.testing.assert_allclose(program.call(given), expected, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_a_numbers_program_is_in_the_tasks_unit():
     """The net's own output is standardised."""
     net = random_net("lenet5", 28, classes=2)
@@ -179,6 +181,7 @@ def exported(tmp_path_factory):
     return place / "run", place / "out", printed.getvalue()
 
 
+@pytest.mark.heavy
 def test_the_folder_is_complete(exported):
     run, out, printed = exported
     assert {path.name for path in out.iterdir()} == {
@@ -199,6 +202,7 @@ def test_the_folder_is_complete(exported):
     assert np.array_equal(cnn_jax.load(out).predict(images).probabilities, expected)
 
 
+@pytest.mark.heavy
 def test_jax_alone_runs_it(exported, tmp_path):
     run, out, _ = exported
     images = pixels(cnn_jax.load(run), 2)

@@ -53,6 +53,7 @@ def test_import_is_light():
     assert not {"jax", "flax", "numpy", "PIL"} & {*loaded.stdout.split()}
 
 
+@pytest.mark.heavy
 def test_repr_is_a_line(net, run):
     text = repr(net)
     assert text.startswith("<mlp: 8x8x1 to 10 classes, single_crop; from ")
@@ -86,6 +87,7 @@ def test_predictions_are_those_of_the_evaluation(net, run):
     assert "... and" in repr(found)
 
 
+@pytest.mark.heavy
 def test_what_an_image_may_be(photo_run, tmp_path):
     folder, _, photos = photo_run
     net = cnn_jax.load(folder)
@@ -131,6 +133,7 @@ def test_what_cannot_be_read_is_named_and_left_out(photo_run, tmp_path, capsys):
         net.predict(tmp_path / "b\x1b.jpg")
 
 
+@pytest.mark.heavy
 def test_evaluation_of_another_folder_goes_by_names(photo_run, tmp_path):
     net = cnn_jax.load(photo_run[0])
     # The same images in another order of classes: one class less, and labels that are others'.
@@ -151,6 +154,7 @@ def test_evaluation_of_another_folder_goes_by_names(photo_run, tmp_path):
         net.evaluate("digits_angle")
 
 
+@pytest.mark.heavy
 def test_the_protocol_comes_with_the_run(photo_run):
     folder, _, photos = photo_run
     net = cnn_jax.load(folder)
@@ -186,6 +190,7 @@ def test_summary_prints_the_stages(net, capsys):
     assert printed.rstrip().endswith(repr(net))
 
 
+@pytest.mark.heavy
 def test_numbers_come_in_their_unit(tmp_path):
     config = small_config("digits_angle")
     config.data.fit = "bilinear"
@@ -199,6 +204,7 @@ def test_numbers_come_in_their_unit(tmp_path):
     assert repr(found[0]).endswith(net.task.unit)
 
 
+@pytest.mark.heavy
 def test_eight_devices_open_on_one(tmp_path):
     config = small_config("digits")
     config.update({"devices": 8, "parallel": "pmap"})

@@ -60,6 +60,7 @@ def pixels_of(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
+@pytest.mark.heavy
 def test_an_image_is_answered(client, answerer, photo):
     answer = client.post("/predict", content=photo)
     assert answer.status_code == 200

@@ -12,6 +12,7 @@ from cnn_jax.models.variables import flatten
 from tests.support.augment_cases import quick_jit
 
 
+@pytest.mark.heavy
 def test_the_first_channels_of_a_convolution_pass_the_image_on():
     kernel = np.asarray(identity_start(jax.random.key(0), (3, 3, 4, 6)))
     x = np.random.RandomState(0).randn(1, 5, 5, 4).astype(np.float32)
@@ -42,6 +43,7 @@ def test_maps_and_parameters_are_the_authors():
     assert maps == [(2, 15, 15, 64), (2, 7, 7, 256), (2, 3, 3, 256)]
 
 
+@pytest.mark.heavy
 def test_logits_are_a_ninth_and_statistics_move_by_two_fifths():
     images = np.random.RandomState(0).randn(4, 9, 9, 1).astype(np.float32)
     small = {"width": 1, "num_classes": 3}

@@ -62,6 +62,7 @@ def changed_maps(layer, source, maps, towers):
     return np.abs(difference).max((0, 1, 2)) > 0
 
 
+@pytest.mark.heavy
 def test_a_tower_sees_its_own_maps_only():
     seen = changed_maps("conv2", "conv1", slice(48, 96), towers=2)
     assert not seen[:128].any()
@@ -363,6 +364,7 @@ def centred_photographs(size):
     return np.float32(pixels - pixels.mean((0, 1, 2)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "size", "before", "after"),
     [

@@ -42,6 +42,7 @@ def spatial_gate(x, p, stats):
     return sigmoid(out * p["conv_norm"]["scale"] + p["conv_norm"]["bias"])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("order", ["channel_first", "spatial_first"])
 def test_value(order):
     random = np.random.RandomState(0)
@@ -70,6 +71,7 @@ def test_every_position_starts_half_open():
     np.testing.assert_array_equal(out, np.full((2, 5, 5, 1), 0.5))
 
 
+@pytest.mark.heavy
 def test_parameters_of_one_module():
     """C = 256: two layers to and from 16 with biases, 7*7*2 weights, and BatchNorm's two."""
     layers = summarize(create("resnet50_cbam"), (224, 224, 3)).layers
@@ -77,6 +79,7 @@ def test_parameters_of_one_module():
     assert found == [256 * 16 + 16, 16 * 256 + 256, 98]
 
 
+@pytest.mark.heavy
 def test_order_changes_the_net_and_not_its_size():
     first, second = (
         summarize(create("resnet50", attention=kind), (64, 64, 3))

@@ -3,6 +3,7 @@
 import ast
 import csv
 import pathlib
+import re
 
 import pytest
 
@@ -13,6 +14,18 @@ ROWS = [  # a file a paper, named as the model's file
     row
     for path in sorted((pathlib.Path(__file__).parent / "counts").glob("*.csv"))
     for row in csv.DictReader(path.read_text().splitlines())
+]
+# A second of tracing, and more: deep nets, and those of many small layers.
+LONG = re.compile(
+    r"(101|110|152|164|200|1001|1202)(_|$)|efficientnet|inception|googlenet|mobilenet_v3|convnext"
+)
+CASES = [
+    pytest.param(
+        row,
+        id=f"{row['name']} {row['options']} {row['input_size']}",
+        marks=[pytest.mark.heavy] if LONG.search(row["name"]) else [],
+    )
+    for row in ROWS
 ]
 
 
@@ -28,7 +41,7 @@ def parse(options):
     return out
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r['name']} {r['options']} {r['input_size']}")
+@pytest.mark.parametrize("row", CASES)
 def test_counts(row):
     """Parameters (heads' included), BatchNorm statistics and multiply-adds, to the unit."""
     net = models.create(row["name"], **parse(row["options"]))

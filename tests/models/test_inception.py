@@ -97,6 +97,7 @@ def googlenet():
     return variables["params"], run
 
 
+@pytest.mark.heavy
 def test_heads_come_in_the_order_of_depth(googlenet):
     params, run = googlenet
     before = run(params)
@@ -136,6 +137,7 @@ def test_heads_run_in_training_only(name, heads):
     assert len(made) == heads  # by init, whatever `train` is
 
 
+@pytest.mark.heavy
 def test_heads_are_an_option():
     net = models.create("googlenet", num_classes=2, auxiliary=False)
     output, variables = jax.eval_shape(
@@ -153,6 +155,7 @@ NORMS = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NORMS)
 def test_batch_norms_constants(name):
     epsilons = []
@@ -169,6 +172,7 @@ def test_batch_norms_constants(name):
     assert epsilons == [(epsilon, 0.9)] * count
 
 
+@pytest.mark.heavy
 def test_googlenet_stages():
     expected = {  # torchvision's, which halve where the paper's do
         "pool1": (56, 56, 64),
@@ -195,6 +199,7 @@ def test_googlenet_stages():
         assert shapes["conv2"] == (56, 56, 192)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("count_padding", "corner"), [(False, 1), (True, 4 / 9)])
 def test_inception_v3_means_leave_the_padding_out(count_padding, corner):
     """On a map of ones: TensorFlow's SAME mean is 1, torchvision's is 4/9 in a corner."""
@@ -212,6 +217,7 @@ def test_inception_v3_means_leave_the_padding_out(count_padding, corner):
     assert all(m(jnp.ones((1, 5, 5, 1)))[0, 0, 0, 0] == pytest.approx(corner) for m in found)
 
 
+@pytest.mark.heavy
 def test_inception_v3_stages():
     shapes = stage_shapes("inception_v3", 299)  # torchvision's
     assert [shapes[f"conv_{stage}"] for stage in ("1a", "2a", "2b", "3b", "4a")] == [
@@ -233,6 +239,7 @@ def test_inception_v3_stages():
     assert seven["mixed_7c"] == (8, 8, 2048)
 
 
+@pytest.mark.heavy
 def test_bn_inception_stages():
     shapes = stage_shapes("bn_inception", 224)  # Ioffe & Szegedy 2015, fig. 5; 4c to 4e: Caffe
     sides = {"3a": (28, 256), "3b": (28, 320), "3c": (14, 576), "4a": (14, 576), "4b": (14, 576)}
@@ -244,6 +251,7 @@ def test_bn_inception_stages():
     assert stage_shapes("bn_inception", 71)["inception_5b"] == (3, 3, 1024)  # odd maps on the way
 
 
+@pytest.mark.heavy
 def test_inception_v4_stages():
     shapes = stage_shapes("inception_v4", 299)
     assert shapes["stem"] == (35, 35, 384)
@@ -261,6 +269,7 @@ MINIMA = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", MINIMA)
 def test_smallest_input(name):
     minimum = MINIMA[name]
@@ -269,6 +278,7 @@ def test_smallest_input(name):
         stage_shapes(name, minimum - 1)
 
 
+@pytest.mark.heavy
 def test_norms_decide_about_biases():
     def biased(name, **options):  # conv1 stands for all: counts/ has the sums
         net = models.create(name, **options)
@@ -281,6 +291,7 @@ def test_norms_decide_about_biases():
     assert biased("bn_inception", norm="layer")
 
 
+@pytest.mark.heavy
 def test_lrn_of_googlenet_is_an_option():
     def norms(lrn):
         net = models.create("googlenet", lrn=lrn, auxiliary=False)

@@ -30,6 +30,7 @@ def init(model, images):
     return jax.tree_util.tree_map_with_path(value, shapes)
 
 
+@pytest.mark.heavy
 def test_a_norm_before_or_after_the_non_linearity():
     """F6's norm is -1 for every image: 0 behind it with ReLU, -1 where it comes last."""
     x = jnp.ones((1, 32, 32, 1))
@@ -64,6 +65,7 @@ def test_tanh_at_f6_behind_sigmoids():
         np.testing.assert_allclose(net.apply(variables, x).logits, expected, atol=1e-4)
 
 
+@pytest.mark.heavy
 def test_the_textbooks_bn_lenet_has_no_border_and_all_biases():
     """28 pixels: 24 -> 12 -> 8 -> 4, so that C5 has 256 inputs; BatchNorm cancels every bias."""
     model, x = models.create("bn_lenet_d2l"), jax.random.normal(KEY, (8, 28, 28, 1))
@@ -118,6 +120,7 @@ def test_subsampling_is_a_trained_multiple_of_the_sum():
     np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_rbf_output_is_the_squared_distance_to_the_codes():
     codes = lenet.class_codes(12)
     assert codes.shape == (12, 84)
@@ -151,6 +154,7 @@ def test_logits_of_an_example_do_not_depend_on_its_batch(name):
     np.testing.assert_allclose(together[2:3], alone, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_a_train_step_moves_the_population_statistics():
     model, x = models.create("bn_lenet"), jax.random.normal(KEY, (8, 32, 32, 1))
     variables = init(model, x)

@@ -24,6 +24,7 @@ def outputs(name, *names):
     return [(found[n].output[0], found[n].output[-1]) for n in names]
 
 
+@pytest.mark.heavy
 def test_stage_shapes_of_the_papers_tables():
     """Side and channels at 224 pixels."""
     assert outputs("mobilenet_v1", "conv1", "block1", "block3", "block5", "block11", "block13") == [
@@ -52,6 +53,7 @@ def test_stage_shapes_of_the_papers_tables():
     ]  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_depthwise_layers_filter_each_map_alone():
     for name, count in (("mobilenet_v1", 13), ("mobilenet_v2", 17), ("efficientnet_b0", 16)):
         layers = [x for s in stages(name).values() for x in s.layers if "depthwise" in x.path]
@@ -63,12 +65,14 @@ def test_divisible_rounds_to_eights_but_never_loses_a_tenth():
     assert [make_divisible(c) for c in (4, 18, 20, 10, 36, 1280)] == [8, 24, 24, 16, 40, 1280]
 
 
+@pytest.mark.heavy
 def test_width_option_is_the_registered_width():
     half = summarize(models.create("mobilenet_v1", width=0.5), (224, 224, 3))
     assert half.parameters == 1331592
     assert stages("mobilenet_v2", width=0.5)["conv_last"].output == (7, 7, 1280)
 
 
+@pytest.mark.heavy
 def test_shortcuts_of_mobilenet_v2_join_the_thin_ends():
     """10 of the 17 bottlenecks keep their shape (table 2: n - 1 in each group)."""
     x = np.ones((1, 32, 32, 3), np.float32)
@@ -81,6 +85,7 @@ def test_shortcuts_of_mobilenet_v2_join_the_thin_ends():
     assert program[True] - program[False] == 10
 
 
+@pytest.mark.heavy
 def test_linear_bottleneck_is_linear():
     found = {}
     x = np.random.RandomState(0).randn(1, 64, 64, 3).astype(np.float32)
@@ -153,6 +158,7 @@ def test_stochastic_depth_rises_over_the_blocks():
     np.testing.assert_allclose(rates, np.linspace(0, 0.1, 18))
 
 
+@pytest.mark.heavy
 def test_layer_scale_starts_small_and_can_be_left_out():
     net = models.create("convnext_tiny", num_classes=2)
     shapes = jax.eval_shape(lambda x: net.init(KEY, x), jnp.ones((1, 32, 32, 3)))

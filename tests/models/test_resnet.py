@@ -62,6 +62,7 @@ def test_a_plain_net_adds_nothing():
     assert resnet.shortcut("none", draw((1, 4, 4, 3)), 3, 1, unit=UNIT) is None
 
 
+@pytest.mark.heavy
 def test_pool1_is_the_releases_and_a_ports_is_one_pixel_away():
     """Without padding and with the last row that Caffe's ceil mode takes in."""
     x = np.random.RandomState(0).randn(1, 9, 9, 3).astype(np.float32)
@@ -106,6 +107,7 @@ def test_the_ports_nets_have_the_ports_pool():
     assert models.create("resnet18_d2l").pool1 == "padded"
 
 
+@pytest.mark.heavy
 def test_projections_are_where_the_paper_has_them():
     def projections(kind):
         layers = count("resnet34", shortcut=kind).layers
@@ -116,6 +118,7 @@ def test_projections_are_where_the_paper_has_them():
     assert len(projections("C")) == 16
 
 
+@pytest.mark.heavy
 def test_a_plain_net_is_the_residual_net_without_its_shortcuts():
     """With the same parameters, a block of the plain net is the residual branch alone."""
     x = draw((1, 6, 6, 4))
@@ -153,6 +156,7 @@ def test_a_shortcut_around_one_layer_and_a_norm_after_the_sum():
     assert "conv2_norm" not in variables["params"]
 
 
+@pytest.mark.heavy
 def test_a_separable_block_filters_each_map_alone():
     """One map of the input is not 0: the first filter's output has one, too."""
     x = jnp.zeros((1, 4, 4, 3)).at[..., 1].set(draw((1, 4, 4)))
@@ -181,6 +185,7 @@ def test_a_shortcut_without_norm_is_a_convolution_with_a_bias():
     np.testing.assert_allclose(made.apply(variables, x), expected, rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_the_textbooks_resnet_has_glorots_weights_and_every_bias():
     net = models.create("resnet18_d2l")
     params = jax.eval_shape(net.init, KEY, jnp.zeros((1, 32, 32, 1)))["params"]
@@ -219,6 +224,7 @@ def test_two_layer_pre_activation_against_numpy():
     np.testing.assert_allclose(made.apply({"params": params}, x), y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_the_first_activation_of_a_pre_activation_net_is_shared():
     """Of the whole net, the first block alone has no norm1, and a norm stands behind the last."""
     for name, count in (("resnet110_v2_cifar", 18), ("resnet164_v2_cifar", 18)):
@@ -300,6 +306,7 @@ def test_bottleneck_against_numpy():
     np.testing.assert_allclose(made.apply(variables, x), np.maximum(y, 0), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.heavy
 def test_stride_in_moves_work_and_no_parameters():
     first, second = count("resnet50"), count("resnet50", stride_in="3x3")
     assert first.parameters == second.parameters
@@ -309,6 +316,7 @@ def test_stride_in_moves_work_and_no_parameters():
     assert count("resnet50_v1_5").multiply_adds == second.multiply_adds
 
 
+@pytest.mark.heavy
 def test_groups_and_width_make_the_other_nets():
     wide = count("resnet50_v1_5", bottleneck_width=128)
     assert wide.parameters == count("wide_resnet50_2").parameters
@@ -362,6 +370,7 @@ def test_pre_activation_leaves_the_way_through_free():
     np.testing.assert_allclose(jax.jit(wider.apply)(variables, x), expected, rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_v2_activates_before_the_pool_and_strides_first():
     """As the authors' release; timm's order and strides are options."""
     for options, first, second, sees_negative in (
@@ -388,6 +397,7 @@ def test_se_resnet_strides_in_the_first_1x1_and_imports_in_the_3x3():
     assert MAPS["resnet50_v2"]().options == {"stem": "pool_first", "stride_in": "3x3"}
 
 
+@pytest.mark.heavy
 def test_cifar_depths_are_6n_plus_2():
     for depth in (20, 110):
         layers = count(f"resnet{depth}_cifar").layers
@@ -409,6 +419,7 @@ def test_squeeze_and_excitation_against_numpy():
     np.testing.assert_allclose(out, x * hard[:, None, None], rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_glorots_start_is_an_option_of_the_cifar_nets():
     """The spread of a 3x3 kernel of 64 to 64 maps: sqrt(2 / (9 * 128)), He's sqrt(2 / (9 * 64))."""
     for initialiser, fans in (("glorot", 128), ("he", 64)):

@@ -55,6 +55,7 @@ def assert_close(a, b):
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 + 1e-5 * np.abs(b).max())
 
 
+@pytest.mark.heavy
 def test_variables_are_drawn_apart_with_the_names_and_spread_of_blocks_one_by_one():
     def init(scan):
         return init_variables(models.create("resnet32_cifar", scan=scan), 0, SHAPE)

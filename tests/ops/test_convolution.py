@@ -82,6 +82,7 @@ def test_value_and_gradients(case):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(abs(b).max()))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("size", "window", "stride", "padding"),
     [

@@ -215,6 +215,7 @@ def test_the_environment_lists_kernels(monkeypatch):
         compile.enabled.__wrapped__()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("change", "value", "message"),
     [
@@ -232,6 +233,7 @@ def test_a_machine_without_a_compiler_does_without(change, value, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.heavy
 @compiled
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
 def test_the_number_of_threads_changes_no_bit(tmp_path):

@@ -25,6 +25,7 @@ def arguments(shift=0.5):
     return [jnp.asarray(value, jnp.float32) for value in (x, kernel, scale, bias, weights)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("shift", [0.5, 8.0])
 def test_equals_one_after_the_other(shift):
     *given, weights = arguments(shift)
@@ -77,6 +78,7 @@ def traced(net, x, platform="tpu", joint=True):
         return str(jax.make_jaxpr(apply)(variables, x)).count("conv_general_dilated")
 
 
+@pytest.mark.heavy
 def test_they_are_one_where_a_tpu_trains_a_widening_layer_alone():
     """One convolution more, for the products of x."""
     x = jnp.zeros((2, 4, 4, 8), jnp.bfloat16)
@@ -88,6 +90,7 @@ def test_they_are_one_where_a_tpu_trains_a_widening_layer_alone():
     assert traced(Widening(), x, platform="gpu") == 1
 
 
+@pytest.mark.heavy
 def test_the_layer_has_the_same_variables_and_nearly_the_same_values():
     x = jax.random.normal(jax.random.key(1), (4, 6, 6, 8)).astype(jnp.bfloat16)
     net = Widening()

@@ -337,6 +337,7 @@ def run(finished, tmp_path):
     return tiny_config(), tmp_path / "run", (finished / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.heavy
 def test_training_falls_back_and_ends_with_the_same_bits(run, capsys):
     config, folder, rows = run
     *_, older, newest = Checkpoints(folder).steps()
@@ -374,6 +375,7 @@ def test_a_run_is_held_to_the_config_of_its_checkpoint(run, capsys):
     assert (folder / "metrics.jsonl").read_bytes() == rows
 
 
+@pytest.mark.heavy
 def test_a_run_is_held_to_the_constants_of_its_checkpoint(run, capsys):
     config, folder, _ = run
     path = folder / "constants.npz"
@@ -412,6 +414,7 @@ def test_training_does_not_start_anew_over_a_damaged_run(run):
     assert (folder / "metrics.jsonl").read_bytes() == rows
 
 
+@pytest.mark.heavy
 def test_loss_that_is_not_finite(tmp_path):
     """The step is named; what was saved before stays, and is finite."""
     tiny = tiny_config()
@@ -433,6 +436,7 @@ def test_loss_that_is_not_finite(tmp_path):
         assert all(np.isfinite(leaf).all() for leaf in numbers)
 
 
+@pytest.mark.heavy
 def test_a_statistic_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
     """Running statistics have no part in the loss of training."""
     tiny = tiny_config()

@@ -35,12 +35,14 @@ def run(home, **env):
     return done
 
 
+@pytest.mark.heavy
 def test_the_second_process_compiles_nothing(tmp_path):
     assert hits(tmp_path) == 0
     assert hits(tmp_path) > 0
     assert list((tmp_path / ".cache/cnn_jax/compiled").glob("*/*-cache"))
 
 
+@pytest.mark.heavy
 def test_half_a_program_is_written_anew(tmp_path):
     """As a process leaves it that is killed while it writes."""
     assert hits(tmp_path) == 0
@@ -53,12 +55,14 @@ def test_half_a_program_is_written_anew(tmp_path):
     assert len(kept.read_bytes()) > len(whole) // 2
 
 
+@pytest.mark.heavy
 def test_the_users_own_choice_stands(tmp_path):
     assert hits(tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")) == 0
     assert (tmp_path / "own").is_dir()
     assert not (tmp_path / ".cache").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(os.name != "posix", reason="/dev/null is no folder on POSIX")
 def test_where_nothing_can_be_written_nothing_is_kept():
     assert hits("/dev/null") == 0

@@ -38,6 +38,7 @@ def test_a_draw_has_the_bits_of_the_compiled_one(initialiser, shape):
     assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["lenet5_1998", "bn_lenet", "resnet20_cifar", "scanned"])
 def test_a_net_has_the_bits_of_its_compiled_initialisation(name):
     net = models.create("resnet20_cifar", scan=True) if name == "scanned" else models.create(name)
@@ -55,6 +56,7 @@ def test_so_has_one_of_each_family(name):
     assert_same(fresh_variables(net, 7, shape), sharding.jit_once(make)(np.uint32(7)))
 
 
+@pytest.mark.heavy
 def test_nothing_is_compiled_for_a_shape(monkeypatch):
     """One program for all nets that draw alike, and none of a whole net."""
     whole = []

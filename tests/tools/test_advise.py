@@ -47,6 +47,7 @@ def test_every_way_is_tried(source, tmp_path):
     assert f"advice: {result['advice']}" in text
 
 
+@pytest.mark.heavy
 def test_the_advice_is_the_cheapest_that_is_as_good(source):
     config, path = source
     net = load_trained_net(config, path, None)

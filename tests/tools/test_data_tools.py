@@ -14,6 +14,7 @@ from cnn_jax.tools import extract_features, search_augmentation, show_data
 from cnn_jax.transfer.features import FeatureFolder
 
 
+@pytest.mark.heavy
 def test_a_sheet_shows_what_training_sees(tiny, tmp_path):
     tiny.augment = ("pad_and_crop(1)",)
     dataset = data.load(tiny.data)

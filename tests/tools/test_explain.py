@@ -31,6 +31,7 @@ def size_of(path):
         return image.size
 
 
+@pytest.mark.heavy
 def test_pictures(subject, tmp_path, capsys):
     images, names = subject.first(1)
     assert names == [f"test 0: {subject.net.experiment.dataset.test.labels[0]}"]

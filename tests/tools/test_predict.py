@@ -95,6 +95,7 @@ def run(tmp_path_factory):
     return place / "run", photos
 
 
+@pytest.mark.heavy
 def test_the_command_leaves_out_what_it_cannot_read(run, tmp_path):
     (tmp_path / "pipes").mkdir()
     for name in (HOSTILE, "good.jpg"):

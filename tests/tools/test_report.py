@@ -142,6 +142,7 @@ def test_what_differs(tmp_path):
     assert "The configs are the same." in Page(make_page(same)).words
 
 
+@pytest.mark.heavy
 @pytest.mark.draws
 def test_a_real_run(tmp_path):
     config = load_config("lenet5")

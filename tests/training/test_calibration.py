@@ -110,6 +110,7 @@ def test_a_second_opinion(drawn):
         assert calibration(logits, labels, temperature)["ece"] == pytest.approx(theirs, abs=1e-3)
 
 
+@pytest.mark.heavy
 def test_report_and_picture(tiny, tmp_path):
     """The log loss is the report's; the temperature is fitted on validation and told."""
     result = train_and_evaluate(tiny, str(tmp_path))
@@ -127,6 +128,7 @@ def test_report_and_picture(tiny, tmp_path):
     assert lines[at + 2] == "(the temperature that fits validation best)"
 
 
+@pytest.mark.heavy
 def test_what_cannot_be_calibrated(monkeypatch, tiny, tmp_path):
     """Numbers, outputs that are not finite, and more outputs than are kept."""
     of = reporting.calibration_of

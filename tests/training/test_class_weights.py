@@ -68,6 +68,7 @@ def test_the_loss_of_an_example_is_times_its_weight(tiny):
     np.testing.assert_array_equal(parts, plain(output, labels)["auxiliary_loss_1"])
 
 
+@pytest.mark.heavy
 def test_training_is_weighted_and_evaluation_is_not(tiny):
     tiny.loss.class_weights = "given(0, 1, 1, 1, 1, 1, 1, 1, 1, 7)"
     experiment = make_experiment(tiny)
@@ -148,6 +149,7 @@ def test_batches_are_cut_from_the_orders_from_any_step():
     np.testing.assert_array_equal(large.rows_at(0)[0], stream[:150])
 
 
+@pytest.mark.heavy
 def test_a_run_trains_on_balanced_batches(tiny):
     tiny.data.sampler, tiny.batch_size = "balanced", 200
     experiment = make_experiment(tiny)

@@ -64,6 +64,7 @@ def test_arrays_are_known_by_their_images():
     assert first["classes"] == [str(digit) for digit in range(10)]
 
 
+@pytest.mark.heavy
 def test_workdir_and_checkpoints_say_what_the_data_is(run):
     images, folder = run
     written = json.loads((folder / "data.json").read_text())
@@ -76,6 +77,7 @@ def test_workdir_and_checkpoints_say_what_the_data_is(run):
     assert {key: meta["data"][key] for key in written} == written
 
 
+@pytest.mark.heavy
 def test_the_same_files_elsewhere_are_the_same_data(run, tmp_path, monkeypatch):
     images, folder = run
     shutil.copytree(folder, tmp_path / "run")
@@ -173,6 +175,7 @@ def test_a_run_that_kept_no_list_is_held_to_its_path(copied, tmp_path):
         train.train_and_evaluate(config_of(tmp_path / "copy"), folder)
 
 
+@pytest.mark.heavy
 def test_a_run_without_a_checkpoint_gives_its_data_up(copied):
     images, folder = copied
     shutil.rmtree(folder / "checkpoints")

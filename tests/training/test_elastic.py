@@ -37,10 +37,12 @@ def bits(config, steps=5):
     return digest(loop.carry), digest(experiment.evaluator("validation")(loop.carry.state))
 
 
+@pytest.mark.heavy
 def test_one_device_has_the_bits_of_four():
     assert bits(config_of(1)) == bits(config_of(4))
 
 
+@pytest.mark.heavy
 def test_a_step_is_that_of_the_whole_batch():
     """Without norms and dropout the mean over shards is the mean over images."""
 

@@ -44,6 +44,7 @@ def reports(folder):
     return sorted(str(path.parent.relative_to(folder)) for path in folder.rglob("report.json"))
 
 
+@pytest.mark.heavy
 def test_own_data_elsewhere_gives_the_same_report(run, folder, tmp_path):
     images, _, report = run
     before = contents(folder)
@@ -55,6 +56,7 @@ def test_own_data_elsewhere_gives_the_same_report(run, folder, tmp_path):
     assert reports(folder) == ["."]
 
 
+@pytest.mark.heavy
 def test_other_data_of_the_same_classes(run, folder, tmp_path):
     """The run's test images as one heap are all evaluated, with the same figures."""
     images, _, report = run
@@ -75,6 +77,7 @@ def test_other_data_of_the_same_classes(run, folder, tmp_path):
     assert {first[:14], second[:14]} == {"reports/other-"}
 
 
+@pytest.mark.heavy
 def test_one_report_a_protocol(run, folder):
     images, _, _ = run
     before = contents(folder)
@@ -90,6 +93,7 @@ def test_one_report_a_protocol(run, folder):
     assert reports(folder) == ["reports/test-ten_crop_9"]
 
 
+@pytest.mark.heavy
 def test_keys_of_training_alone_are_free(run, folder):
     images, _, report = run
     config = config_of(images)
@@ -146,6 +150,7 @@ def test_own_data_that_has_changed_is_refused(run, folder, tmp_path):
         evaluate_only(config_of(images), folder)
 
 
+@pytest.mark.heavy
 def test_advice_where_the_classes_are_not_known(run, folder, tmp_path):
     """A run of an earlier version says what to do, and then it works."""
     from tests.training.test_data_identity import forget_data

@@ -24,6 +24,7 @@ def flat(tree, prefix=""):
     return {prefix: tree}
 
 
+@pytest.mark.heavy
 def test_an_extended_run_has_the_bits_of_a_longer_one(tiny, tmp_path, capsys):
     """Where the schedule does not know the end, here exponential."""
     tiny.epochs = 2.0
@@ -61,6 +62,7 @@ def test_an_extended_run_has_the_bits_of_a_longer_one(tiny, tmp_path, capsys):
         train_and_evaluate(tiny, tmp_path / "run", extend=True)
 
 
+@pytest.mark.heavy
 def test_patience_is_free_where_nothing_is_left_to_train(tiny, tmp_path, monkeypatch, capsys):
     tiny.epochs, tiny.eval_every_epochs, tiny.early_stopping_patience = 3.0, 0.5, 1
     from cnn_jax import train
@@ -79,6 +81,7 @@ def test_patience_is_free_where_nothing_is_left_to_train(tiny, tmp_path, monkeyp
     assert Checkpoints(tmp_path).steps()[-1] > stopped_at
 
 
+@pytest.mark.heavy
 def test_patience_is_of_the_run_while_it_trains(tiny, tmp_path):
     train_and_evaluate(tiny, tmp_path)
     path = Checkpoints(tmp_path)

@@ -15,6 +15,7 @@ from cnn_jax.training.experiment import make_experiment
 from cnn_jax.training.gradient_flow import GradientFlow
 
 
+@pytest.mark.heavy
 def test_figures_are_those_by_hand(tiny):
     """A dense net of one hidden layer of ReLU, one unit of which is dead by its bias."""
     tiny.model.update({"norm": "none", "dropout": 0.0, "activation": "relu"})
@@ -57,6 +58,7 @@ def test_figures_are_those_by_hand(tiny):
     assert figures["std"] == pytest.approx(h.std(), rel=1e-4)
 
 
+@pytest.mark.heavy
 def test_off_and_on_train_the_same_bits(tiny, tmp_path):
     """The figures, the weights and the very program of a step."""
     states, programs = [], []
@@ -95,6 +97,7 @@ def test_rows_after_the_checkpoint_are_written_again(tmp_path):
     assert read_flow(tmp_path) == []
 
 
+@pytest.mark.heavy
 def test_replicas_and_blocks_are_measured_too(tiny):
     """Statistics of several replicas, and a net whose stages hold several non-linearities."""
     tiny.parallel, tiny.devices, tiny.batch_size = "pmap", 2, 8

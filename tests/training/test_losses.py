@@ -49,6 +49,7 @@ def test_lecun_1998_has_a_rubbish_class(tiny):
     np.testing.assert_allclose(loss_of(tiny, CLASSES, LOGITS, LABELS)["loss"], expected, rtol=1e-6)
 
 
+@pytest.mark.heavy
 def test_lecun_1998_pushes_classes_within_j(tiny):
     """The push on a wrong class at penalty y, the right one at 0: exp(-y) / (exp(-j) + the sum)."""
     tiny.loss.name = "lecun1998"

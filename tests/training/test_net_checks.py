@@ -38,6 +38,7 @@ def test_group_and_instance_norms_take_no_other_images(tiny):
     assert sizes(tiny, 8, 8) == {"norm1": 16}
 
 
+@pytest.mark.heavy
 def test_one_value_puts_out_the_bias_and_has_no_gradient(tiny):
     """What is refused: whatever the image, the net answers the same."""
     model = make_model(tiny, 10)
@@ -126,6 +127,7 @@ def test_population_statistics_take_none_of_the_batch(tiny):
         make_experiment(later)
 
 
+@pytest.mark.heavy
 def test_auxiliary_heads_without_a_weight_show_before_the_data(monkeypatch):
     monkeypatch.setattr(experiment.data, "load", None)
     config = changed(load_config("googlenet:imagenet2012"), devices=1)

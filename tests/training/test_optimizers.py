@@ -262,6 +262,7 @@ def test_three_updates_of_kernels_are_those_of_optax(tiny, name):
         np.testing.assert_allclose(params[key], other[key], rtol=2e-5, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.heavy
 def test_muons_step_of_a_convolution_is_nearly_orthogonal(tiny):
     """Over its 18 inputs by 5 outputs; the root mean square of its numbers is near Adam's 0.2."""
     tiny.optimizer.name = "muon"
@@ -272,6 +273,7 @@ def test_muons_step_of_a_convolution_is_nearly_orthogonal(tiny):
     assert values / (0.2 * np.sqrt(18)) == pytest.approx(np.ones(5), abs=0.35)
 
 
+@pytest.mark.heavy
 def test_schedule_free_is_evaluated_with_the_mean_of_its_steps(tiny):
     tiny.optimizer.update({"name": "schedule_free", "b1": 0.9})
     tiny.clip_norm = 100.0
@@ -407,6 +409,7 @@ def test_an_optimiser_by_name_alone_is_warned_of_where_its_rate_is_adams(tiny):
     assert warned == {"sgd"}
 
 
+@pytest.mark.heavy
 def test_decay_leaves_out_what_decay_except_names(tiny):
     tiny.update_from_flattened_dict({"model.name": "mobilenet_v1_025", "optimizer.name": "sgd"})
     tiny.optimizer.decay_except = ("block*/depthwise",)

@@ -33,6 +33,7 @@ def after_three_steps(joined, params):
     return (params, state, norm), program
 
 
+@pytest.mark.heavy
 def test_many_small_tensors_are_one_and_a_large_one_stays():
     params = parameters(MANY)
     alone, program = after_three_steps("none", params)
@@ -43,6 +44,7 @@ def test_many_small_tensors_are_one_and_a_large_one_stays():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), alone, together)
 
 
+@pytest.mark.heavy
 def test_few_are_updated_one_by_one():
     params = parameters(MANY - 1)
     (alone, program), (same, other) = (after_three_steps(way, params) for way in ("none", "small"))

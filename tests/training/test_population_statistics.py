@@ -29,6 +29,7 @@ def recomputed(config, count):
     return state, replaced(state, values), experiment
 
 
+@pytest.mark.heavy
 def test_a_norm_that_is_held_keeps_its_own(tiny):
     experiment = make_experiment(tiny)
     variables = experiment.compiled.init().state.variables
@@ -90,6 +91,7 @@ def test_a_net_without_batchnorm_has_none(tiny):
         make_experiment(tiny)
 
 
+@pytest.mark.heavy
 def test_a_report_by_them_stands_beside_the_other(tiny, tmp_path):
     """Other figures in a folder of their own; the run's own report stays."""
     report = train.train_and_evaluate(tiny, tmp_path)
@@ -104,6 +106,7 @@ def test_a_report_by_them_stands_beside_the_other(tiny, tmp_path):
     assert json.loads(place.read_text())["loss"] == other["loss"]
 
 
+@pytest.mark.heavy
 def test_what_loads_the_run_has_those_of_its_report(tiny, tmp_path):
     """And running means again where the file is of another step."""
     tiny.population_statistics = 512

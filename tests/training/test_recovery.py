@@ -66,6 +66,7 @@ def test_the_key_changes_no_bit_of_a_run_without_faults(tmp_path, parallel):
     train.train_and_evaluate(config, tmp_path / "stop")
 
 
+@pytest.mark.heavy
 def test_passing_faults_leave_no_trace(tmp_path, faults, capsys):
     """Of every kind, in every place of the window between two looks at the state."""
     train.train_and_evaluate(config_of("skip"), tmp_path / "clean")
@@ -80,6 +81,7 @@ def test_passing_faults_leave_no_trace(tmp_path, faults, capsys):
     assert "step 2 was not finite and is, made again (time 1): a passing" in capsys.readouterr().out
 
 
+@pytest.mark.heavy
 def test_lasting_fault_is_skipped_and_its_example_named(tmp_path, monkeypatch, capsys):
     """A label that is no number. The state is that before the step; rates and batches go on."""
     config = config_of("skip", log_every_steps=1)

@@ -47,6 +47,7 @@ def gradients(patterns):
     return (value, moved, backward(1.0)), kept
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("patterns", [("block1",), ("block1_[02]", "head")])
 def test_everything_is_the_same_and_less_is_kept(patterns):
     plain, kept = gradients(())
@@ -55,6 +56,7 @@ def test_everything_is_the_same_and_less_is_kept(patterns):
     assert kept_now < 0.8 * kept
 
 
+@pytest.mark.heavy
 def test_a_run_has_the_losses_of_one_that_keeps_everything(tiny):
     def losses(remat):
         tiny.remat = remat

@@ -30,6 +30,7 @@ def trained(experiment, steps=4):
     return loop.carry
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("steps_per_dispatch", [1, 4])
 def test_two_devices_hold_half_and_train_alike(steps_per_dispatch):
     keys = {"steps_per_dispatch": steps_per_dispatch}
@@ -92,6 +93,7 @@ def test_other_modes_are_refused(parallel):
         make_experiment(config_of(2, True, parallel=parallel))
 
 
+@pytest.mark.heavy
 def test_a_checkpoint_is_that_of_any_devices_with_and_without(tmp_path):
     experiment = make_experiment(config_of(2, True))
     carry = trained(experiment, 2)

@@ -49,6 +49,7 @@ def plain(tiny):
     return change(tiny, norm="none", dropout=0.0)
 
 
+@pytest.mark.heavy
 def test_eight_devices_have_the_losses_of_one(tiny):
     """With BatchNorm and dropout: in jit mode the devices change nothing but the order of sums.
 
@@ -61,6 +62,7 @@ def test_eight_devices_have_the_losses_of_one(tiny):
     np.testing.assert_allclose(one, eight, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_pmap_equals_jit_without_batchnorm(plain):
     jit_losses, jit_state = train(change(plain, devices=8), 6)
     pmap_losses, pmap_state = train(change(plain, devices=8, parallel="pmap"), 6)
@@ -87,6 +89,7 @@ def test_jit_batchnorm_sees_the_global_batch(tiny):
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * outputs.var(0), atol=1e-4)
 
 
+@pytest.mark.heavy
 def test_pmap_batchnorm_sees_its_own_images(tiny):
     config = change(tiny, devices=8, parallel="pmap")
     own = first_layer_outputs(config).reshape(8, -1, 16)
@@ -106,6 +109,7 @@ def test_pmap_evaluates_with_the_mean_of_the_statistics(tiny):
     np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-6)
 
 
+@pytest.mark.heavy
 def test_accumulated_gradients_equal_the_whole_batch(plain):
     whole, state = train(plain, 4)
     parts, other = train(change(plain, accumulate=4), 4)
@@ -115,6 +119,7 @@ def test_accumulated_gradients_equal_the_whole_batch(plain):
     np.testing.assert_allclose(whole, eight, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_accumulated_gradient_is_that_of_one_big_batch(plain):
     """To 1e-6 of its norm, at any number of parts."""
     found = []
@@ -179,6 +184,7 @@ def test_schedule_free_is_evaluated_with_its_mean(plain):
     assert not np.allclose(found, state.params["output"]["kernel"], atol=1e-4)
 
 
+@pytest.mark.heavy
 def test_bfloat16_computes_low_and_keeps_parameters_high(tiny):
     low, state = train(change(tiny, dtype="bfloat16"), 4)
     high, _ = train(tiny, 4)
@@ -221,6 +227,7 @@ def test_a_program_is_compiled_once_and_what_that_took_given_back_before_it_runs
     assert len(of_steps) == len(given_back)
 
 
+@pytest.mark.heavy
 def test_steps_in_one_call_are_the_same_steps(tiny):
     """In threes and fives to the bit; one by one, another program, to rounding."""
 

@@ -36,6 +36,7 @@ def trained(tmp_path_factory):
     return config, folder
 
 
+@pytest.mark.heavy
 def test_features_are_the_net_s_own_activations(tmp_path):
     """In the batches of evaluation, the last of them not full; programs differ in rounding only."""
     from cnn_jax.transfer.weights import save_weights
@@ -95,6 +96,7 @@ def test_features_are_no_pickles(name, tmp_path):
         folder.read("c1") if name == "c1" else getattr(folder, name)
 
 
+@pytest.mark.heavy
 def test_a_run_is_whole_whatever_head_it_began_with(trained, tmp_path):
     """`init.head` is of the weights that training began with, and not of what it left."""
     config, folder = trained
@@ -109,6 +111,7 @@ def test_a_run_is_whole_whatever_head_it_began_with(trained, tmp_path):
         fresh.resolve(["output"])
 
 
+@pytest.mark.heavy
 def test_a_probe_reads_the_images_once(trained, tmp_path, monkeypatch):
     config, folder = trained
     net = load_trained_net(config, str(folder), None)
@@ -140,6 +143,7 @@ def test_a_probe_does_what_training_the_head_does(trained, tmp_path):
     assert by_training > 0.85
 
 
+@pytest.mark.heavy
 def test_linear_probe_chooses_by_validation():
     """Pixels of digits against the same classifier by hand; noise features want a penalty."""
     from sklearn.linear_model import LogisticRegression
@@ -163,6 +167,7 @@ def test_linear_probe_chooses_by_validation():
     assert linear_probe(few, *noisy[1:]).chosen <= 0.1
 
 
+@pytest.mark.heavy
 def test_names_of_points(trained):
     config, folder = trained
     resnet = CapturePoints.of(models.create("resnet18"), (64, 64, 3))

@@ -53,6 +53,7 @@ NORM1 = {"params/norm1/scale", "params/norm1/bias"}
 MOVING1 = {"batch_stats/norm1/mean", "batch_stats/norm1/var"}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("mode", "parallel", "still"),
     [
@@ -75,6 +76,7 @@ def test_what_is_frozen_keeps_its_bits(deep, mode, parallel, still):
     assert set(trained) == {n[7:] for n in history[0] if n.startswith("params/") and n not in still}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("parts", [1, 2])
 def test_what_is_trained_moves_as_without_freezing(deep, parts):
     """The first step of plain SGD, without BatchNorm and dropout: the same gradients."""
@@ -89,6 +91,7 @@ def test_what_is_trained_moves_as_without_freezing(deep, parts):
         np.testing.assert_allclose(frozen[1][name], free[1][name], atol=1e-7)
 
 
+@pytest.mark.heavy
 def test_frozen_norms_use_population_statistics(deep):
     """The training loss is that of hand-made population normalisation, not of the batch's."""
     deep.freeze, deep.freeze_norm, deep.average_decay = FIRST, "freeze_all", 0.0
@@ -163,6 +166,7 @@ def test_a_killed_run_with_freezing_goes_on_to_the_same_bits(deep, tmp_path, mon
     assert fingerprint(config, tmp_path / "killed") == fingerprint(config, tmp_path / "whole")
 
 
+@pytest.mark.heavy
 def test_rates_by_hand(deep):
     """Plain SGD: each parameter moves by its own rate times its gradient."""
     deep.optimizer.name, deep.optimizer.layer_decay = "sgd", 0.5
@@ -183,6 +187,7 @@ def test_rates_by_hand(deep):
         assert value == pytest.approx(-0.1 * 0.5 ** depths[stage] * factors.get(stage, 1)), name
 
 
+@pytest.mark.heavy
 def test_an_optimiser_that_starts_later_is_a_fresh_one(tiny):
     """Its moments and its bias correction count from its step; the schedule is of the run."""
     grads = {"a": jnp.float32([[0.3]]), "b": jnp.float32([[0.3]])}
@@ -204,6 +209,7 @@ def test_an_optimiser_that_starts_later_is_a_fresh_one(tiny):
         assert float(updates["b"][0, 0]) == float(expected["b"][0, 0])
 
 
+@pytest.mark.heavy
 def test_stages_of_nets():
     names = ("conv1", "conv1_norm", "layer1_0", "conv3_2_norm", "norm", "inception_4a", "block10")
     stages = ("conv1", "conv1", "layer1", "conv3", "norm", "inception_4a", "block10")

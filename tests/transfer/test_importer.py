@@ -132,6 +132,7 @@ def run(tmp_path, state, *, weights=None, **options):
     return tmp_path / "out"
 
 
+@pytest.mark.heavy
 def test_import_agrees_with_numpy(tmp_path, state, reference, capsys):
     out = run(tmp_path, state, reference=str(reference))
     printed = capsys.readouterr().out
@@ -160,6 +161,7 @@ def test_a_wrong_tensor_is_refused(tmp_path, state, reference, name, factor):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_wrong_logits_or_stages_are_refused(tmp_path, state, reference):
     for name in ("logits", "feat_features"):
         right = np.load(reference / f"{name}.npy")
@@ -259,6 +261,7 @@ def test_misfits_name_their_tensors(tmp_path, state):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_weights_of_another_net_name_it(tmp_path):
     shapes = json.loads((Path(__file__).parent / "googlenet.json").read_text())["shapes"]
     state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
@@ -282,6 +285,7 @@ def test_dropped_heads(tmp_path, state, reference):
     assert set(description["largest_differences"]) == {"features"}
 
 
+@pytest.mark.heavy
 def test_transform_input(tmp_path, state, reference):
     """The net re-normalises: what it is given is meant to have ImageNet's mean and deviation."""
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -428,6 +432,7 @@ def test_saving_keeps_every_value(tmp_path):
     }
 
 
+@pytest.mark.heavy
 def test_torchvisions_googlenet(tmp_path):
     """Parity with torchvision's net, its heads included, on weights that both sides can make."""
     fixture = json.loads((Path(__file__).parent / "googlenet.json").read_text())

@@ -40,6 +40,7 @@ def same(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y), a, b)
 
 
+@pytest.mark.heavy
 def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
     config, folder = source
     state = Checkpoints(folder).read(Checkpoints(folder).steps()[-1]).tree[0]
@@ -57,6 +58,7 @@ def test_a_workdir_gives_its_averaged_weights_and_mean_statistics(source):
     )  # also after the first was given away
 
 
+@pytest.mark.heavy
 def test_a_dropped_head_is_fresh_and_all_is_said(source, tmp_path, capsys):
     config, folder = source
     changed = started(config, folder, head="drop")

@@ -118,6 +118,7 @@ def test_pca_colour_is_in_grey_levels():
     np.testing.assert_allclose(multiples.std(1), 0.1, rtol=0.15)
 
 
+@pytest.mark.heavy
 def test_inception_colour_has_four_orders():
     """Each result is one of four by hand; all four occur."""
     change = {"b": (colour.brightness, 0, 32 / 255), "s": (colour.saturation, 1, 0.5)}

@@ -54,6 +54,7 @@ def test_mixup_blends_with_the_example_before():
     np.testing.assert_allclose(images, wanted, rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_mixup_or_cutmix_is_one_of_the_two():
     """By the same draw as the one alone, and each in half of the cases."""
     pair, count = jnp.asarray(IMAGES[:2]), 0
@@ -68,6 +69,7 @@ def test_mixup_or_cutmix_is_one_of_the_two():
     assert 70 < count < 130
 
 
+@pytest.mark.heavy
 def test_the_share_of_mixup_is_beta():
     of = shares(mixing.mixup, 1)
     for alpha in (0.2, 2.0):
@@ -89,6 +91,7 @@ def test_cutmix_pastes_a_rectangle_and_counts_it():
             assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
 
 
+@pytest.mark.heavy
 def test_the_rectangle_of_cutmix_has_the_drawn_area():
     """With so large an alpha that the share, before what is cut off at the rim, is a half."""
     of = shares(mixing.cutmix, 40)
@@ -148,6 +151,7 @@ def figures(config, **changes):
     return values
 
 
+@pytest.mark.heavy
 def test_eight_devices_mix_the_whole_batch():
     compiled = quick_jit(augment.compose(("mixup(1.0)",)))
     images, labels, ids = RNG.uniform(size=(16, 2, 2, 1)), np.arange(16), np.arange(16)

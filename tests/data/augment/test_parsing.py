@@ -38,6 +38,7 @@ def apply():
     return lambda *batch: np.asarray(compiled(*batch)[0])
 
 
+@pytest.mark.heavy
 def test_an_example_has_the_same_bits_wherever_it_lies(apply):
     once = apply(KEY, IDS, PIXELS, LABELS)
     assert not np.array_equal(once, IMAGES)

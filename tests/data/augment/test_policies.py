@@ -72,6 +72,7 @@ def test_every_operation_is_pillows(channels):
         assert wrong <= 2, (a, b, m, wrong)
 
 
+@pytest.mark.heavy
 def test_colours_go_one_after_another():
     photo = photograph(3)
     for first, second in (

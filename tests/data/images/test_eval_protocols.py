@@ -126,6 +126,7 @@ class Small(nn.Module):
         return mean_positions(nn.Dense(3, name="fc8")(x))
 
 
+@pytest.mark.heavy
 def test_a_sliding_net_equals_loops_over_its_map():
     net, key = Small(), jax.random.key(0)
     small, large = (jax.random.normal(key, (2, side, side, 3)) for side in (8, 14))
