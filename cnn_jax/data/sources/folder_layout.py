@@ -79,9 +79,11 @@ def check_is_a_heap(root: Path, key: str) -> None:
         if split and subfolders(root / name) and not holds_files(root / name):
             found[split] = name
     if len(found) > 1 or any(map(split_of, found.values())):
+        many = len(found) > 1
+        would = "would be classes, and hold" if many else "would be a class, and holds"
         raise UserError(
-            f"{key}: {listed(found.values())} would be classes, and hold folders alone, as splits "
-            f"do: rename them, or name the folder that holds the classes; {LAYOUTS}"
+            f"{key}: {listed(found.values())} {would} folders alone, as splits do: rename "
+            f"{'them' if many else 'it'}, or name the folder that holds the classes; {LAYOUTS}"
         )
 
 

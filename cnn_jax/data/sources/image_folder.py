@@ -7,6 +7,7 @@ systems differ in how they store and list accents.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 import sys
@@ -84,8 +85,8 @@ def list_folder(path: str) -> FolderSource:
     else:
         classes, files, splits = class_folders(root / folders["train"], key), [], {}
         for split, folder in folders.items():
-            names = class_folders(root / folder, key)
-            if extra := sorted(set(names) - set(classes)):
+            names = class_folders(root / folder, key, folder)
+            if extra := sorted({*map(composed, names)} - {*map(composed, classes)}):
                 raise UserError(
                     f"{key}: class {extra[0]!r} of {folder}/ is not among the {len(classes)} "
                     f"classes of {folders['train']}/"
@@ -99,7 +100,7 @@ def list_folder(path: str) -> FolderSource:
     if layout.left_out:
         warn(f"{key}: {listed(layout.left_out)} left out: no split is called so")
     if unread:
-        warn(f"{key}: {describe_unread(unread)}")
+        warn(f"{key}: {describe_unread(root, unread)}")
     task, paths = Task("classification", classes), tuple(path for path, _ in files)
     return FolderSource(os.fspath(root.absolute()), paths, task, labels, splits, folders)
 
@@ -108,9 +109,9 @@ def warn(line: str) -> None:
     print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
 
 
-def describe_unread(unread: Sequence[str]) -> str:
+def describe_unread(root: Path, unread: Sequence[str]) -> str:
     """How many files of each kind that look like images are left out, and the first of them."""
-    kinds = Counter(left_out_kind(path) for path in unread).most_common()
+    kinds = Counter(left_out_kind(root / path) for path in unread).most_common()
     return (
         f"{len(unread)} file(s) that look like images are left out, {min(unread)} the first "
         f"({', '.join(f'{count} {kind}' for kind, count in kinds)}); "
@@ -118,8 +119,10 @@ def describe_unread(unread: Sequence[str]) -> str:
     )
 
 
-def left_out_kind(path: str) -> str:
-    suffix = os.path.splitext(path)[1].lower()
+def left_out_kind(path: Path) -> str:
+    if leads_nowhere(path):
+        return "link to nothing"
+    suffix = path.suffix.lower()
     return "in no class folder" if suffix in SUFFIXES else suffix or "without a suffix"
 
 
@@ -138,17 +141,27 @@ def labelled_files(
     root: Path, folder: str, names: tuple[str, ...], classes: tuple[str, ...], unread: list[str]
 ) -> LabelledFiles:
     """The image files of the class folders `names` in `folder`, each with its class."""
-    files = []
+    files, known = [], [*map(composed, classes)]
     for name in names:
-        label = classes.index(name)
+        label = known.index(composed(name))
         files += [(file, label) for file in image_files(root, Path(folder, name), unread)]
     return files
 
 
-def class_folders(root: Path, key: str) -> tuple[str, ...]:
+def class_folders(root: Path, key: str, split: str = "") -> tuple[str, ...]:
+    """Their names; `split` is the folder of a split that may be moved away. Raises `UserError`."""
     names = subfolders(root)
     if not names:
-        raise UserError(f"{key}: {root} holds no class folders; one folder a class is wanted")
+        advice = "one folder a class is wanted"
+        if split:
+            advice = f"its images have no labels: move {split}/ elsewhere"
+        raise UserError(f"{key}: {root} holds no class folders; {advice}")
+    for first, second in itertools.pairwise(names):  # in the order of their composed names
+        if composed(first) == composed(second):
+            raise UserError(
+                f"{key}: the class folders {first!a} and {second!a} of {root} have one name, "
+                "stored in two ways: make them one"
+            )
     return tuple(names)
 
 
@@ -165,19 +178,24 @@ def image_files(root: Path, folder: Path, unread: list[str]) -> list[str]:
             path = (relative / name).as_posix()
             if path.lower().endswith(SUFFIXES):
                 files.append(path)
-            elif looks_like_image(root / path):
+            elif looks_like_image(root / path) or leads_nowhere(root / path):
                 unread.append(path)
     return sorted(files, key=composed)
 
 
 def loose_images(root: Path, folder: str) -> list[str]:
-    """Paths of the images that lie beside the class folders, and so in no class."""
+    """Paths of the images that lie beside the class folders, and so in no class.
+
+    A link to nothing was perhaps a class.
+    """
     paths = [Path(folder, name) for name in entries(root / folder) if is_seen(name)]
     files = [path for path in paths if not (root / path).is_dir()]
     return [
         path.as_posix()
         for path in files
-        if path.name.lower().endswith(SUFFIXES) or looks_like_image(root / path)
+        if path.name.lower().endswith(SUFFIXES)
+        or looks_like_image(root / path)
+        or leads_nowhere(root / path)
     ]
 
 
@@ -190,6 +208,10 @@ def looks_like_image(path: Path) -> bool:
             return bool(SIGNATURES.match(file.read(16)))
     except OSError:
         return False
+
+
+def leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def leads_back(folder: str, name: str) -> bool:

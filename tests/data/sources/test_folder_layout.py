@@ -46,7 +46,7 @@ def test_folders_beside_the_splits_are_left_out_and_named(tmp_path, capsys):
         (("x/train", "x/test", "y"), "x/ would be a class, and holds test/, train/"),
         (("train/x/train", "train/x/test", "test"), "x/ would be a class, and holds test/, train/"),
         (("test", "val"), "test/, val/ would be classes"),
-        (("train", "unlabeled"), "train/ would be classes"),
+        (("train", "unlabeled"), "train/ would be a class, and holds folders alone, as splits do"),
     ],
 )
 def test_splits_that_cannot_be_told_are_refused_with_what_is_read(tmp_path, splits, message):

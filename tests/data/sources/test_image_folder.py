@@ -14,6 +14,7 @@ from cnn_jax import data
 from cnn_jax.data.dataset import SPLIT_NAMES
 from cnn_jax.data.images.resize import ResizeSpec
 from cnn_jax.data.sources import folder_layout, image_folder
+from cnn_jax.data.sources.image_folder import list_folder
 from cnn_jax.errors import UserError
 from cnn_jax.tools.prepare import write_manifest
 from configs.base import base
@@ -141,6 +142,38 @@ def test_images_of_other_kinds_are_counted_and_named(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "2 file(s) that look like images are left out, a/scan.tiff the first" in said
     assert "(1 .bmp, 1 .tiff); read are .jpg" in said.replace("1 .tiff, 1 .bmp", "1 .bmp, 1 .tiff")
+
+
+def test_links_to_nothing_are_counted_and_named(tmp_path, capsys):
+    """A class on a disk that is not there; a class's folder in one."""
+    root = make(tmp_path, {"a": 9, "b": 9})
+    (root / "c").symlink_to(tmp_path / "nowhere")
+    (root / "a" / "more").symlink_to(tmp_path / "nowhere")
+    assert list_folder(str(root)).task.classes == ("a", "b")
+    said = capsys.readouterr().err
+    assert "2 file(s) that look like images are left out, a/more the first (2 link to not" in said
+
+
+def test_one_name_in_two_ways_is_one_class(tmp_path):
+    """As a copy from another system has it; one folder with both is refused."""
+    make(tmp_path, {"caf\u00e9": 6, "tea": 6}, splits=("train",))
+    make(tmp_path, {"cafe\u0301": 3, "tea": 2}, splits=("test",))
+    source = list_folder(str(tmp_path))
+    assert np.bincount(source.labels[source.splits["test"]]).tolist() == [3, 2]
+    make(tmp_path, {"cafe\u0301": 2}, splits=("train",))
+    if len(os.listdir(tmp_path / "train")) == 3:  # a system that keeps them apart
+        with pytest.raises(UserError, match=r"'cafe\\u0301' and 'caf\\xe9' of .* have one name"):
+            list_folder(str(tmp_path))
+
+
+def test_a_split_without_labels_is_refused_and_may_be_moved_away(tmp_path):
+    root = make(tmp_path / "photos", {"a": 9, "b": 9}, splits=("train",))
+    (root / "test").mkdir()
+    (root / "test" / "1.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=r"test holds no .* have no labels: move test/ elsewhere$"):
+        list_folder(str(root))
+    (root / "test").rename(tmp_path / "test")
+    assert len(list_folder(str(root))) == 18
 
 
 def test_a_pixel_cap(tmp_path):
