@@ -97,7 +97,7 @@ MISTAKES = {
     "--config.devices=9": "devices=9, but there are 1; choose devices=0: all",
     "--config.data.validation=1430": "data.validation=1430.0 holds out 1430 of 1438 examples",
     "--config.data.validation=20.5": "data.validation=20.5 holds out 20 of 1438 examples",
-    "--config.data.test=0": "data.test=0.0: digits has no test split of its own",
+    "--config.data.test=0": "digits has no test split of its own; choose a part of it, data.test=",
     "--config.data.image_size=4": "data.image_size=4 is smaller than the images (8x8)",
     "--config.model.num_classes=9": "model.num_classes=9 does not fit digits, which needs 10",
     "--config.data.name=digits_angle": "which needs 1",

@@ -229,9 +229,11 @@ def test_dry_run_says_what_the_run_will_cost(tiny, capsys, monkeypatch):
 
 
 @pytest.mark.heavy
-def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path):
+def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path, monkeypatch):
     """Without a validation split the last checkpoint counts, not the best on the test split."""
-    tiny.data.validation = 0.0
+    tiny.data.validation, tiny.early_stopping_patience = 0.0, 1
+    worse = iter(range(0, -9, -1))
+    monkeypatch.setattr(train.metrics, "selection_metric", lambda *_: (next(worse), 0.0))
     train.train_and_evaluate(tiny, tmp_path)
     meta = (
         Checkpoints(tmp_path)
@@ -240,4 +242,5 @@ def test_nothing_is_chosen_by_the_test_split(tiny, tmp_path):
         )
         .meta
     )
-    assert meta["progress"]["best_step"] == meta["progress"]["step"]
+    assert meta["progress"]["best_step"] == meta["progress"]["step"] == meta["total_steps"]
+    assert not meta["progress"]["stopped"]

@@ -49,7 +49,10 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
             train, config.validation, seed, "data.validation", whole
         )
     if len(splits["test"]) == 0:
-        raise UserError(f"data.test={config.test}: {config.name} has no test split of its own")
+        raise UserError(
+            f"data.test={config.test}: {config.name} has no test split of its own; choose a part "
+            "of it, data.test=0.1"
+        )
     return {"train": train, "validation": splits["validation"], "test": splits["test"]}
 
 

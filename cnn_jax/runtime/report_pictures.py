@@ -236,5 +236,5 @@ def shortened(path: str, length: int = 36) -> str:
 def show_image(panel: Any, image: Any) -> None:
     """One image, uint8 [H, W, C], pixel by pixel."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
-    panel.imshow(image.squeeze(), interpolation="nearest", **grey)
+    panel.imshow(image[..., 0] if grey else image, interpolation="nearest", **grey)
     panel.set(xticks=[], yticks=[])

@@ -191,9 +191,10 @@ def check(jobs: Sequence[Job]) -> None:
 
 def check_config_values(config: ConfigDict, folder: Path) -> None:
     """Checks the values alone, and completes what the config leaves open, as its run does."""
-    from cnn_jax.training import config_checks, open_values
+    from cnn_jax.training import config_checks, dataset_checks, open_values
 
     config_checks.check(config)
+    dataset_checks.check_apart(config, folder)
     open_values.complete(config, folder)
 
 

@@ -99,6 +99,7 @@ OPEN = ("augment_border", "data.sampler")  # may be None
 def check(config: ConfigDict) -> None:
     """Raises `UserError` for the first key that there is not, and the first value that is wrong."""
     check_keys(config)
+    check_types(config)
     for key, choices in CHOICES.items():
         value = lookup(config, key)
         if value not in choices and not (value is None and key in OPEN):
@@ -120,6 +121,8 @@ def check(config: ConfigDict) -> None:
     if weights := lookup(config, class_weights.KEY):
         class_weights.parse(weights)
     check_images(config)
+    if not isinstance(name := config.model.get("name"), str):
+        raise UserError(f"model.name={name!r:.100}: name a net; cnn_jax summarize --list=nets")
     if config.get("shard_optimizer") and config.parallel != "jit":
         raise UserError(
             f"shard_optimizer=True does not go with parallel={config.parallel!r}, where every "
@@ -138,6 +141,34 @@ def check_keys(config: ConfigDict) -> None:
             raise UserError(
                 f"the config has no {key}: begin with configs.base, which has every key"
             )
+
+
+def check_types(config: ConfigDict) -> None:
+    """Raises `UserError` for a value of another type than its key has, as the command line does.
+
+    A config of plain values, or of a run's config.json, may hold any.
+    """
+    known = base_config()
+    for key in keys_of(known):
+        parents, _, name = f".{key}".rpartition(".")
+        section: Any = lookup(known, parents[1:]) if parents else known
+        kind, may_be_none = section.get_type(name), section[name] is None
+        value = lookup(config, key)
+        if not (is_of_type(value, kind) or (value is None and may_be_none)):
+            raise UserError(
+                f"config.{key}={value!r:.100} has the wrong type: expected {kind.__name__}"
+            )
+    for spec in config.augment:
+        if not isinstance(spec, str):
+            raise UserError(f"config.augment holds {spec!r:.100}: write 'name' or 'name(numbers)'")
+
+
+def is_of_type(value: Any, kind: type) -> bool:
+    """Whether a value is of the type of a key; whole numbers are floats too, lists are tuples."""
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    wider = {float: (int, float), tuple: (tuple, list)}
+    return isinstance(value, wider.get(kind, kind))
 
 
 def check_images(config: ConfigDict) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import flax.linen as nn
 from ml_collections import ConfigDict
 
@@ -9,7 +11,9 @@ from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.sources import IMAGENET
+from cnn_jax.data.sources.folder_layout import find_layout, is_seen
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import workdir
 from cnn_jax.transfer.initial_weights import InitialWeights
 from cnn_jax.transfer.weight_options import option_differences
 
@@ -34,6 +38,24 @@ def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
         raise UserError(
             f"model.num_classes={have}, and there are {need} classes in data.dir="
             f"{config.data.dir!r}: --config.model.num_classes=0 trains as many as there are"
+        )
+
+
+def check_apart(config: ConfigDict, folder: Path) -> None:
+    """Raises `UserError` for a workdir among the images: its pictures would be a class of them."""
+    name = config.data.name
+    root = Path(workdir.real_path(name).removeprefix(workdir.FOLDER))
+    if not name.startswith(workdir.FOLDER) or not root.is_dir():
+        return
+    if not (place := folder.resolve()).is_relative_to(root):
+        return
+    parts = place.relative_to(root).parts
+    splits = find_layout(root, f"data.name={name!r}").splits.values()
+    is_left_out = splits and parts and parts[0] not in splits
+    if all(map(is_seen, parts)) and not is_left_out:
+        raise UserError(
+            f"workdir={str(folder)!r} lies among the images of data.name={name!r}, and its "
+            "pictures would be some of them; choose another --workdir"
         )
 
 

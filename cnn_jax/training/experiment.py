@@ -184,7 +184,7 @@ def make_experiment(
         warnings=[
             *dataset_checks.small_view_warnings(config, protocol),
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
-            *optimizers.optimizer_warnings(config),
+            *optimizers.warnings_for(config),
             *dataset_checks.unused_outputs(config, dataset),
             *norm_warnings,
             *dataset_checks.transfer_warnings(config, model, initial_weights),
@@ -205,6 +205,8 @@ def check_config(
     written into it: see `open_values`.
     """
     config_checks.check(config)
+    if folder is not None:
+        dataset_checks.check_apart(config, folder)
     open_values.complete(config, folder)
     devices = devices or Devices.create(config.parallel, config.devices, config.shards)
     devices.check_batch(config.batch_size, config.accumulate)

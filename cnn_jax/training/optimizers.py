@@ -221,6 +221,11 @@ def complete(config: ConfigDict) -> None:
     config.optimizer.update({key: c[key] for key in COMMON})
 
 
+def warnings_for(config: ConfigDict) -> list[str]:
+    """What is doubtful in rule, rate and schedule."""
+    return [*optimizer_warnings(config), *schedule_warnings(config)]
+
+
 def optimizer_warnings(config: ConfigDict) -> list[str]:
     """A line where the rate was chosen for another rule, and a net hardly trains at it."""
     c = completed(config.optimizer)
@@ -251,6 +256,18 @@ def check_schedule(config: ConfigDict) -> None:
         raise UserError(f"schedule.at_epochs={c.at_epochs} must rise")
     if c.name == "plateau" and c.gamma >= 1:
         raise UserError(f"schedule.gamma={c.gamma} must be < 1 for schedule.name='plateau'")
+
+
+def schedule_warnings(config: ConfigDict) -> list[str]:
+    """A line where a rate that is to fall in steps never does."""
+    epochs, at = config.epochs, config.schedule.at_epochs
+    if config.schedule.name != "step" or any(epoch < epochs for epoch in at):
+        return []
+    shown = tuple(round(epoch, 2) for epoch in at)
+    return [
+        f"schedule.name='step': the rate stays as it is, for none of schedule.at_epochs={shown} "
+        f"comes before the end, epochs={epochs:g}"
+    ]
 
 
 def warmup_too_long(warmup_epochs: float, epochs: float) -> UserError:

@@ -148,6 +148,8 @@ def test_a_fraction_of_few_examples_is_rounded_up_to_one_a_class():
         assert len(splits.hold_out(split, float(count), seed=0, key="k")[1]) == count
     with pytest.raises(UserError, match=r"add images: with 10 there is one a class for each part"):
         splits.hold_out(labelled([2, 2, 2, 1, 1]), 0.1, seed=0, key="k")
+    with pytest.raises(UserError, match=r"^k=0.2: a class with 1 example cannot be split in two$"):
+        splits.hold_out(labelled([20, 1]), 0.2, seed=0, key="k")
 
 
 def test_digits_are_split_without_overlap(tiny):

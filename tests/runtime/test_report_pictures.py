@@ -108,6 +108,16 @@ def test_top_losses_show_their_images(tmp_path, drawn):
     assert len(title[2]) == 36
 
 
+@pytest.mark.parametrize(("channels", "shape"), [(1, (1, 1)), (3, (1, 1, 3))])
+def test_an_image_of_one_pixel_is_shown(tmp_path, drawn, channels, shape):
+    result = {"split": "test"} | {
+        "top_losses": [{"image": "a.png", "label": "cat", "predicted": "dog", "loss": 1.0}]
+    }
+    images = [np.zeros((1, 1, channels), np.uint8)]
+    report_pictures.draw_top_losses(result, images, tmp_path / "x.png")
+    assert drawn[0].axes[0].images[0].get_array().shape == shape
+
+
 def test_a_picture_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     rows = rows_file(tmp_path, [0.9, 0.5])
     with pytest.raises(UserError, match=r"the picture could not be written to .*x.foo"):

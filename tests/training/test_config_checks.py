@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from ml_collections import ConfigDict
 
 from cnn_jax import train
 from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
-from cnn_jax.runtime.config_files import load_config
+from cnn_jax.runtime.config_files import base_config, keys_of, load_config
 from cnn_jax.training import config_checks, evaluation, experiment, optimizers
 from cnn_jax.training.dry_run import dry_run
 
@@ -55,6 +56,37 @@ def test_a_wrong_value_comes_before_the_data(tiny, key, no_data, tmp_path):
             start()
         assert line in str(error.value)
     assert not [*tmp_path.iterdir()]
+
+
+OF_ANOTHER_TYPE = {int: (2.5, True), float: ("1", True), str: (3,), bool: (1,), tuple: (2.5, "a")}
+
+
+def test_every_value_has_the_type_of_its_key(tiny):
+    """Plain values, of JSON perhaps, may have any: the command line's words are said of each."""
+    values = tiny.to_dict()
+    kinds = {}
+    for key in keys_of(base_config()):
+        section, (*parents, name) = tiny, key.split(".")
+        own = values
+        for parent in parents:
+            section, own = section[parent], own[parent]
+        kinds[key], kept = section.get_type(name), own[name]
+        wrong = OF_ANOTHER_TYPE[kinds[key]] + (() if kept is None else (None,))
+        for own[name] in wrong:
+            line = f"config.{key}={own[name]!r} has the wrong type: expected {kinds[key].__name__}"
+            with pytest.raises(UserError) as error:
+                config_checks.check(ConfigDict(values, type_safe=False))
+            assert str(error.value) == line
+        own[name] = kept
+    assert {*kinds.values()} == {*OF_ANOTHER_TYPE}
+    values["epochs"], values["augment"] = 2, ["horizontal_flip"]  # as JSON has them
+    config_checks.check(ConfigDict(values, type_safe=False))
+    for values["model"]["name"] in (None, 3, ["mlp"]):
+        with pytest.raises(UserError, match=r"^model.name=.*: name a net; cnn_jax summarize"):
+            config_checks.check(ConfigDict(values, type_safe=False))
+    values["augment"] = [[]]
+    with pytest.raises(UserError, match=r"^config.augment holds \[\]: write 'name'"):
+        config_checks.check(ConfigDict(values, type_safe=False))
 
 
 def test_a_wrong_value_comes_before_the_workdir(tiny, no_data, tmp_path):

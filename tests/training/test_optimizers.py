@@ -312,6 +312,25 @@ def test_schedule_free_at_a_falling_rate_is_warned_of(tiny):
     assert "--config.schedule.name=constant" in warning
 
 
+@pytest.mark.parametrize(
+    ("name", "at", "warned"),
+    [
+        ("step", (), True),
+        ("step", (2.0, 9.0), True),
+        ("step", (1.0, 9.0), False),
+        ("cosine", (), 0),
+    ],
+)
+def test_steps_that_never_come_are_warned_of(tiny, name, at, warned):
+    tiny.schedule.name, tiny.schedule.at_epochs, tiny.epochs = name, at, 2.0
+    found = optimizers.warnings_for(tiny)
+    line = (
+        f"schedule.name='step': the rate stays as it is, for none of schedule.at_epochs={at} "
+        "comes before the end, epochs=2"
+    )
+    assert found == [line] * warned
+
+
 def two_updates_at_a_falling_rate(tiny):
     rates = jnp.array([0.1, 0.01])
     optimizer = make_optimizer(tiny, lambda step: rates[step])

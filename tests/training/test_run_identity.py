@@ -7,11 +7,21 @@ import pytest
 from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError
+from cnn_jax.training import run_identity
 from cnn_jax.training.run_identity import refuse_other_net
 
 
 def experiment(**model):
     return SimpleNamespace(config=ConfigDict({"model": model}))
+
+
+def test_a_run_of_an_earlier_version_is_looked_at_before_it_goes_on(tmp_path, monkeypatch):
+    """Its checkpoints say nothing of their data."""
+    monkeypatch.setattr(run_identity.Checkpoints, "newest_meta", lambda self: (3, {"config": {}}))
+    of_test = experiment(name="seresnet50")
+    of_test.dataset = SimpleNamespace(name="digits", test=[0])
+    with pytest.raises(UserError, match=r"whose seresnet50 strides in the 3x3"):
+        run_identity.keep_data(of_test, tmp_path, is_new_run=False)
 
 
 def test_the_seresnet50_of_an_earlier_version_is_refused():

@@ -1,6 +1,8 @@
 """Which folder serves as what, what is left out, and what is said of it."""
 
+import contextlib
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ from cnn_jax.data.dataset import Task
 from cnn_jax.data.sources import image_folder
 from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.errors import UserError
+from cnn_jax.training.experiment import check_config
 from configs.base import base
 from tests.support.folders import encoded, make, picture
 
@@ -55,6 +58,29 @@ def test_splits_that_cannot_be_told_are_refused_with_what_is_read(tmp_path, spli
         load(tmp_path)
     assert message in str(error.value)
     assert "read are CLASS/ or train/CLASS/" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("splits", "place", "refused"),
+    [
+        ((), "runs/x", True),
+        ((), "", True),
+        ((), "a/x", True),
+        ((), "../runs", False),
+        ((), ".runs/x", False),
+        (("train", "val"), "runs/x", False),
+        (("train", "val"), "val/runs", True),
+    ],
+)
+def test_a_workdir_among_the_images_is_refused(tmp_path, monkeypatch, splits, place, refused):
+    """Its curves and top losses would be a class; where it would be left out it may be."""
+    make(tmp_path / "photos", COUNTS, splits=splits or ("",))
+    monkeypatch.chdir(tmp_path / "photos")
+    config = base("own", "folder:.", image_size=8)
+    config.model.name = "perceptron"
+    expected = pytest.raises(UserError, match=r"workdir='.*' lies among the images of .*folder:\.'")
+    with expected if refused else contextlib.nullcontext():
+        check_config(config, folder=Path(place))
 
 
 def test_classes_may_be_called_as_splits_are(tmp_path):
