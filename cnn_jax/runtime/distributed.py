@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
+import sys
+import time
 from collections.abc import Iterator
 
 from cnn_jax.errors import UserError
@@ -11,6 +14,7 @@ from cnn_jax.runtime.checkpoints import is_of_a_peer
 
 SILENCE = "CNN_JAX_HEARTBEAT_SECONDS"
 SECONDS = 30  # JAX's own 100 leave a run of many chips waiting for minutes
+NAMING = 5  # seconds that the service's verdict takes to come
 
 
 def join_processes() -> None:
@@ -53,7 +57,22 @@ def naming_peers() -> Iterator[None]:
     except Exception as error:
         if jax.process_count() == 1 or not is_of_a_peer(error):
             raise
-        raise peer_lost(error, jax.process_index(), jax.process_count()) from error
+        lost = peer_lost(error, jax.process_index(), jax.process_count())
+        if jax.process_count() > 2:
+            wait_for_name(lost)
+        raise lost from error
+
+
+def wait_for_name(lost: UserError) -> None:
+    """Says what is known, and leaves JAX's service the time to name the process that is gone.
+
+    The service ends this process then, with its own words, as it would if it had not noticed. The
+    stack that Python prints of an abort says nothing that helps, and would stand below the name.
+    """
+    seconds = silence_allowed() + NAMING
+    print(f"{lost}; JAX says within {seconds} s which one it is", file=sys.stderr, flush=True)
+    faulthandler.disable()
+    time.sleep(seconds)
 
 
 def peer_lost(error: Exception, index: int, count: int) -> UserError:

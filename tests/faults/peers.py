@@ -38,13 +38,14 @@ def named(words: str, lost: int) -> str:
 
 
 class Peers:
-    """One process with as many devices, for its bits; then rounds."""
+    """As many processes that nothing happens to, for their bits; then rounds."""
 
     def __init__(self, folder: Path, processes: int, silence: int):
         self.folder, self.processes = folder, processes
         self.variables = {"CNN_JAX_HEARTBEAT_SECONDS": str(silence)}
-        finish(commands.start(*self.words("alone"), devices=processes))
-        self.wanted = left_behind(folder / "alone")
+        for command in commands.together(self.words("whole"), processes):
+            finish(command)
+        self.wanted = left_behind(folder / "whole")
 
     def words(self, name: str) -> list[str]:
         return [f"--config={commands.CONFIG}", f"--workdir={self.folder / name}"]

@@ -97,7 +97,8 @@ def recipe(name: str, folder: Path) -> ConfigDict:
     if change.get("data.streaming"):
         photographs = folders.make(folder / "photographs", {"a": 30, "b": 33})
         config.data.name, config.batch_size = f"folder:{photographs}", 4
-        config.data.channels, config.data.fit, config.data.test = 3, "bilinear", 0.1
+        config.data.channels, config.data.fit = 3, "bilinear"
+        config.data.validation = config.data.test = 0.1
         config.data.train_crop, config.augment = "random_resized_crop(0.3, 1)", ("horizontal_flip",)
     config.model = ConfigDict({"num_classes": 0})
     config.update_from_flattened_dict(change if "model.name" in change else MLP | change)

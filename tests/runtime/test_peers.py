@@ -10,15 +10,24 @@ GLOO = RuntimeError("UNKNOWN: Gloo AllGather failed: Connection reset by peer\nm
 
 
 @pytest.mark.parametrize(
-    ("index", "count", "which"), [(0, 2, "process 1"), (2, 4, "one of processes 0, 1, 3")]
+    ("index", "count", "which", "waits"),
+    [(0, 2, "process 1", []), (2, 4, "one of processes 0, 1, 3", [12])],
 )
-def test_which_process_is_gone(monkeypatch, index, count, which):
+def test_which_process_is_gone(monkeypatch, capsys, index, count, which, waits):
+    """Of several JAX is left the time to say which."""
+    slept = []
+    monkeypatch.setenv(distributed.SILENCE, "7")
     monkeypatch.setattr(jax, "process_count", lambda: count)
     monkeypatch.setattr(jax, "process_index", lambda: index)
+    monkeypatch.setattr(distributed.time, "sleep", slept.append)
+    monkeypatch.setattr(distributed.faulthandler, "disable", lambda: slept.append("no stack"))
     words = rf"^{which} of the run has ended or hangs, says process {index} of {count} \(UNKNOWN: "
     with pytest.raises(UserError, match=words) as raised, distributed.naming_peers():
         raise GLOO
     assert "\n" not in str(raised.value)
+    assert slept == (["no stack", *waits] if waits else [])
+    said = f"{raised.value}; JAX says within 12 s which one it is\n" if waits else ""
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(("count", "error"), [(1, GLOO), (2, ValueError("of its own"))])
