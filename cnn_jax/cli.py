@@ -218,6 +218,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         if "mode" not in flags.FLAGS:  # that of cnn_jax.main, which works in a store
             argv = [argv[0], *with_copies(argv[1:])]
+        argv = [argv[0], *map(with_home, argv[1:])]
         workdir = value_of("workdir", argv) if "config" in flags.FLAGS else ""
         words, config = read_config_flags(argv, load_open_config, workdir)
         sys.argv = [subscripted(word) for word in words]  # where ml_collections looks for keys
@@ -237,6 +238,13 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         raise SystemExit(0) from end
     finally:
         sys.argv = original
+
+
+def with_home(word: str) -> str:
+    """--workdir=~/run -> --workdir=/home/me/run: shells leave it behind an equals sign."""
+    flag, equals, value = word.partition("=")
+    is_of_flag = flag.startswith("-") and value.startswith("~")
+    return f"{flag}{equals}{os.path.expanduser(value)}" if is_of_flag else word
 
 
 def subscripted(word: str) -> str:

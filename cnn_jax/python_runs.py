@@ -21,6 +21,7 @@ from cnn_jax.runtime import progress
 from cnn_jax.runtime.config_files import load_config
 from cnn_jax.runtime.regular_files import read_regular
 from cnn_jax.runtime.stores.copies import local_file
+from cnn_jax.runtime.stores.store import is_address
 from cnn_jax.training import config_checks
 
 
@@ -59,6 +60,7 @@ def train_and_evaluate(
         raise UserError(f"config={config!r}: a ConfigDict or its name, 'lenet5:mnist', is wanted")
     if not isinstance(workdir, str | os.PathLike) or not str(workdir):
         raise UserError(f"workdir={workdir!r}: the name of a folder is wanted")
+    workdir = workdir if is_address(workdir) else os.path.expanduser(workdir)
     own = load_config(config) if isinstance(config, str) else config.copy_and_resolve_references()
     with progress.hidden() if quiet else contextlib.nullcontext():
         config_checks.check(own)  # before the data is read

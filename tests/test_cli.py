@@ -124,6 +124,17 @@ def test_names_of_a_config_of_the_package(name, tmp_path, monkeypatch):
     assert config_files.load_config(f"{name}:mnist").data.name == "mnist"
 
 
+def test_a_tilde_behind_an_equals_sign_is_the_home(tmp_path, monkeypatch):
+    """Shells leave it: the run went into a folder called ~, and its pictures to the home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.with_home("--workdir=~/run") == f"--workdir={tmp_path}/run"
+    assert cli.with_home("--config.init.from=~") == f"--config.init.from={tmp_path}"
+    for word in ("--workdir=a~/b", "~/photo.jpg", "--workdir", "--set=a=~/b", "--workdir="):
+        assert cli.with_home(word) == word
+    result = cnn_jax("evaluate", "--workdir=~/gone")
+    assert f"'{tmp_path}/gone'" in result.stderr
+
+
 def test_own_file_comes_before_one_of_the_package(tmp_path, monkeypatch):
     """It may import the package's configs, from a folder `configs` of its own too."""
     monkeypatch.chdir(tmp_path)

@@ -52,6 +52,23 @@ def test_a_dataset_that_is_given_is_trained_on_quietly(tmp_path, capfd):
         cnn_jax.train_and_evaluate(config, folder, other, quiet=True)
 
 
+def test_a_tilde_is_the_home_of_a_run(tmp_path, monkeypatch):
+    """As it is of data and weights."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    places = []
+
+    def training(config, folder, *_):
+        places.append(folder)
+        (tmp_path / "run/metrics.jsonl").write_text('{"epoch": 1.0, "protocol": "single_crop"}\n')
+        return {"accuracy": 0.5, "split": "test"}
+
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(python_runs.train, "train_and_evaluate", training)
+    trained = cnn_jax.train_and_evaluate(tiny(), "~/run")
+    assert (places, trained.workdir) == ([str(tmp_path / "run")], str(tmp_path / "run"))
+    assert len(trained.history) == 1
+
+
 def test_a_dataset_that_is_whole_is_taken_as_it_is():
     config = tiny()
     config.data.validation = 0.1

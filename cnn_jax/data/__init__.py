@@ -53,7 +53,7 @@ def load(
     resize = ResizeSpec.of(config)
     check_labels(source, config.name)
     if isinstance(source, ArraySource):
-        if config.train_crop:
+        if config.train_crop and not undivided:
             TrainCrop.parse(config.train_crop, config.image_size)
             raise UserError(
                 f"data.train_crop={config.train_crop!r} cuts from photographs, and {config.name} "

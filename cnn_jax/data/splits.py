@@ -22,6 +22,10 @@ def divide(examples: Split, source: ImageSource, config: ConfigDict) -> dict[Spl
     A source with a validation split alone has it as its test split, as ImageNet is used; but of a
     folder `val` is watched, and there is no test.
     """
+    if len(classes := source.task.classes) == 1:
+        raise UserError(
+            f"data.name={config.name!r}: one class ({classes[0]!r}) leaves nothing to tell apart"
+        )
     folds_wanted = config.get("folds") if config.get("fold") is None else config.fold
     if source.splits is None:
         splits: dict[SplitName, Split] = {}

@@ -254,6 +254,7 @@ def test_a_crop_of_photographs_is_refused_of_arrays_and_its_advice_taken():
         data.load(config.data)
     advised = str(error.value).split(" and augment=")[1]
     assert augment.compose(ast.literal_eval(advised), (16, 16, 1))
+    assert len(data.load(config.data, undivided=True).test) == 1797  # no training, no such crop
 
 
 def test_fitting_to_size_and_channels():

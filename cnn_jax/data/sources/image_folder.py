@@ -127,9 +127,7 @@ def left_out_kind(path: Path) -> str:
 
 
 def check_classes(classes: Sequence[str], labels: np.ndarray, key: str) -> None:
-    """Raises `UserError` where there are no two classes, or one without an image to train on."""
-    if len(classes) < 2:
-        raise UserError(f"{key}: one class ({classes[0]!r}) leaves nothing to tell apart")
+    """Raises `UserError` for a class without an image to train on."""
     counts = np.bincount(labels, minlength=len(classes))
     if not counts.any():
         raise UserError(f"{key}: no images ({', '.join(SUFFIXES)}) in any class folder")
