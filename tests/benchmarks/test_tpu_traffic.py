@@ -189,13 +189,15 @@ def test_a_program_for_a_tpu_moves_what_goes_in_and_out():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_TPU_COMPILER, reason="pip install 'cnn_jax[plan]' for libtpu")
-def test_both_steps_of_a_small_net_compile(monkeypatch):
-    """ResNet of a few channels, whose step moves at least its parameters in and out."""
-    monkeypatch.setattr(compiled, "BATCH", 8)
-    monkeypatch.setattr(compiled, "SIZE", 32)
+def test_a_step_of_the_example_moves_its_images_in_and_its_state_in_and_out():
     chip, devices = chips.devices_of("v5e:1x1", "jit")
-    found = compiled.figures(*compiled.compiled("efficientnet_b0", "flax", devices), chip)
-    assert found["parameters"] == 5_288_548
-    assert found["read_bytes"] > 2 * 4 * found["parameters"]  # parameters and momentum
-    assert found["held_bytes"] > 2 * 4 * found["parameters"]
+    lowered, count = flax_step.lowered(Affine(), 8, 128, jnp.bfloat16, devices)
+    found = compiled.figures(lowered.compile(), count, chip)
+    state = 2 * 4 * count  # parameters and momentum
+    assert count == 3 * 1000 + 1000 + 2 * 3
+    assert found["read_bytes"] >= state + 8 * 128 * 128 * 3 * 2
+    assert found["written_bytes"] >= state
+    assert found["moved_bytes"] == found["read_bytes"] + found["written_bytes"]
+    assert found["held_bytes"] > state
+    assert found["memory_seconds"] == found["moved_bytes"] / 819e9
     json.dumps(found)
