@@ -186,6 +186,7 @@ IMAGES, LABELS = arrays()
         ((IMAGES, LABELS - 1), "labels from -1 to 1 do not fit"),
         ((IMAGES, LABELS, ["a", "b"]), "labels from 0 to 2 do not fit 2 classes"),
         ((IMAGES, LABELS, ["a", "b", "b"]), "name each once"),
+        ((IMAGES, LABELS, ["caf\u00e9", "cafe\u0301", "b"]), "name each once"),
         ((IMAGES, LABELS, "abb"), "classes='abb': a list of names is wanted"),
         ((IMAGES, LABELS, 3), "classes=3: a list of names is wanted"),
         ((IMAGES, LABELS + 10**9), "a label is 1000000002: number the classes from 0, fewer than"),

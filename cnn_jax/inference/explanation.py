@@ -69,6 +69,8 @@ def explain(
         raise UserError("a number has no class whose maps could be weighed")
     shapes = cam.map_shapes(net.model, net.preparation.image_shape)
     stage = cam.choose_stage(shapes, stage, net.name)
+    if isinstance(classes, str) or not isinstance(classes, Sequence):
+        raise UserError(f"classes={classes!r}: a list of names is wanted")
     for name in classes:
         if name not in net.classes:
             raise unknown("classes", name, net.classes)

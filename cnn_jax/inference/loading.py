@@ -33,6 +33,10 @@ def load(run_or_weights: str | os.PathLike, checkpoint: str | int = BEST) -> Loa
     fetched the first time; `cnn_jax weights` lists the names. Needs neither the data nor the
     devices that it was trained with. Raises `UserError`.
     """
+    if not isinstance(run_or_weights, str | os.PathLike):
+        raise UserError(
+            f"load({run_or_weights!r:.100}): the folder of a run or of weights is wanted"
+        )
     folder = pretrained.locate(os.fspath(run_or_weights), "load")
     if (folder / DESCRIPTION).is_file():
         if checkpoint != BEST:

@@ -32,6 +32,8 @@ def test_an_image_is_explained():
         ((image, "c9"), "stage='c9' is no layer with maps"),
         (([image, image],), "2 were given, and one is explained at a time"),
         ((image, "", ("eight",)), "'eight' is unknown"),
+        ((image, "", "h"), "classes='h': a list of names is wanted"),
+        ((image, "", 3), "classes=3: a list of names is wanted"),
     ]:
         with pytest.raises(UserError, match=words):
             net.explain(*arguments)

@@ -239,6 +239,8 @@ def test_classes_are_there_from_the_start_and_come_back(run, tmp_path):
         cnn_jax.load(place)
     with pytest.raises(UserError, match="there is no such folder"):
         cnn_jax.load(tmp_path / "none")
+    with pytest.raises(UserError, match=r"load\(None\): the folder of a run or of weights is wan"):
+        cnn_jax.load(None)
 
 
 def test_constants_are_needed_where_they_are_of_the_data(run, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from cnn_jax.data.dataset import Labels, Task
+from cnn_jax.data.identity import composed
 from cnn_jax.errors import UserError
 
 
@@ -61,7 +62,7 @@ def from_arrays(
         raise UserError(f"from_arrays: classes={classes!r}: a list of names is wanted")
     joined = np.concatenate([pair[1] for pair in pairs.values()])
     names = tuple(map(str, classes)) or tuple(map(str, range(int(joined.max()) + 1)))
-    if joined.min() < 0 or joined.max() >= len(names) or len({*names}) != len(names):
+    if joined.min() < 0 or joined.max() >= len(names) or len({*map(composed, names)}) != len(names):
         raise UserError(
             f"from_arrays: labels from {joined.min()} to {joined.max()} do not fit "
             f"{len(names)} classes; number them from 0, and name each once"
