@@ -91,18 +91,19 @@ def lines(plan: RunPlan) -> Iterator[str]:
     low, high = plan.step_seconds
     images = config.batch_size
     yield (
-        f"a step takes at least {in_time(low)} ({images / low:,.0f} images/s); "
+        f"at the peaks a step takes {in_time(low)} ({images / low:,.0f} images/s); "
         f"{in_time(high)} ({images / high:,.0f} images/s) if the network waits for the rest"
     )
     hours = plan.steps * high / 3600
     yield (
-        f"the run: {plan.steps:,} steps, at least {in_time(plan.steps * high)}, "
+        f"the run: {plan.steps:,} steps, {in_time(plan.steps * high)} at the peaks, "
         f"{hours * plan.chips:,.2f} chip-hours"
     )
     yield (
         f"assumed: peaks of {chip.source} ({chip.flops / TERA:.4g} TFLOP/s, "
         f"{chip.memory_speed / GIGA:.4g} GB/s, network {chip.network_speed / GIGA:.4g} GB/s a "
-        "chip); all-reduces by rings; images arrive in time; no evaluation, no checkpoint"
+        "chip); all-reduces by rings; memory moves all that XLA counts, that which stays in "
+        "a TPU's fast memory too; images arrive in time; no evaluation, no checkpoint"
     )
 
 
