@@ -14,6 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.models.efficientnet import STAGES  # table 1 of the paper
+
 Layer = Callable[..., Any]
 
 
@@ -121,18 +123,6 @@ class GoogLeNet(nn.Module):
             heads += [head(x)] if place in HEADS else []
         x = nn.Dropout(0.4, deterministic=not train)(x.mean((1, 2)))
         return dense(1000)(x), *heads
-
-
-# Expansion, kernel, stride, channels, repetitions.
-STAGES = (
-    (1, 3, 1, 16, 1),
-    (6, 3, 2, 24, 2),
-    (6, 5, 2, 40, 2),
-    (6, 3, 2, 80, 3),
-    (6, 5, 1, 112, 3),
-    (6, 5, 2, 192, 4),
-    (6, 3, 1, 320, 1),
-)
 
 
 class InvertedBottleneck(nn.Module):
