@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import functools
 import multiprocessing
 import os
 import runpy
@@ -26,8 +27,14 @@ from tests.support.quick_compilation import xla_flags
 ROOT = Path(__file__).parents[2]
 CONFIG = "tests/support/tiny_config.py"
 
-SCRATCH = Path(tempfile.mkdtemp(prefix="cnn_jax_commands_"))
-atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+
+@functools.cache
+def scratch() -> Path:
+    """A folder that goes with this process, made when it is asked for: forked ones have none."""
+    folder = Path(tempfile.mkdtemp(prefix="cnn_jax_commands_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -88,7 +95,7 @@ def start(
     `to_be_killed`, reads compiled programs but writes none: half of one would harm the others.
     """
     library()  # on a machine where it is not kept yet, the command would say so, and be limited
-    outputs = Path(tempfile.mkdtemp(dir=SCRATCH))
+    outputs = Path(tempfile.mkdtemp(dir=scratch()))
     for name in ("out", "err"):
         (outputs / name).touch()
     argv = [program, *map(str, words)]
