@@ -70,7 +70,9 @@ def wait_for_name(lost: UserError) -> None:
     stack that Python prints of an abort says nothing that helps, and would stand below the name.
     """
     seconds = silence_allowed() + NAMING
-    print(f"{lost}; JAX says within {seconds} s which one it is", file=sys.stderr, flush=True)
+    print(
+        f"error: {lost}; JAX says within {seconds} s which one it is", file=sys.stderr, flush=True
+    )
     faulthandler.disable()
     time.sleep(seconds)
 

@@ -26,7 +26,7 @@ def test_which_process_is_gone(monkeypatch, capsys, index, count, which, waits):
         raise GLOO
     assert "\n" not in str(raised.value)
     assert slept == (["no stack", *waits] if waits else [])
-    said = f"{raised.value}; JAX says within 12 s which one it is\n" if waits else ""
+    said = f"error: {raised.value}; JAX says within 12 s which one it is\n" if waits else ""
     assert capsys.readouterr().err == said
 
 
