@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -67,12 +67,12 @@ def make_packing(
         matrices, vectors = join(of("matrix", parts)), join(of("vector", parts))
         return Packed(matrices[:, None], vectors, of("large", parts))
 
-    def parts(tree: Any) -> Tree:
+    def parts(tree: Any, serials: Iterator[int]) -> Tree:
         if not isinstance(tree, Packed):
             return tree
         found = {
-            "matrix": iter(split(tree.matrices[:, 0], of("matrix", shapes))),
-            "vector": iter(split(tree.vectors, of("vector", shapes))),
+            "matrix": iter(split(tree.matrices[:, 0], of("matrix", shapes), next(serials))),
+            "vector": iter(split(tree.vectors, of("vector", shapes), next(serials))),
             "large": iter(tree.large),
         }
         return jax.tree.unflatten(structure, [next(found[kind]) for kind in kinds])
@@ -81,7 +81,9 @@ def make_packing(
         return jax.tree.map(whole, tree, is_leaf=lambda t: jax.tree.structure(t) == structure)
 
     def unpack(tree: Tree) -> Tree:
-        return jax.tree.map(parts, tree, is_leaf=lambda t: isinstance(t, Packed))
+        serials = itertools.count()  # the moments of a fresh optimizer are equal, not one
+        take_apart = functools.partial(parts, serials=serials)
+        return jax.tree.map(take_apart, tree, is_leaf=lambda t: isinstance(t, Packed))
 
     return pack, unpack
 
@@ -114,22 +116,27 @@ def _join_backward(
 join.defvjp(_join_forward, _join_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def split(x: Shaped[Array, " n"], shapes: Shapes) -> list[jax.Array]:
-    """Arrays of these shapes, of the numbers of `x` one behind the other."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def split(x: Shaped[Array, " n"], shapes: Shapes, serial: int = 0) -> list[jax.Array]:
+    """Arrays of these shapes, of the numbers of `x` one behind the other.
+
+    Calls with different `serial` give arrays of their own, also where `x` is the same.
+    """
     if is_one_call([x]):
-        return cpu_kernels.split(x, shapes)
+        return cpu_kernels.split(x, shapes, serial)
     ends = itertools.accumulate(math.prod(shape) for shape in shapes)
     parts = jnp.split(x, list(ends)[:-1])
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _split_forward(x: jax.Array, shapes: Shapes) -> tuple[list[jax.Array], None]:
-    return split(x, shapes), None
+def _split_forward(x: jax.Array, shapes: Shapes, serial: int) -> tuple[list[jax.Array], None]:
+    return split(x, shapes, serial), None
 
 
-def _split_backward(shapes: Shapes, _: None, gradients: list[jax.Array]) -> tuple[jax.Array]:
-    del shapes
+def _split_backward(
+    shapes: Shapes, serial: int, _: None, gradients: list[jax.Array]
+) -> tuple[jax.Array]:
+    del shapes, serial
     return (join(tuple(gradients)),)
 
 

@@ -1,6 +1,7 @@
 """Many arrays as one: the same numbers, gradients and updates, by compiled kernels or not."""
 
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -77,3 +78,26 @@ def test_an_update_of_packed_params_is_the_same(either, tiny, name, largest):
     assert jax.tree.structure(together) == jax.tree.structure(alone)
     for a, b in zip(jax.tree.leaves((one, alone)), jax.tree.leaves((other, together)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_equal_arrays_are_taken_apart_by_calls_of_their_own():
+    """The moments of a fresh optimizer: one call's results would be copied one by one."""
+    if cpu_kernels.library() is None:
+        pytest.skip("no C++ compiler")
+
+    def twice(x, serials):
+        return [cpu_kernels.split(x, SHAPES, serial) for serial in serials]
+
+    x, calls = flat_params.join(numbers()), {}
+    for serials in [(0, 0), (0, 1)]:
+        program = jax.jit(lambda x, s=serials: twice(x, s)).lower(x)
+        calls[serials] = program.compile().as_text().count('custom_call_target="cnn_jax_split"')
+    assert calls == {(0, 0): 1, (0, 1): 2}
+
+    tree = {"a": numbers()[0], "b": numbers()[2]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatch.jax, "device_count", lambda: 1)
+        pack, unpack = flat_params.make_packing(tree)
+        program = str(jax.make_jaxpr(lambda t: unpack([pack(t), pack(t)]))(tree))
+    serials = re.findall(r"'serial', np.int64\((\d)\)", program)
+    assert serials == ["0", "1", "2", "3"]

@@ -83,12 +83,16 @@ def join(arrays: Sequence[Float32[Array, " ..."]]) -> Float32[Array, " n"]:
     return jax.ffi.ffi_call("cnn_jax_join", shape, vmap_method="sequential")(*arrays)
 
 
-def split(x: Float32[Array, " n"], shapes: Sequence[Shape]) -> list[jax.Array]:
-    """Arrays of these shapes, of the numbers of `x` one behind the other."""
+def split(x: Float32[Array, " n"], shapes: Sequence[Shape], serial: int = 0) -> list[jax.Array]:
+    """Arrays of these shapes, of the numbers of `x` one behind the other.
+
+    Two calls of one array with different `serial` stay two: XLA would else make them one, and copy
+    its results, in a program for each. (A declared side effect would keep them apart too, and with
+    them every dispatch of the program out of JAX's fast path: milliseconds a step.)
+    """
     out = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
-    # Two calls must not become one: their results would be copied, in a program for each.
-    alone = {"has_side_effect": True, "vmap_method": "sequential"}
-    return list(jax.ffi.ffi_call("cnn_jax_split", out, **alone)(x))
+    cut = jax.ffi.ffi_call("cnn_jax_split", out, vmap_method="sequential")
+    return list(cut(x, serial=np.int64(serial)))
 
 
 def call(

@@ -135,7 +135,8 @@ ffi::Error Join(ffi::RemainingArgs parts, ffi::Result<Maps> out) {
                    : ffi::Error::InvalidArgument("the parts are smaller than the whole");
 }
 
-ffi::Error Split(Maps in, ffi::RemainingRets parts) {
+// `serial` tells two calls of one array apart; nothing is made of it.
+ffi::Error Split(Maps in, ffi::RemainingRets parts, int64_t /*serial*/) {
   const float *from = in.typed_data(), *const end = from + in.element_count();
   for (size_t i = 0; i < parts.size(); ++i) {
     auto part = parts.get<Maps>(i);
@@ -220,4 +221,6 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, Materialize,
                               ffi::Ffi::Bind().Arg<Maps>().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split, ffi::Ffi::Bind().Arg<Maps>().RemainingRets());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    cnn_jax_split, Split,
+    ffi::Ffi::Bind().Arg<Maps>().RemainingRets().Attr<int64_t>("serial"));
