@@ -33,6 +33,7 @@ from cnn_jax.inference.preparation import ImagePreparation
 from cnn_jax.models.layers import Output
 from cnn_jax.models.variables import Tree
 from cnn_jax.runtime import sharding
+from cnn_jax.runtime.malloc import give_freed_memory_back
 from cnn_jax.runtime.progress import ProgressBar
 from cnn_jax.training import losses, metrics, reporting
 from cnn_jax.training.eval_step import OUTPUTS, mean_of_views
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from cnn_jax.inference.explanation import Explanation
 
 BATCH_SIZE = 64
-IN_FLIGHT = 2  # batches that are computed while others are read
+IN_FLIGHT = 1  # batches that are computed while others are read
+TRIM_EVERY = 256  # images: what is freed in pieces between large blocks is given back
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -230,10 +232,13 @@ class LoadedNet:
             count = len(batch.names)
             return batch.names, jax.tree.map(lambda x: x[:count], jax.device_get(result))
 
-        for batch in batches(prepare_ahead(images, self.preparation), size, on_bad):
+        prepared = batches(prepare_ahead(images, self.preparation), size, on_bad)
+        for number, batch in enumerate(prepared, 1):
             waiting.append((batch, step(self.variables, batch.groups)))
             if len(waiting) > IN_FLIGHT:
                 yield taken()
+            if number == 1 or number * size % TRIM_EVERY < size:  # the first has compiled
+                give_freed_memory_back()
         while waiting:
             yield taken()
 
