@@ -23,7 +23,7 @@ from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.experiment import Experiment, check_config, make_experiment
 from cnn_jax.training.gradient_flow import FlowRecorder
 from cnn_jax.training.recovery import Recovery, Verdict, diverged, not_finite, with_rate
-from cnn_jax.training.run_identity import describe, hold_to, keep_data
+from cnn_jax.training.run_identity import describe, hold_resume_to, keep_data
 from cnn_jax.training.run_progress import RunProgress
 from cnn_jax.training.train_state import TrainState
 from cnn_jax.training.train_step import TrainCarry, rate_of
@@ -95,7 +95,7 @@ class Training:
                 workdir.write_json(self.folder / "init.json", initial_weights.record())
             return RunProgress(), compiled.init()
         restored = self.checkpoints.restore(step, compiled.abstract.as_saved())
-        hold_to(self.experiment, self.folder, step, restored.meta, self.extend)
+        hold_resume_to(self.experiment, self.folder, step, restored.meta, self.extend)
         progress = RunProgress(**restored.meta["progress"])
         if self.extend:
             progress.go_on(self.experiment.config.early_stopping_patience)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ from cnn_jax.inference.image_stream import (
     find_images,
     prepare_ahead,
 )
-from cnn_jax.inference.other_data import images_of, labelled_images
+from cnn_jax.inference.other_data import data_name, images_of, labelled_images
 from cnn_jax.inference.predictions import Predictions, Report
 from cnn_jax.inference.preparation import ImagePreparation
 from cnn_jax.models.layers import Output
@@ -127,15 +129,20 @@ class LoadedNet:
         return (shares / shares.sum(-1, keepdims=True)).astype(np.float32)
 
     def evaluate(
-        self, data: str | None = None, protocol: str | None = None, batch_size: int = BATCH_SIZE
+        self,
+        data: str | os.PathLike | None = None,
+        protocol: str | None = None,
+        batch_size: int = BATCH_SIZE,
     ) -> Report:
         """The report of the net on `data`, by its own protocol unless another is given.
 
         `data` is named as `config.data.name` is: "folder:OTHER" for every image of a folder of
-        class folders, which are told by name. A set that has splits is evaluated on its test
-        split; None is the run's own. Raises `UserError` for classes that the net does not have.
+        class folders, which are told by name; a path is such a folder. A set that has splits is
+        evaluated on its test split; None is the run's own. Raises `UserError` for classes that the
+        net does not have.
         """
         own = self if protocol is None else self.by_protocol(protocol)
+        data = None if data is None else data_name(data)
         labelled = labelled_images(self.config, self.task, data)
 
         def refuse(name: str, error: BadImageError) -> None:
@@ -222,8 +229,8 @@ class LoadedNet:
         on_bad: Callable[[str, BadImageError], None],
     ) -> Iterator[tuple[list[str], Any]]:
         """(names, what `step` gives of them) batch after batch, read ahead of the device."""
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} is out of range: choose a number >= 1")
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+            raise UserError(f"batch_size={batch_size!r} is out of range: choose a number >= 1")
         size = max(1, min(batch_size, len(images)) // self.preparation.views)
         waiting: list[tuple[Prepared, Any]] = []
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -19,6 +21,7 @@ from cnn_jax.data.sources.array_source import ArraySource
 from cnn_jax.data.splits import check_labels
 from cnn_jax.errors import UserError
 from cnn_jax.inference.image_stream import NamedImage
+from cnn_jax.runtime.workdir import FOLDER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,17 @@ class LabelledImages:
     name: str  # of the split, or "all"
     split: Split
     name_of: Callable[[int], str]  # of the image of a row
+
+
+def data_name(data: Any) -> str:
+    """`data` as `config.data.name` has it; raises `UserError`."""
+    if isinstance(data, os.PathLike):
+        return f"{FOLDER}{os.fspath(data)}"
+    if not isinstance(data, str):
+        raise UserError(
+            f'data={data!r} is no name of a set: give one like "cifar10", "folder:PATH", or a path'
+        )
+    return data
 
 
 def labelled_images(config: ConfigDict, task: Task, name: str | None) -> LabelledImages:

@@ -62,6 +62,29 @@ def hold_to(
         hold_to_digest(folder / name, step, saved.get(name, digest), digest)
 
 
+def hold_resume_to(
+    experiment: Experiment, folder: Path, step: int, meta: dict[str, Any], extend: bool = False
+) -> None:
+    """`hold_to` of a run that trains on, with a warning where libraries are others."""
+    hold_to(experiment, folder, step, meta, extend)
+    tell_other_versions(step, meta.get("versions", {}))
+
+
+def tell_other_versions(step: int, saved: dict[str, str]) -> None:
+    """Warns where `saved` with a checkpoint are not the libraries that are here."""
+    here = workdir.versions()
+    changes = [
+        f"{name} {version} is {here.get(name, 'missing')} now"
+        for name, version in saved.items()
+        if here.get(name) != version
+    ]
+    if changes and jax.process_index() == 0:
+        workdir.warn(
+            f"since step {step} was saved {', '.join(changes)}: the run goes on, and its bits may "
+            "not be those of one that is trained with the same versions throughout"
+        )
+
+
 def hold_to_statistics(
     experiment: Experiment, folder: Path, step: int, meta: dict[str, Any]
 ) -> None:

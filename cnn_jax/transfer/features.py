@@ -79,6 +79,8 @@ class CapturePoints:
         """Names of points, of stages (their last point), or "all" (every stage's) as points."""
         out = []
         for name in names:
+            if not isinstance(name, str):
+                raise UserError(f"stage={name!r} is no name; choices: {self.choices()}")
             members = [point for point in self.top_level if stage_name(point) == name]
             heads = [head for head in self.training_only if name.partition("/")[0] == head]
             if name == ALL_STAGES:
@@ -103,12 +105,16 @@ class CapturePoints:
             )
         if found := stage_names.find_point(name, self.shapes, equal):
             return found
-        top = [point for point in self.top_level if "Dropout" not in point]
-        choices = dict.fromkeys([*map(stage_name, top), *top])
         raise UserError(
             f"stage={name!r} is unknown{nearest(name, [*self.shapes, *equal])}; choices: "
-            f"{', '.join([ALL_STAGES, *choices])}{stage_names.hint(self.net)}"
+            f"{self.choices()}"
         )
+
+    def choices(self) -> str:
+        """The names that a user is told of."""
+        top = [point for point in self.top_level if "Dropout" not in point]
+        names = dict.fromkeys([ALL_STAGES, *map(stage_name, top), *top])
+        return ", ".join(names) + stage_names.hint(self.net)
 
 
 def capture(

@@ -141,6 +141,7 @@ def test_evaluation_of_another_folder_goes_by_names(photo_run, tmp_path):
         shutil.copytree(photo_run[2] / name, tmp_path / "other" / name)
     report = net.evaluate(f"folder:{tmp_path / 'other'}")
     assert report["examples"] == 24
+    assert {**net.evaluate(tmp_path / "other")}["loss"] == report["loss"]
     truth = {name: net.predict(tmp_path / "other" / name).labels for name in ("bees", "cats")}
     right = sum(label == name for name, labels in truth.items() for label in labels)
     assert report["accuracy"] == right / 24
@@ -152,6 +153,25 @@ def test_evaluation_of_another_folder_goes_by_names(photo_run, tmp_path):
         net.evaluate(f"folder:{tmp_path / 'other'}")
     with pytest.raises(UserError, match="the net was trained for classification"):
         net.evaluate("digits_angle")
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda net: net.features(None), r"stage=None is no name; choices: all, "),
+        (lambda net: net.features(["dense1"]), r"stage=\['dense1'\] is no name; choices: all, "),
+        (lambda net: net.evaluate(3), r"data=3 is no name of a set: give one like"),
+        (lambda net: net.evaluate(batch_size="a"), r"batch_size='a' is out of range"),
+        (
+            lambda net: net.predict(np.zeros((8, 8), np.uint8), batch_size=None),
+            r"batch_size=None is out of range",
+        ),
+    ],
+    ids=["no stage", "stages", "data", "batch_size", "none"],
+)
+def test_values_of_other_types_are_a_line(net, call, line):
+    with pytest.raises(UserError, match=line):
+        call(net)
 
 
 @pytest.mark.heavy
