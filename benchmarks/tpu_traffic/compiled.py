@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from benchmarks.tpu_traffic import flax_nets, flax_step
-from benchmarks.tpu_traffic.main_memory import main_memory_bytes
 from cnn_jax.analysis.abstract_run import abstract_run, dataset_of, on_target
 from cnn_jax.analysis.chips import Chip
 from cnn_jax.analysis.compiled_program import costs_of
+from cnn_jax.analysis.main_memory import main_memory_bytes
 from cnn_jax.cli import load_open_config
 from cnn_jax.runtime.sharding import Devices
 
@@ -82,7 +82,7 @@ def figures(program: Any, parameters: int, chip: Chip) -> dict[str, Any]:
         "read_bytes": read,
         "written_bytes": written,
         "moved_bytes": read + written,
-        "xla_bytes_accessed": costs.moved,
+        "xla_bytes_accessed": costs.touched,
         "held_bytes": held + costs.temporary + costs.code,
         "flops": costs.flops,
         "compute_seconds": compute,

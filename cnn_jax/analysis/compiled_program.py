@@ -8,6 +8,8 @@ import math
 import re
 from typing import Any
 
+from cnn_jax.analysis.main_memory import main_memory_bytes, width
+
 # "f32[64,3]" within the text of a program
 SHAPE = re.compile(r"\b(pred|bf16|[usf]\d+|f8\w+)\[([\d,]*)\]")
 COLLECTIVE = re.compile(
@@ -31,7 +33,8 @@ class ProgramCosts:
     """Of one step, a chip."""
 
     flops: float
-    moved: float  # bytes to and from memory
+    touched: float  # bytes that operations read and write, in whatever memory: XLA's own count
+    moved: float  # bytes to and from main memory; as many as `touched` where XLA says no more
     temporary: int  # bytes
     code: int  # bytes
     collectives: tuple[Collective, ...]
@@ -43,15 +46,20 @@ class ProgramCosts:
         return sum(c.size * factors.get(c.kind, 1) for c in self.collectives)
 
 
-def costs_of(compiled: Any) -> ProgramCosts:
-    """Of a `jax.stages.Compiled`; a loop is counted once."""
-    costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
+def costs_of(compiled: Any, platform: str = "cpu") -> ProgramCosts:
+    """Of a `jax.stages.Compiled` for "cpu", "gpu" or "tpu"; a loop is counted once.
+
+    A TPU's program says where its arrays lie, so that what stays in the fast memory is left out.
+    """
+    costs, memory, text = compiled.cost_analysis(), compiled.memory_analysis(), compiled.as_text()
+    touched = costs.get("bytes accessed", math.nan)
     return ProgramCosts(
         flops=costs.get("flops", math.nan),
-        moved=costs.get("bytes accessed", math.nan),
+        touched=touched,
+        moved=sum(main_memory_bytes(text, trips=1)) if platform == "tpu" else touched,
         temporary=memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
-        collectives=collectives(compiled.as_text()),
+        collectives=collectives(text),
     )
 
 
@@ -66,9 +74,3 @@ def collectives(text: str) -> tuple[Collective, ...]:
             for dtype, shape in SHAPE.findall(result)
         )
     return tuple(Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts))
-
-
-def width(dtype: str) -> int:
-    """Bytes of a number: "bf16" -> 2."""
-    bits = re.search(r"\d+", dtype)
-    return 1 if bits is None else max(1, int(bits[0]) // 8)

@@ -91,8 +91,9 @@ def plan_run(
             words = str(error).partition(OUT_OF_MEMORY)[2].strip(" :").splitlines()[0]
             seconds = time.monotonic() - started
             return RunPlan(**common, memory={}, costs=None, refusal=words, compile_seconds=seconds)
-        costs = costs_of(compiled)
-        if devices.mesh.devices.flat[0].platform == "cpu":
+        platform = devices.mesh.devices.flat[0].platform
+        costs = costs_of(compiled, platform)
+        if platform == "cpu":
             costs = dataclasses.replace(costs, flops=reference_flops(run) / devices.count)
     memory = {**resident(run), "activations": costs.temporary, "program": costs.code}
     seconds = time.monotonic() - started

@@ -83,7 +83,7 @@ def lines(plan: RunPlan) -> Iterator[str]:
         return
     yield (
         f"a chip and step: {costs.flops / TERA:.4g} TFLOP, {costs.moved / GIGA:.4g} GB to and from "
-        f"memory"
+        f"main memory ({costs.touched / GIGA:.4g} with the fast memory, as XLA counts)"
     )
     for part in costs.collectives:
         yield f"{part.count} {part.kind}(s) of {part.size / 1e6:.4g} MB together"
@@ -102,8 +102,7 @@ def lines(plan: RunPlan) -> Iterator[str]:
     yield (
         f"assumed: peaks of {chip.source} ({chip.flops / TERA:.4g} TFLOP/s, "
         f"{chip.memory_speed / GIGA:.4g} GB/s, network {chip.network_speed / GIGA:.4g} GB/s a "
-        "chip); all-reduces by rings; memory moves all that XLA counts, that which stays in "
-        "a TPU's fast memory too; images arrive in time; no evaluation, no checkpoint"
+        "chip); all-reduces by rings; images arrive in time; no evaluation, no checkpoint"
     )
 
 

@@ -38,7 +38,7 @@ def test_collectives_are_counted_with_their_bytes():
 def test_roofline_by_hand():
     chip = chips.Chip("x", 100.0, 1000.0, 10.0, 5.0, "")
     parts = (Collective("all-reduce", 1, 40), Collective("all-gather", 1, 8))
-    costs = ProgramCosts(300.0, 20.0, 0, 0, parts)
+    costs = ProgramCosts(300.0, 50.0, 20.0, 0, 0, parts)
     plan = run_plan.RunPlan(None, chip, 4, 10, {"data": 1000}, costs, "", 0.0)
     assert costs.sent(4) == 40 * 2 * 3 / 4 + 8 * 3 / 4 == 66
     assert plan.roofline == {"compute": 3.0, "memory": 2.0, "network": 66 / 5}
@@ -139,7 +139,7 @@ def test_the_largest_batch_is_where_the_line_meets_the_memory(
 ):
     """100 bytes and 10 an image; the compiler takes no more than 150 images."""
     tiny.batch_size, tiny.accumulate = batch, accumulate
-    chip, costs = chips.Chip("x", 1.0, memory, 1.0, 0.0, ""), ProgramCosts(1.0, 1.0, 0, 0, ())
+    chip, costs = chips.Chip("x", 1.0, memory, 1.0, 0.0, ""), ProgramCosts(1.0, 1.0, 1.0, 0, 0, ())
 
     def plan_of(config, *_):
         size = config.batch_size

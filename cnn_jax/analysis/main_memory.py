@@ -14,8 +14,6 @@ import dataclasses
 import math
 import re
 
-from cnn_jax.analysis.compiled_program import width
-
 # "bf16[128,56,56,64]{0,3,2,1:T(8,128)(2,1)S(1)}"
 ARRAY = re.compile(r"\b(pred|bf16|[usf]\d+|f8\w+)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 TILE, SPACE = re.compile(r"T\(([\d,]+)\)"), re.compile(r"S\((\d+)\)")
@@ -55,13 +53,13 @@ Computation = dict[str, Instruction]
 Array = tuple[str, str, str, str]  # dtype, sides, order from the last axis, tiles and space
 
 
-def main_memory_bytes(text: str) -> tuple[int, int]:
+def main_memory_bytes(text: str, trips: int | None = None) -> tuple[int, int]:
     """(read, written) in one run of the program whose compiled text this is.
 
-    Raises `ValueError` for a loop that does not say how often it runs.
+    A loop that does not say how often it runs counts `trips` times; without it raises `ValueError`.
     """
     computations, entry = parse(text)
-    return of_computation(computations, entry)
+    return of_computation(computations, entry, trips)
 
 
 def parse(text: str) -> tuple[dict[str, Computation], str]:
@@ -87,22 +85,24 @@ def instruction(text: str, is_root: bool) -> Instruction:
     )
 
 
-def of_computation(computations: dict[str, Computation], name: str) -> tuple[int, int]:
+def of_computation(
+    computations: dict[str, Computation], name: str, trips: int | None
+) -> tuple[int, int]:
     lines = computations[name].values()
-    pairs = [of_instruction(computations, computations[name], line) for line in lines]
+    pairs = [of_instruction(computations, computations[name], line, trips) for line in lines]
     return sum(read for read, _ in pairs), sum(written for _, written in pairs)
 
 
 def of_instruction(
-    computations: dict[str, Computation], own: Computation, line: Instruction
+    computations: dict[str, Computation], own: Computation, line: Instruction, trips: int | None
 ) -> tuple[int, int]:
     """(read, written) by a line of the computation `own`."""
     kind, called = line.operation, CALLED.findall(line.attributes)
     if kind in FREE or kind.endswith("-done") or f'"{JOINED}"' in line.attributes:
         return 0, 0
     if kind in ("while", "call"):
-        read, written = of_computation(computations, called[0])
-        times = trips(line) if kind == "while" else 1
+        read, written = of_computation(computations, called[0], trips)
+        times = known_trips(line, trips) if kind == "while" else 1
         return times * read, times * written
     results = ARRAY.findall(line.result)
     if kind == "slice-start":  # of ((source), target, context)
@@ -134,11 +134,11 @@ def moved(source: Array, target: Array) -> tuple[int, int]:
     return size * in_main_memory(source), size * in_main_memory(target)
 
 
-def trips(line: Instruction) -> int:
+def known_trips(line: Instruction, otherwise: int | None) -> int:
     found = TRIPS.search(line.attributes)
-    if found is None:
+    if found is None and otherwise is None:
         raise ValueError(f"a loop does not say how often it runs: {line.result[:80]}")
-    return int(found[1])
+    return int(found[1]) if found else otherwise or 0
 
 
 def users(within: Computation, name: str) -> list[tuple[str, Instruction]]:
@@ -188,3 +188,9 @@ def size_of(array: Array) -> int:
             if place < len(rows):
                 rows[place] = -(-rows[place] // side) * side
     return width(dtype) * math.prod(rows)
+
+
+def width(dtype: str) -> int:
+    """Bytes of a number: "bf16" -> 2."""
+    bits = re.search(r"\d+", dtype)
+    return 1 if bits is None else max(1, int(bits[0]) // 8)
