@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # no device is used, and libtpu would look for one
+    jax.config.update("jax_enable_compilation_cache", False)  # these could not be read again
     from benchmarks.harness.machine import machine
     from benchmarks.tpu_traffic.compiled import NETS, PROGRAMS, compiled, figures
     from cnn_jax.analysis import chips

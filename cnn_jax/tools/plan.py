@@ -36,6 +36,8 @@ def main(argv: Sequence[str]) -> None:
         import jax
 
         jax.config.update("jax_platforms", "cpu")
+        # A program for chips that are not here can be kept, and not be read again.
+        jax.config.update("jax_enable_compilation_cache", False)
     from cnn_jax.analysis import abstract_run, chips, run_plan
 
     config = CONFIG.value.copy_and_resolve_references()
