@@ -266,12 +266,29 @@ def wrong_value(text: str, config: ConfigDict | None) -> str:
     if "must have a value other than None" in reason:
         return f"--{name} is missing"
     if config is None or not name.startswith("config."):
-        return f"--{name}={value!r}: {reason.splitlines()[0]}"
+        return f"--{name}={value!r}{refusal(reason.splitlines()[0])}"
     *parents, key = name.split(".")[1:]
     section: Any = config
     for part in parents:
         section = section[part]
     return f"{name}={value!r} has the wrong type: expected {section.get_type(key).__name__}"
+
+
+PYTHON_TYPES = {
+    "invalid literal for int()": "int",
+    "could not convert string to float": "float",
+    "('Non-boolean argument": "bool",
+}
+
+
+def refusal(reason: str) -> str:
+    """What is said of a flag's value: absl's words, where Python's own do not come through."""
+    for begin, name in PYTHON_TYPES.items():
+        if reason.startswith(begin):
+            return f" has the wrong type: expected {name}"
+    if choices := re.match(r"value should be one of <(.*)>", reason):
+        return f" is unknown; choices: {choices[1].replace('|', ', ')}"
+    return f": {reason}"
 
 
 def same_command(workdir: str) -> str:

@@ -180,3 +180,16 @@ def test_the_run_of_a_workdir_is_its_config(tmp_path, form):
         config_files.read_config_flags(["main", "--config.epochs=3"], workdir=str(tmp_path / "no"))
     argv = ["main", "--config=lenet5", *form]  # a config that is named comes first
     assert config_files.read_config_flags(argv, workdir=named)[1].batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("invalid literal for int() with base 10: 'a'", " has the wrong type: expected int"),
+        ("could not convert string to float: 'a'", " has the wrong type: expected float"),
+        ("value should be one of <table|csv>", " is unknown; choices: table, csv"),
+        ("-1 is not a non-negative integer", ": -1 is not a non-negative integer"),
+    ],
+)
+def test_why_a_flag_is_refused(reason, said):
+    assert cli.refusal(reason) == said
