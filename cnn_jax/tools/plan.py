@@ -83,9 +83,10 @@ def lines(plan: RunPlan) -> Iterator[str]:
         )
     if costs is None:
         return
+    fast = f" ({costs.touched / GIGA:.4g} with the fast memory)" * (costs.touched != costs.moved)
     yield (
         f"a chip and step: {costs.flops / TERA:.4g} TFLOP, {costs.moved / GIGA:.4g} GB to and from "
-        f"main memory ({costs.touched / GIGA:.4g} with the fast memory, as XLA counts)"
+        f"memory{fast}"
     )
     for part in costs.collectives:
         yield f"{part.count} {part.kind}(s) of {part.size / 1e6:.4g} MB together"
