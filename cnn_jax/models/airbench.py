@@ -31,6 +31,7 @@ from cnn_jax.models.layers import (
     Norm,
     Output,
     activate,
+    activate_normalised,
     conv,
     global_pool,
     max_pool,
@@ -83,7 +84,7 @@ class ConvGroup(nn.Module):
                 kernel_init=self.kernel_init,
             )(x)
             x = max_pool(x, 2, 2) if name == "conv1" else x
-            x = norm(
+            layer = norm(
                 self.norm,
                 self.train,
                 name=f"{name}_norm",
@@ -91,8 +92,8 @@ class ConvGroup(nn.Module):
                 momentum=0.6,
                 epsilon=1e-12,
                 scale=self.norm != "batch",
-            )(x)
-            x = activate(self.activation, x)
+            )
+            x = activate_normalised(self.activation, layer, x)
         return x
 
 

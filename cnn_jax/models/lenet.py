@@ -27,7 +27,6 @@ random codes from a fixed seed.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -48,6 +47,7 @@ from cnn_jax.models.layers import (
     Output,
     Vectors,
     activate,
+    activate_normalised,
     conv,
     norm,
     require_size,
@@ -173,10 +173,11 @@ class LeNet5(nn.Module):
             return nn.Dense(units, use_bias=bias, name=name, kernel_init=init, dtype=self.dtype)(x)
 
         def norm_act(x: Activations, layer: str) -> Activations:
-            own = layer == "f6" and self.f6 == "tanh"
-            act = functools.partial(activate, "tanh" if own else self.activation)
+            activation = "tanh" if layer == "f6" and self.f6 == "tanh" else self.activation
             normed = norm(self.norm, train, name=f"norm_{layer}", dtype=self.dtype)
-            return normed(act(x)) if self.norm_place == "after" else act(normed(x))
+            if self.norm_place == "after":
+                return normed(activate(activation, x))
+            return activate_normalised(activation, normed, x)
 
         def pool(x: Maps, name: str) -> Maps:
             if self.pooling == "stride":

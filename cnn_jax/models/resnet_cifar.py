@@ -36,7 +36,7 @@ from cnn_jax.models.layers import (
     Norm,
     Output,
     Pooling,
-    activate,
+    activate_normalised,
     attention,
     global_pool,
     norm,
@@ -77,7 +77,8 @@ class NormLastBlock(BasicBlock):
         ends = shortcut(self.shortcut, x, self.features, self.stride, self.unit)
         y = residual_add(ends, self.gate(y))
         kind, train, dtype = self.unit.norm, self.unit.train, self.unit.dtype
-        return activate(self.activation, norm(kind, train, name="sum_norm", dtype=dtype)(y))
+        sum_norm = norm(kind, train, name="sum_norm", dtype=dtype)
+        return activate_normalised(self.activation, sum_norm, y)
 
 
 class SeparableBlock(BasicBlock):

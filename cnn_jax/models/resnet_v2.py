@@ -39,7 +39,7 @@ from cnn_jax.models.layers import (
     Norm,
     Output,
     Pooling,
-    activate,
+    activate_normalised,
     attention,
     conv,
     global_pool,
@@ -101,8 +101,8 @@ class PreActivationNet(nn.Module):
         """`conv`, `pre_activate` and `gate`, as a block takes them."""
 
         def pre_activate(x: Activations, name: str) -> Activations:
-            x = norm(self.norm, train, name=name, dtype=self.dtype)(x)
-            return activate(self.activation, x)
+            layer = norm(self.norm, train, name=name, dtype=self.dtype)
+            return activate_normalised(self.activation, layer, x)
 
         bias = self.norm not in CENTRING_NORMS
         return {

@@ -11,31 +11,71 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from cnn_jax.ops import cpu_kernels
+from cnn_jax.ops.dispatch import use_cpu_kernels
+
 Residuals = tuple[Any, ...]
 # JAX hands over the constants of a compiled function as arrays of NumPy.
 Vector = Float32[Array, " c"] | Float32[np.ndarray, " c"]
 Normalized = tuple[Float[Array, "*b c"], Float32[Array, " c"], Float32[Array, " c"]]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def batch_norm(
     x: Float[Array, "*b c"],
     scale: Vector,
     bias: Vector,
     epsilon: float,
     dtype: Any,
+    relu: bool = False,
 ) -> Normalized:
     """(scale (x - mean) / sqrt(var + epsilon) + bias as `dtype`, mean, var).
 
-    Ioffe & Szegedy 2015, algorithm 1. Statistics are float32 and over all axes but the last; the
-    variance is the mean of squares less the square of the mean, and no gradient goes through the
-    two that are returned. Reverse mode only. Differentiating the formula step by step reads the
-    map once more than the gradient written out, and takes twice as long to trace.
+    Ioffe & Szegedy 2015, algorithm 1; where `relu`, what is negative becomes zero. Statistics
+    are float32 and over all axes but the last; the variance is the mean of squares less the square
+    of the mean, and no gradient goes through the two that are returned. Reverse mode only.
     """
-    return _forward(x, scale, bias, epsilon, dtype)[0]
+    floats = dtype == jnp.float32
+    if floats and use_cpu_kernels(x, scale, bias, kernel="batch_norm"):
+        return _kernel_norm(x, scale, bias, epsilon, relu)
+    outputs: Any = _xla_norm(x, scale, bias, epsilon, dtype)
+    y, mean, var = outputs
+    return jax.nn.relu(y) if relu else y, mean, var
 
 
-def _forward(
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _kernel_norm(
+    x: Float32[Array, "*b c"], scale: Vector, bias: Vector, epsilon: float, relu: bool
+) -> Normalized:
+    return cpu_kernels.batch_norm(x, scale, bias, epsilon, relu)
+
+
+def _kernel_forward(
+    x: jax.Array, scale: Vector, bias: Vector, epsilon: float, relu: bool
+) -> tuple[Normalized, Residuals]:
+    y, mean, var = cpu_kernels.batch_norm(x, scale, bias, epsilon, relu)
+    return (y, mean, var), (x, scale, bias, mean, var)
+
+
+def _kernel_backward(
+    epsilon: float, relu: bool, residuals: Residuals, gradients: tuple[jax.Array, ...]
+) -> tuple[jax.Array, ...]:
+    x, scale, bias, mean, var = residuals
+    return cpu_kernels.batch_norm_gradient(x, gradients[0], scale, bias, mean, var, epsilon, relu)
+
+
+_kernel_norm.defvjp(_kernel_forward, _kernel_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _xla_norm(
+    x: Float[Array, "*b c"], scale: Vector, bias: Vector, epsilon: float, dtype: Any
+) -> Normalized:
+    """Differentiating the formula step by step reads the map once more than the gradient written
+    out, and takes twice as long to trace."""
+    return _xla_forward(x, scale, bias, epsilon, dtype)[0]
+
+
+def _xla_forward(
     x: jax.Array, scale: Vector, bias: Vector, epsilon: float, dtype: Any
 ) -> tuple[Normalized, Residuals]:
     axes = tuple(range(x.ndim - 1))
@@ -49,7 +89,7 @@ def _forward(
     return (y, mean, var), (x, scale, mean, shrink)
 
 
-def _backward(
+def _xla_backward(
     epsilon: float, dtype: Any, residuals: Residuals, gradients: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Of x, scale and bias: the paper's sec. 3, the sums over the batch gathered."""
@@ -66,4 +106,4 @@ def _backward(
     return dx.astype(x.dtype), dscale, dbias
 
 
-batch_norm.defvjp(_forward, _backward)
+_xla_norm.defvjp(_xla_forward, _xla_backward)

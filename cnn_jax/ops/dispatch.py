@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cnn_jax.ops import cpu_kernels
 from cnn_jax.runtime import target
@@ -82,12 +83,12 @@ def use_gpu_ops() -> bool:
     return target.platform() == "gpu" and not _reference.get()
 
 
-def use_cpu_kernels(*arrays: jax.Array, kernel: str = "") -> bool:
+def use_cpu_kernels(*arrays: jax.Array | np.ndarray, kernel: str = "") -> bool:
     """Whether an operation on these is to be that of `cpu_kernels`; see `cpu_kernels_apply`."""
     return not _reference.get() and cpu_kernels_apply(*arrays, kernel=kernel)
 
 
-def cpu_kernels_apply(*arrays: jax.Array, kernel: str = "") -> bool:
+def cpu_kernels_apply(*arrays: jax.Array | np.ndarray, kernel: str = "") -> bool:
     """Whether `cpu_kernels` can have these, is there, and that `kernel` (any, for "") enabled.
 
     A program over several devices cannot divide a call that XLA does not know.

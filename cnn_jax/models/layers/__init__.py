@@ -10,7 +10,7 @@ from cnn_jax.models.layers.batch_norm import BatchNorm
 from cnn_jax.models.layers.cbam import CBAM
 from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit, Initializer, Padding, conv
 from cnn_jax.models.layers.dense import ConvolutionalDense, mean_positions
-from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, norm
+from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, activate_normalised, norm
 from cnn_jax.models.layers.outputs import (
     Output,
     compute_auxiliary,
@@ -58,6 +58,7 @@ __all__ = [
     "SqueezeExcitation",
     "Vectors",
     "activate",
+    "activate_normalised",
     "adaptive_avg_pool",
     "attention",
     "avg_pool",

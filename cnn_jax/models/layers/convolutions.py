@@ -12,7 +12,7 @@ import jax
 
 from cnn_jax import ops
 from cnn_jax.models.layers.activations import Activation, activate
-from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, norm
+from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, activate_normalised, norm
 from cnn_jax.models.layers.shapes import Maps
 
 Padding = str | int | Sequence[tuple[int, int]]
@@ -146,4 +146,4 @@ class ConvUnit:
             kernel_init=ZEROS if zero_init and self.norm == "none" else self.kernel_init,
             bias_init=self.bias_init,
         )(x)
-        return activate(self.activation, normalise()(x))
+        return activate_normalised(self.activation, normalise(), x)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
+from cnn_jax import ops
+from cnn_jax.models.layers.activations import Activation, activate
 from cnn_jax.models.layers.batch_norm import BatchNorm, NoisyBatchNorm
 from cnn_jax.models.layers.shapes import Activations
 
@@ -60,3 +62,12 @@ def norm(
     if kind == "instance":
         return lambda x: by_group(x) if x.ndim == 4 else x
     return by_group
+
+
+def activate_normalised(
+    activation: Activation, layer: Callable[..., Activations], x: Activations
+) -> Activations:
+    """activation(layer(x)): of BatchNorm and a ReLU as one operation."""
+    if isinstance(layer, BatchNorm) and activation == "relu" and not ops.use_guided_rectifiers():
+        return ops.observe_activation(layer(x, relu=True))
+    return activate(activation, layer(x))

@@ -18,6 +18,8 @@ from jaxtyping import Array, Float32, Int8
 from cnn_jax.ops.cpu_kernels.compile import enabled, library
 
 __all__ = [
+    "batch_norm",
+    "batch_norm_gradient",
     "enabled",
     "forward",
     "input_gradient",
@@ -32,7 +34,11 @@ __all__ = [
 
 HW = tuple[int, int]
 Shape = tuple[int, ...]
-Four = Float32[Array, "_ _ _ _"]  # whether its axes fit those of others is checked by the kernels
+# Whether the axes of one fit those of others is checked by the kernels.
+Four = Float32[Array, "_ _ _ _"]
+Rows = Float32[Array, "... _"]
+Channels = Float32[Array, " _"]
+GivenChannels = Channels | Float32[np.ndarray, " _"]  # JAX hands over constants as NumPy's
 
 
 def forward(x: Four, kernel: Four, out: Shape, stride: HW, corner: HW) -> Four:
@@ -68,6 +74,36 @@ def max_pool_gradient(
     """Its gradient by the maps."""
     shape = jax.ShapeDtypeStruct(out, gradient.dtype)
     return call("cnn_jax_max_pool_gradient", shape, stride, corner, window)(place, gradient)
+
+
+def batch_norm(
+    x: Rows, scale: GivenChannels, bias: GivenChannels, epsilon: float, relu: bool
+) -> tuple[Rows, Channels, Channels]:
+    """(BatchNorm of `x` in training, its negative numbers zero if `relu`; mean; variance)."""
+    vector = jax.ShapeDtypeStruct(scale.shape, x.dtype)
+    shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype), vector, vector)
+    norm = jax.ffi.ffi_call("cnn_jax_batch_norm", shapes, vmap_method="sequential")
+    y, mean, var = norm(x, scale, bias, epsilon=np.float32(epsilon), relu=np.int64(relu))
+    return y, mean, var
+
+
+def batch_norm_gradient(
+    x: Rows,
+    gradient: Rows,
+    scale: GivenChannels,
+    bias: GivenChannels,
+    mean: Channels,
+    var: Channels,
+    epsilon: float,
+    relu: bool,
+) -> tuple[Rows, Channels, Channels]:
+    """Its gradients by x, scale and bias."""
+    vector = jax.ShapeDtypeStruct(scale.shape, x.dtype)
+    shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype), vector, vector)
+    gradients = jax.ffi.ffi_call("cnn_jax_batch_norm_gradient", shapes, vmap_method="sequential")
+    numbers = {"epsilon": np.float32(epsilon), "relu": np.int64(relu)}
+    by_x, by_scale, by_bias = gradients(x, gradient, scale, bias, mean, var, **numbers)
+    return by_x, by_scale, by_bias
 
 
 def materialize(x: Float32[Array, "*n"]) -> Float32[Array, "*n"]:

@@ -27,12 +27,13 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", 
 TARGETS = (
     *("cnn_jax_forward", "cnn_jax_input_gradient", "cnn_jax_kernel_gradient"),
     *("cnn_jax_max_pool", "cnn_jax_max_pool_gradient"),
+    *("cnn_jax_batch_norm", "cnn_jax_batch_norm_gradient"),
     *("cnn_jax_join", "cnn_jax_split", "cnn_jax_materialize"),
 )
 # What CNN_JAX_NATIVE can name. The first three are of convolutions without groups.
 KERNELS = (
     *("forward", "input_gradient", "kernel_gradient", "grouped", "depthwise"),
-    *("max_pool", "flat_params", "materialize"),
+    *("max_pool", "batch_norm", "flat_params", "materialize"),
 )
 
 

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <thread>
 
+#include "batch_norm.h"
 #include "depthwise.h"
 #include "direct_conv.h"
 #include "grouped_kernel_gradient.h"
@@ -184,6 +185,62 @@ ffi::Error MaxPoolGradient(ffi::ThreadPool pool, Places places, Maps gradient,
   return ffi::Error::Success();
 }
 
+// Calls task(BatchNorm, its threads) where all vectors have as many numbers as the maps' last axis,
+// and the gradient, or what comes out, their shape.
+template <typename Task>
+ffi::Error DispatchNorm(ffi::ThreadPool& pool, Maps in, Maps like,
+                        std::initializer_list<Maps> vectors, float epsilon, int64_t relu,
+                        Task task) {
+  const Shape a = in.dimensions(), b = like.dimensions();
+  bool fits = a.size() > 0 && std::equal(a.begin(), a.end(), b.begin(), b.end());
+  for (const Maps& vector : vectors)
+    fits &= a.size() > 0 && vector.element_count() == static_cast<size_t>(a.back());
+  if (!fits) return ShapeMismatch(a, vectors.begin()->dimensions(), b).error();
+  const int64_t channels = a.back();
+  const int64_t rows = channels ? static_cast<int64_t>(in.element_count()) / channels : 0;
+  if (relu)
+    task(cnn_jax::BatchNorm<true>(rows, channels, epsilon), MakeThreads(pool));
+  else
+    task(cnn_jax::BatchNorm<false>(rows, channels, epsilon), MakeThreads(pool));
+  return ffi::Error::Success();
+}
+
+ffi::Error BatchNorm(ffi::ThreadPool pool, Maps in, Maps scale, Maps bias, ffi::Result<Maps> out,
+                     ffi::Result<Maps> mean, ffi::Result<Maps> var, float epsilon, int64_t relu) {
+  return DispatchNorm(pool, in, *out, {scale, bias, *mean, *var}, epsilon, relu,
+                      [&](const auto& norm, const cnn_jax::Threads& threads) {
+                        norm.Forward(in.typed_data(), scale.typed_data(), bias.typed_data(),
+                                     out->typed_data(), mean->typed_data(), var->typed_data(),
+                                     threads);
+                      });
+}
+
+ffi::Error BatchNormGradient(ffi::ThreadPool pool, Maps in, Maps gradient, Maps scale, Maps bias,
+                             Maps mean, Maps var, ffi::Result<Maps> by_in,
+                             ffi::Result<Maps> by_scale, ffi::Result<Maps> by_bias, float epsilon,
+                             int64_t relu) {
+  const Shape a = in.dimensions(), b = by_in->dimensions();
+  if (!std::equal(a.begin(), a.end(), b.begin(), b.end()))
+    return ShapeMismatch(a, gradient.dimensions(), b).error();
+  return DispatchNorm(pool, in, gradient, {scale, bias, mean, var, *by_scale, *by_bias}, epsilon,
+                      relu, [&](const auto& norm, const cnn_jax::Threads& threads) {
+                        norm.Gradient(in.typed_data(), gradient.typed_data(), scale.typed_data(),
+                                      bias.typed_data(), mean.typed_data(), var.typed_data(),
+                                      by_in->typed_data(), by_scale->typed_data(),
+                                      by_bias->typed_data(), threads);
+                      });
+}
+
+template <typename Binding>
+auto BindNorm(Binding binding) {
+  return std::move(binding)
+      .template Ret<Maps>()
+      .template Ret<Maps>()
+      .template Ret<Maps>()
+      .template Attr<float>("epsilon")
+      .template Attr<int64_t>("relu");
+}
+
 auto Bind() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -218,9 +275,20 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     cnn_jax_max_pool_gradient, MaxPoolGradient,
     BindWindow(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Places>().Arg<Maps>().Ret<Maps>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    cnn_jax_batch_norm, BatchNorm,
+    BindNorm(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Maps>().Arg<Maps>().Arg<Maps>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_batch_norm_gradient, BatchNormGradient,
+                              BindNorm(ffi::Ffi::Bind()
+                                           .Ctx<ffi::ThreadPool>()
+                                           .Arg<Maps>()
+                                           .Arg<Maps>()
+                                           .Arg<Maps>()
+                                           .Arg<Maps>()
+                                           .Arg<Maps>()
+                                           .Arg<Maps>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, Materialize,
                               ffi::Ffi::Bind().Arg<Maps>().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    cnn_jax_split, Split,
-    ffi::Ffi::Bind().Arg<Maps>().RemainingRets().Attr<int64_t>("serial"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split,
+                              ffi::Ffi::Bind().Arg<Maps>().RemainingRets().Attr<int64_t>("serial"));

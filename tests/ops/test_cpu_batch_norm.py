@@ -1,0 +1,150 @@
+"""The compiled BatchNorm, alone and with a ReLU, against NumPy's in float64."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import ops
+from cnn_jax.models.layers import ConvUnit
+from cnn_jax.ops import convolutions, cpu_kernels
+
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "cpu" or cpu_kernels.library() is None,
+    reason="no C++ compiler, or no CPU",
+)
+EPSILON = 1e-3
+SHAPES = {
+    "one number": (1, 1),
+    "vectors": (7, 5),
+    "channels that fill no vector": (3, 5, 4, 6),
+    "one vector": (2, 9, 8, 16),
+    "every width of a block": (2, 5, 6, 125),
+    "one part, several of it in float": (300, 3),
+    "many parts": (40, 12, 12, 70),
+    "more rows than parts": (5000, 2),
+}
+
+
+def numpys(x, gradient, scale, bias, relu):
+    """(y, mean, var, gradients by x, scale and bias), in float64: the paper's algorithm 1."""
+    x, gradient = (a.astype(np.float64).reshape(-1, a.shape[-1]) for a in (x, gradient))
+    mean, var = x.mean(0), x.var(0)
+    shrink = 1 / np.sqrt(var + EPSILON)
+    y = scale * (x - mean) * shrink + bias
+    if relu:
+        gradient, y = gradient * (y > 0), np.maximum(y, 0)
+    by_hat = gradient * scale
+    by_var = (by_hat * (x - mean)).sum(0) * -0.5 * shrink**3
+    by_mean = -(by_hat * shrink).sum(0)
+    by_x = by_hat * shrink + by_var * 2 * (x - mean) / len(x) + by_mean / len(x)
+    return y, mean, var, by_x, (gradient * (x - mean) * shrink).sum(0), gradient.sum(0)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("case", SHAPES)
+def test_values_and_gradients_are_numpys(case, relu):
+    shape, numbers = SHAPES[case], np.random.RandomState(0)
+    x = (numbers.randn(*shape) * (1 + numbers.rand(shape[-1])) + 2).astype(np.float32)
+    gradient = numbers.randn(*shape).astype(np.float32)
+    scale, bias = (numbers.randn(shape[-1]).astype(np.float32) for _ in range(2))
+    given = [jnp.asarray(a) for a in (x, scale, bias)]
+    y, mean, var = cpu_kernels.batch_norm(*given, EPSILON, relu)
+    gradients = cpu_kernels.batch_norm_gradient(
+        given[0], jnp.asarray(gradient), *given[1:], mean, var, EPSILON, relu
+    )
+    expected = numpys(x, gradient, scale, bias, relu)
+    for result, value in zip((y, mean, var, *gradients), expected, strict=True):
+        scaled = 1e-6 * max(1.0, float(abs(value).max()))
+        np.testing.assert_allclose(
+            np.reshape(result, value.shape), value, rtol=2e-5, atol=5 * scaled
+        )
+
+
+def test_what_is_not_finite_stays_so():
+    x = np.random.RandomState(0).randn(200, 20).astype(np.float32)
+    x[3, 1], x[150, 17] = np.nan, np.inf
+    ones, zeros = jnp.ones(20), jnp.zeros(20)
+    y, mean, var = cpu_kernels.batch_norm(jnp.asarray(x), ones, zeros, EPSILON, relu=True)
+    lost = np.isin(np.arange(20), (1, 17))
+    np.testing.assert_array_equal(~np.isfinite(y).all(0), lost)
+    np.testing.assert_array_equal(~np.isfinite(mean), lost)
+    np.testing.assert_array_equal(~np.isfinite(var), lost)
+
+
+def test_a_constant_channel_has_no_negative_variance_and_no_gradient_at_zero():
+    x, ones, zeros = jnp.full((8, 3), 1000.1), jnp.ones(3), jnp.zeros(3)
+    y, mean, var = cpu_kernels.batch_norm(x, ones, zeros, EPSILON, relu=True)
+    np.testing.assert_allclose(mean, 1000.1, rtol=1e-6)
+    assert (np.asarray(var) >= 0).all()
+    np.testing.assert_allclose(y, 0, atol=0.01)
+    exact = jnp.full((8, 3), 2.0)
+    gradients = cpu_kernels.batch_norm_gradient(
+        exact, jnp.ones((8, 3)), ones, zeros, jnp.full(3, 2.0), zeros, EPSILON, relu=True
+    )
+    assert not any(np.any(gradient) for gradient in gradients)
+
+
+def test_shapes_that_do_not_fit_are_an_error():
+    x, wide, three, four = jnp.ones((2, 5, 3)), jnp.ones((2, 5, 4)), jnp.ones(3), jnp.ones(4)
+    vectors = (three, three, three, three, EPSILON, False)
+    calls = (
+        lambda: cpu_kernels.batch_norm(x, four, four, EPSILON, False),
+        lambda: cpu_kernels.batch_norm(x, three, four, EPSILON, False),
+        lambda: cpu_kernels.batch_norm_gradient(x, wide, *vectors),
+        lambda: cpu_kernels.batch_norm_gradient(x, x[:1], *vectors),
+        lambda: cpu_kernels.batch_norm_gradient(x, x, three, four, *vectors[2:]),
+    )
+    for call in calls:
+        with pytest.raises(jax.errors.JaxRuntimeError, match="do not fit: "):
+            jax.block_until_ready(call())
+
+
+class Unit(nn.Module):
+    activation: Any
+
+    @nn.compact
+    def __call__(self, x):
+        return ConvUnit(True, activation=self.activation)(x, 4, 3, name="conv1")
+
+
+@pytest.mark.parametrize(("activation", "relus"), [("relu", 0), ("tanh", 0), ("relu6", 1)])
+def test_a_unit_takes_it_with_its_relu_where_one_device_computes(activation, relus, monkeypatch):
+    """Values, gradients and running statistics of a unit are those by XLA."""
+
+    x = jnp.asarray(np.random.RandomState(0).randn(6, 7, 7, 8), jnp.float32)
+    unit = Unit(activation)
+    variables = unit.init(jax.random.key(0), x)
+
+    def everything():
+        def total(variables, x):
+            y, changed = unit.apply(variables, x, mutable=["batch_stats"])
+            return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum(), changed
+
+        return jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))
+
+    reference = everything()
+    assert "cnn_jax_batch_norm" not in reference.lower(variables, x).as_text()
+    expected = reference(variables, x)
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
+    ours = everything()
+    program = ours.lower(variables, x).as_text()
+    assert program.count("@cnn_jax_batch_norm(") == 1
+    assert program.count("@cnn_jax_batch_norm_gradient(") == 1
+    assert ("maximum" in program) == bool(relus)
+    for one, other in zip(
+        jax.tree.leaves(ours(variables, x)), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(abs(other).max()))
+
+
+def test_other_types_are_xlas(monkeypatch):
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
+    ones, zeros = jnp.ones(3), jnp.zeros(3)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        x = jnp.ones((4, 3), dtype)
+        program = jax.jit(lambda x, d=dtype: ops.batch_norm(x, ones, zeros, EPSILON, d)).lower(x)
+        assert ("cnn_jax" in program.as_text()) == (dtype == jnp.float32)
