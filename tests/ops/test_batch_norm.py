@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.models.layers import BatchNorm
+from cnn_jax.models.layers import BatchNorm, ConvUnit
 
 
 def outcome(module, variables, x, weights, train):
@@ -55,3 +55,23 @@ def test_a_constant_channel_becomes_its_bias():
     x = jnp.full((8, 4), 1000.1)
     y, _ = module.init_with_output(jax.random.key(0), x)
     np.testing.assert_allclose(y, 0, atol=0.05)
+
+
+class Unit(nn.Module):
+    train: bool
+
+    @nn.compact
+    def __call__(self, x):
+        return ConvUnit(self.train, activation="relu")(x, 4, 3, name="conv1")
+
+
+def test_who_looks_into_an_evaluation_sees_the_norm_before_its_relu():
+    """Folding, features and explanations take a norm's output for that of the norm alone."""
+    x = jnp.asarray(np.random.RandomState(0).randn(3, 5, 5, 2), jnp.float32)
+    variables = Unit(True).init(jax.random.key(0), x)
+    y, state = Unit(False).apply(
+        variables, x, capture_intermediates=True, mutable=["intermediates"]
+    )
+    normed = state["intermediates"]["conv1_norm"]["__call__"][0]
+    assert normed.min() < 0
+    np.testing.assert_array_equal(y, np.maximum(normed, 0))

@@ -67,7 +67,12 @@ def norm(
 def activate_normalised(
     activation: Activation, layer: Callable[..., Activations], x: Activations
 ) -> Activations:
-    """activation(layer(x)): of BatchNorm and a ReLU as one operation."""
-    if isinstance(layer, BatchNorm) and activation == "relu" and not ops.use_guided_rectifiers():
+    """activation(layer(x)): of BatchNorm and a ReLU in training as one operation.
+
+    In evaluation they are two: who looks into a net, or folds its norms, takes the layer's output
+    for that of the norm alone.
+    """
+    trains = isinstance(layer, BatchNorm) and not layer.use_running_average
+    if trains and activation == "relu" and not ops.use_guided_rectifiers():
         return ops.observe_activation(layer(x, relu=True))
     return activate(activation, layer(x))
