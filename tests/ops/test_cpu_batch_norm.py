@@ -23,9 +23,10 @@ SHAPES = {
     "channels that fill no vector": (3, 5, 4, 6),
     "one vector": (2, 9, 8, 16),
     "every width of a block": (2, 5, 6, 125),
-    "one part, several of it in float": (300, 3),
+    "one row more than a part": (65, 3),
     "many parts": (40, 12, 12, 70),
     "more rows than parts": (5000, 2),
+    "parts of more rows than are summed in float": (20000, 2),
 }
 
 
@@ -144,7 +145,21 @@ def test_a_unit_takes_it_with_its_relu_where_one_device_computes(activation, rel
 def test_other_types_are_xlas(monkeypatch):
     monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
     ones, zeros = jnp.ones(3), jnp.zeros(3)
-    for dtype in (jnp.float32, jnp.bfloat16):
-        x = jnp.ones((4, 3), dtype)
-        program = jax.jit(lambda x, d=dtype: ops.batch_norm(x, ones, zeros, EPSILON, d)).lower(x)
-        assert ("cnn_jax" in program.as_text()) == (dtype == jnp.float32)
+    full, half = jnp.float32, jnp.bfloat16
+    for given, out in ((full, full), (half, full), (full, half), (half, half)):
+        run = jax.jit(lambda x, out=out: ops.batch_norm(x, ones, zeros, EPSILON, out, relu=True))
+        program = run.lower(jnp.ones((4, 3), given))
+        assert ("cnn_jax" in program.as_text()) == (given == out == full)
+        assert program.out_info[0].dtype == out
+
+
+def test_a_guided_relu_lets_no_negative_gradient_back():
+    x = jnp.asarray(np.random.RandomState(0).randn(6, 7, 7, 8), jnp.float32)
+    variables = Unit("relu").init(jax.random.key(0), x)
+
+    def lost(x):
+        return -Unit("relu").apply(variables, x, mutable=["batch_stats"])[0].sum()
+
+    assert np.any(jax.grad(lost)(x))
+    with ops.guided_rectifiers():
+        assert not np.any(jax.grad(lost)(x))
