@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "common.h"
@@ -27,7 +26,7 @@ class BatchNorm {
                float* var, const Threads& threads) const {
     const std::vector<double> sums = SumRows(threads, [&](int64_t at, int64_t, int64_t count) {
       const Vector x = LoadPartial(in + at, count);
-      return std::pair<Vector, Vector>{x, x * x};
+      return Terms{x, x * x};
     });
     for (int64_t c = 0; c < channels_; ++c) {
       const double average = sums[c] / rows_;
@@ -54,7 +53,7 @@ class BatchNorm {
     const std::vector<double> sums = SumRows(threads, [&](int64_t at, int64_t c, int64_t count) {
       const Vector centred = LoadPartial(in + at, count) - line.Mean(c);
       const Vector by_y = passed(at, c, count, centred);
-      return std::pair<Vector, Vector>{by_y, by_y * centred};
+      return Terms{by_y, by_y * centred};
     });
     const FloatBuffer shift = AllocateFloats(RoundUp(channels_, kLanes)),
                       tilt = AllocateFloats(RoundUp(channels_, kLanes));
@@ -73,6 +72,10 @@ class BatchNorm {
   }
 
  private:
+  // A template's argument, like a pair's, would lose the alignment that a Vector does without.
+  struct Terms {
+    Vector first, second;
+  };
   static constexpr int64_t kPartRows = 64, kMostParts = 64;  // of a part at least; of the maps
   static constexpr int64_t kFloatRows = 256;                 // that are summed in float
 
@@ -122,8 +125,8 @@ class BatchNorm {
 
   // The sums over all rows of the two numbers that `terms` makes of each channel: the first of all
   // channels, then the second.
-  template <typename Terms>
-  std::vector<double> SumRows(const Threads& threads, Terms terms) const {
+  template <typename Make>
+  std::vector<double> SumRows(const Threads& threads, Make terms) const {
     std::vector<double> parts(parts_ * 2 * channels_);
     ForEachPart(threads, [&](int64_t from, int64_t until, int64_t part) {
       double* sums = &parts[part * 2 * channels_];
@@ -143,18 +146,18 @@ class BatchNorm {
   }
 
   // Of some vectors of channels, from c on, each of `count` numbers.
-  template <int vectors, typename Terms>
+  template <int vectors, typename Make>
   inline __attribute__((always_inline)) void AddRows(int64_t from, int64_t until, int64_t c,
                                                      int64_t count, double* sums,
-                                                     const Terms& terms) const {
+                                                     const Make& terms) const {
     Vector first[vectors] = {}, second[vectors] = {};
     for (int64_t row = from; row < until; ++row) {
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) {
         const int64_t channel = c + v * kLanes;
-        const auto [one, other] = terms(row * channels_ + channel, channel, count);
-        first[v] += one;
-        second[v] += other;
+        const Terms term = terms(row * channels_ + channel, channel, count);
+        first[v] += term.first;
+        second[v] += term.second;
       }
     }
     for (int v = 0; v < vectors; ++v)
