@@ -16,7 +16,6 @@ which a net does not see: by itself it begins like the others. Options: `width`,
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import flax.linen as nn
@@ -24,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.layers import (
+    UNIFORM,
     Activation,
     Images,
     Initializer,
@@ -46,17 +46,11 @@ SMALLEST = 9  # pixels: a block halves the map
 WIDTHS = (1, 4, 4)  # of the blocks, times `width`
 
 
-def uniform_start(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """Uniform within 1 / sqrt(fan-in), torch's own start of kernels [..., in, out]."""
-    bound = 1 / math.sqrt(math.prod(shape[:-1]))
-    return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-
 def identity_start(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """`uniform_start`, but output i of [k, k, in, out] is input i, as far as there are inputs."""
+    """`UNIFORM`, but output i of [k, k, in, out] is input i, as far as there are inputs."""
     height, width, inputs, outputs = shape
     copied = min(inputs, outputs)
-    kernel = uniform_start(key, shape, dtype).at[..., :copied].set(0)
+    kernel = UNIFORM(key, shape, dtype).at[..., :copied].set(0)
     centre = kernel[height // 2, width // 2] + jnp.eye(inputs, outputs, dtype=dtype)
     return kernel.at[height // 2, width // 2].set(centre)
 
@@ -117,10 +111,10 @@ class Airbench(nn.Module):
             padding="VALID",
             name="whiten",
             dtype=self.dtype,
-            kernel_init=uniform_start,
+            kernel_init=UNIFORM,
         )(images)
         x = activate(self.activation, x)  # 31x31x24
-        start = identity_start if self.identity_start else uniform_start
+        start = identity_start if self.identity_start else UNIFORM
         for level, factor in enumerate(WIDTHS):  # 15x15, 7x7, 3x3
             x = ConvGroup(
                 factor * self.width,
@@ -133,7 +127,7 @@ class Airbench(nn.Module):
             )(x)
         x = sow_activation(self, "global_pool", global_pool("max", x))
         fc = nn.Dense(
-            self.num_classes, use_bias=False, kernel_init=uniform_start, dtype=self.dtype, name="fc"
+            self.num_classes, use_bias=False, kernel_init=UNIFORM, dtype=self.dtype, name="fc"
         )
         return Output(self.output_scale * fc(x))
 

@@ -29,7 +29,7 @@ ORDER = (
         "wide_resnet",
     ),
     *("resnext", "mobilenet_v1", "senet", "mobilenet_v2", "mobilenet_v3"),
-    *("efficientnet", "convnext", "airbench"),
+    *("efficientnet", "convnext", "simple_cnn", "airbench"),
 )
 
 

@@ -8,7 +8,14 @@ from cnn_jax.models.layers.activations import ACTIVATIONS, Activation, activate,
 from cnn_jax.models.layers.attention import Attention, SqueezeExcitation, attention
 from cnn_jax.models.layers.batch_norm import BatchNorm
 from cnn_jax.models.layers.cbam import CBAM
-from cnn_jax.models.layers.convolutions import HE_NORMAL, ConvUnit, Initializer, Padding, conv
+from cnn_jax.models.layers.convolutions import (
+    HE_NORMAL,
+    UNIFORM,
+    ConvUnit,
+    Initializer,
+    Padding,
+    conv,
+)
 from cnn_jax.models.layers.dense import ConvolutionalDense, mean_positions
 from cnn_jax.models.layers.norms import CENTRING_NORMS, Norm, activate_normalised, norm
 from cnn_jax.models.layers.outputs import (
@@ -40,6 +47,7 @@ __all__ = [
     "CBAM",
     "CENTRING_NORMS",
     "HE_NORMAL",
+    "UNIFORM",
     "Activation",
     "Activations",
     "Attention",

@@ -22,6 +22,8 @@ Initializer = Callable[..., Any]
 ZEROS = nn.initializers.zeros
 # He et al. 2015, "Delving deep into rectifiers": N(0, 2 / fan-in), not truncated.
 HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+# Within 1 / sqrt(fan-in), as PyTorch begins convolutions and dense layers.
+UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def pad_pairs(padding: Padding) -> str | list[tuple[int, int]]:
