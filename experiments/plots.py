@@ -12,7 +12,10 @@ TICKS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 
 
 def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
-    """Left the measure of every run, lines joining a seed; right the effect and the margin."""
+    """Left the measure of every run, lines joining a seed; right the effect and the margin.
+
+    A run that ended before what is measured is an open triangle at its last step.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -28,6 +31,11 @@ def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
     for i, name in enumerate(names):
         mean = result["variants"][name]["mean"]
         runs.plot([i - 0.2, i + 0.2], [mean, mean], color="black", lw=2)
+        bounds = result["variants"][name].get("bounds", [])
+        ended = [value for value, bound in zip(values[i], bounds, strict=False) if bound]
+        runs.plot([i] * len(ended), ended, "^", color="white", mec="tab:red", ms=8, zorder=3)
+    if any("bounds" in arm for arm in result["variants"].values()):
+        runs.set_title("triangles: not reached when the run ended", fontsize=8, color="tab:red")
     runs.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0, fontsize=8)
     runs.set_xlim(-0.5, len(names) - 0.5)
     runs.set_ylabel(f"{result['measure']}, {result['unit']}", fontsize=8)

@@ -146,6 +146,8 @@ class Study:
                 "seconds": round(statistics.fmean(r["seconds"] for r in records), 1),
                 "chosen": chosen,
             }
+            if any(bounds := self.bounds(records)):
+                arms[variant]["bounds"] = bounds
         differences = self.differences({name: arm["values"] for name, arm in arms.items()})
         judgement = judge(differences, claim.rule)
         ended = self.ended(all_records)
@@ -169,11 +171,13 @@ class Study:
 
     def ended(self, records: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
         """{variant of the contrast: its runs that ended before what is measured}, if any."""
-        too_short = self.claim.measure.ended
-        if too_short is None:
-            return {}
-        counts = {name: sum(map(too_short, records[name])) for name in self.claim.contrast}
+        counts = {name: sum(self.bounds(records[name])) for name in self.claim.contrast}
         return {name: count for name, count in counts.items() if count}
+
+    def bounds(self, records: list[dict[str, Any]]) -> list[bool]:
+        """Of each run, whether it ended before what is measured, so that its value is a bound."""
+        too_short = self.claim.measure.ended
+        return [too_short is not None and too_short(record) for record in records]
 
     def bounds_decide(self, ended: Mapping[str, int], verdict: str) -> bool:
         """Whether a verdict holds though some values are bounds: where one of two sides has them,

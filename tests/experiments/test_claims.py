@@ -270,6 +270,8 @@ def test_runs_that_end_before_the_target_are_bounds(tmp_path, late, threshold, f
     result = verdict_of(study, tmp_path, train)
     assert result["verdict"] == verdict
     assert result.get("ended", {}) == dict.fromkeys(late, 6)
+    for name, arm in result["variants"].items():  # which the picture shows as such
+        assert arm.get("bounds", [False] * 6) == [name in late] * 6
     if late and verdict == NOT_DECIDED:
         words = f"not decided here: {6 * len(late)} of {6 * len(late)} runs ended before"
         assert results.verdict_text(result, 1.0).startswith(words)
