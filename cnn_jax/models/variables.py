@@ -46,6 +46,11 @@ def init_variables(
     images = jnp.zeros((1, *image_shape), jnp.float32)
     with ops.reference_ops():  # quicker to trace, and nothing of it is computed
         variables = model.init({"params": key, "dropout": key}, images, train=False)
+    return params_and_stats(variables)
+
+
+def params_and_stats(variables: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Of all that a net has made: what a run keeps of it."""
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 

@@ -14,7 +14,7 @@ import concurrent.futures
 import functools
 import importlib.metadata
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -66,7 +66,8 @@ class FreshValues:
         self.compiled = sharding.jit_once(function)
 
     def __call__(self, seed: int) -> Any:
-        jaxpr, equations = self.program.jaxpr, needed(self.program.jaxpr)
+        jaxpr = self.program.jaxpr
+        equations = needed(jaxpr, jaxpr.outvars)
         if not has_one_sequence_a_key() or not all(has_rule(equation) for equation, _ in equations):
             return self.compiled(np.uint32(seed))
         values: dict[Any, Any] = dict(zip(jaxpr.constvars, self.program.consts, strict=True))
@@ -80,6 +81,43 @@ class FreshValues:
             values.update(zip(wanted, results, strict=True))
         leaves = [plain(value_of(atom)) for atom in jaxpr.outvars]
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
+
+
+def first_results(program: Any, shapes: Any) -> Callable[[Any], Any] | None:
+    """The function of a traced program's first argument that gives its first results alone.
+
+    They have the structure of `shapes`. None where they hang on another argument, or where no rule
+    here knows how one is made.
+    """
+    jaxpr = program.jaxpr
+    outvars = jaxpr.outvars[: len(jax.tree.leaves(shapes))]
+    equations = needed(jaxpr, outvars)
+    made = {v for equation, _ in equations for v in equation.outvars}
+    known = made.union(jaxpr.constvars, jaxpr.invars[:1])
+    asked = variables([*outvars, *(x for equation, _ in equations for x in equation.invars)])
+    if not known.issuperset(asked) or not all(has_rule(equation) for equation, _ in equations):
+        return None
+
+    def function(argument: Any) -> Any:
+        values: dict[Any, Any] = dict(zip(jaxpr.constvars, program.consts, strict=True))
+        values[jaxpr.invars[0]] = argument
+
+        def value_of(atom: Any) -> Any:
+            return atom.val if isinstance(atom, jax.extend.core.Literal) else values[atom]
+
+        for equation, _ in equations:
+            found = bind(equation, map(value_of, equation.invars))
+            values.update(zip(equation.outvars, found, strict=True))
+        return jax.tree.unflatten(jax.tree.structure(shapes), map(value_of, outvars))
+
+    return function
+
+
+def bind(equation: Equation, inputs: Iterable[Any]) -> Sequence[Any]:
+    """The results of an equation, of values or of a trace's."""
+    parameters = equation.primitive.get_bind_params(equation.params)
+    found = equation.primitive.bind(*inputs, **parameters)
+    return found if equation.primitive.multiple_results else [found]
 
 
 def has_one_sequence_a_key() -> bool:
@@ -97,12 +135,12 @@ def has_rule(equation: Equation) -> bool:
     return name in RULES or (one and not any(hasattr(value, "jaxpr") for value in params.values()))
 
 
-def needed(jaxpr: Any) -> list[tuple[Equation, list[Any]]]:
-    """The equations that the outputs depend on, each with those of its results that do.
+def needed(jaxpr: Any, outvars: Sequence[Any]) -> list[tuple[Equation, list[Any]]]:
+    """The equations that `outvars` depend on, each with those of its results that do.
 
     The net's forward pass is not among them.
     """
-    wanted, found = set(variables(jaxpr.outvars)), []
+    wanted, found = set(variables(outvars)), []
     for equation in reversed(jaxpr.eqns):
         if own := [variable for variable in equation.outvars if variable in wanted]:
             found.append((equation, own))
@@ -130,9 +168,7 @@ def evaluate(equation: Equation, wanted: list[Any], inputs: list[Any]) -> list[A
     if name in RULES:
         return [RULES[name](equation, *inputs)]
 
-    parameters = equation.primitive.get_bind_params(equation.params)
-    found = equation.primitive.bind(*inputs, **parameters)
-    found = found if equation.primitive.multiple_results else [found]
+    found = bind(equation, inputs)
     return [x for x, own in zip(found, equation.outvars, strict=True) if own in wanted]
 
 

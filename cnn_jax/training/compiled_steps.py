@@ -81,7 +81,7 @@ def compile_steps(
     collection = metrics.train_metrics(figure_names(spec, traced))
 
     def init(seed: jax.Array) -> TrainCarry:
-        state = init_state(spec, seed, image_shape, devices.replicas, plateau)
+        state = init_state(spec, traced.fresh(seed), devices.replicas, plateau)
         return TrainCarry(state, collection.empty())
 
     if spec.shard_optimizer:

@@ -1,5 +1,7 @@
 """What a trace of the net in training shows before the data is read: heads, and lame norms.
 
+The trace holds the initialisation too, so that a run need not trace its net once more for it.
+
 A normalisation over one value subtracts that value from itself: it puts out its bias, and nothing
 before it learns. How many values there are depends on layer, batch and image together, so that it
 is counted where the net is traced.
@@ -20,6 +22,9 @@ from ml_collections import ConfigDict
 from cnn_jax import models, ops
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import BatchNorm
+from cnn_jax.models.variables import Tree, init_variables, params_and_stats
+from cnn_jax.runtime import fresh_values
+from cnn_jax.runtime.rng_streams import rng_stream
 from cnn_jax.transfer.freezing import TRAIN_ALL, FreezePlan
 
 ENOUGH = 5  # values of which statistics can be taken; over fewer there is a warning
@@ -41,6 +46,7 @@ class NetTrace:
     norms: tuple[NormSize, ...]  # in the order of the calls
     outputs: int  # of each head
     auxiliary: int  # heads beside the net's own
+    fresh: Callable[[int | jax.Array], dict[str, Tree]]  # `init_variables` of a seed
 
 
 @functools.lru_cache(8)
@@ -55,14 +61,23 @@ def trace(model: nn.Module, image_shape: tuple[int, ...], images: int) -> NetTra
             norms[path] = min(least, found, key=lambda norm: norm.values)
         return call(*args, **kwargs)
 
-    def apply(batch: jax.Array) -> Any:
-        key = jax.random.key(0)
+    def start(key: jax.Array, batch: jax.Array) -> Any:
         keys = {"params": key, "dropout": key}
         with nn.intercept_methods(note), ops.reference_ops():
-            return model.init_with_output(keys, batch, train=True)[0]
+            output, variables = model.init_with_output(keys, batch, train=True)
+        return params_and_stats(variables), output
 
-    output = jax.eval_shape(apply, jax.ShapeDtypeStruct((images, *image_shape), jnp.float32))
-    return NetTrace(tuple(norms.values()), output.logits.shape[-1], len(output.auxiliary))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    batch = jax.ShapeDtypeStruct((images, *image_shape), jnp.float32)
+    program, (variables, output) = jax.make_jaxpr(start, return_shape=True)(key, batch)
+    of_key = fresh_values.first_results(program, variables)
+
+    def fresh(seed: int | jax.Array) -> dict[str, Tree]:
+        if of_key is None:  # as in the loop over the blocks of a scanned net
+            return init_variables(model, seed, image_shape)
+        return of_key(rng_stream(seed, "init"))
+
+    return NetTrace(tuple(norms.values()), output.logits.shape[-1], len(output.auxiliary), fresh)
 
 
 def norm_size(module: nn.Module, path: str, *args: Any) -> NormSize | None:

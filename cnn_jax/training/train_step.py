@@ -19,7 +19,7 @@ from cnn_jax.data.augment.compose import Augment
 from cnn_jax.data.dataset import Dataset, Task
 from cnn_jax.data.loading.device_dataset import Batch
 from cnn_jax.data.normalization import InputStatistics
-from cnn_jax.models.variables import Tree, init_variables, merge
+from cnn_jax.models.variables import Tree, merge
 from cnn_jax.runtime import target
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.rng_streams import rng_stream
@@ -159,10 +159,9 @@ def undecayed_params(
 
 
 def init_state(
-    spec: TrainStepSpec, seed: jax.Array, image_shape: tuple[int, ...], replicas: int, plateau: Any
+    spec: TrainStepSpec, variables: dict[str, Tree], replicas: int, plateau: Any
 ) -> TrainState:
-    """The state before the first step, a pure function of the seed."""
-    variables = init_variables(spec.model, seed, image_shape)
+    """The state before the first step, of a fresh net's variables."""
     variables, frozen = spec.plan.never_trained.partition(variables)
     params, stats = variables["params"], variables["batch_stats"]
     if replicas > 1:

@@ -9,6 +9,7 @@ from cnn_jax import models
 from cnn_jax.models.variables import fresh_variables, init_variables
 from cnn_jax.runtime import fresh_values, sharding
 from cnn_jax.runtime.fresh_values import PIECE, FreshValues
+from cnn_jax.training import net_checks
 
 
 def assert_same(ours, compiled):
@@ -43,7 +44,10 @@ def test_a_draw_has_the_bits_of_the_compiled_one(initialiser, shape):
 def test_a_net_has_the_bits_of_its_compiled_initialisation(name):
     net = models.create("resnet20_cifar", scan=True) if name == "scanned" else models.create(name)
     make = lambda seed: init_variables(net, seed, (32, 32, 1))  # noqa: E731
-    assert_same(fresh_variables(net, 7, (32, 32, 1)), sharding.jit_once(make)(np.uint32(7)))
+    compiled = sharding.jit_once(make)(np.uint32(7))
+    assert_same(fresh_variables(net, 7, (32, 32, 1)), compiled)
+    of_training = net_checks.trace(net, (32, 32, 1), 2).fresh  # without a trace of its own
+    assert_same(FreshValues(of_training)(7), compiled)
 
 
 @pytest.mark.slow
@@ -53,7 +57,28 @@ def test_a_net_has_the_bits_of_its_compiled_initialisation(name):
 def test_so_has_one_of_each_family(name):
     shape, net = (96, 96, 3), models.create(name, 10)
     make = lambda seed: init_variables(net, seed, shape)  # noqa: E731
-    assert_same(fresh_variables(net, 7, shape), sharding.jit_once(make)(np.uint32(7)))
+    compiled = sharding.jit_once(make)(np.uint32(7))
+    assert_same(fresh_variables(net, 7, shape), compiled)
+    assert_same(FreshValues(net_checks.trace(net, shape, 2).fresh)(7), compiled)
+
+
+def test_what_hangs_on_more_than_the_first_argument_is_not_taken_apart():
+    def start(key, x):
+        return {"drawn": jax.random.normal(key, (3,))}, x + 1
+
+    def leaks(key, x):
+        return {"drawn": jax.random.normal(key, (3,)) + x}, x
+
+    def looped(key, x):
+        return {"drawn": jax.lax.fori_loop(0, 3, lambda i, y: y * 2, jax.random.normal(key))}, x
+
+    key = jax.random.key(0)
+    for function, is_taken in ((start, True), (leaks, False), (looped, False)):
+        program, (shapes, _) = jax.make_jaxpr(function, return_shape=True)(key, jnp.ones(3))
+        found = fresh_values.first_results(program, shapes)
+        assert (found is not None) == is_taken
+        if found is not None:
+            assert_same(found(key), {"drawn": jax.random.normal(key, (3,))})
 
 
 @pytest.mark.heavy
