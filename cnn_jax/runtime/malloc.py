@@ -1,8 +1,10 @@
-"""Memory that a step has used stays with the process, for the next step.
+"""Memory that has been used stays with the process, for what comes next.
 
 XLA's CPU client takes one block for all temporary values of a step and gives it back afterwards.
 glibc hands blocks of that size straight back to the system, so that every step pays for its pages
-again: a tenth of ResNet-18's CPU time at 32 pixels, a third of EfficientNet-B0's.
+again: a tenth of ResNet-18's CPU time at 32 pixels, more than half of EfficientNet-B0's. Where
+there is a C++ compiler, `ops/cpu_kernels/kept_blocks.h` keeps these; what follows is for the host's
+arrays, and for XLA's where there is none.
 
 Where there is an accelerator nothing is asked for: steps hold their values on the device, and its
 programs are compiled by many threads, which one arena seems to hold up. On an H100 with 16 cores

@@ -34,7 +34,9 @@ TARGETS = (
 KERNELS = (
     *("forward", "input_gradient", "kernel_gradient", "grouped", "depthwise"),
     *("max_pool", "batch_norm", "flat_params", "materialize"),
+    "kept_blocks",  # no operation: how XLA's large blocks are allocated
 )
+XLA_LIBRARIES = b"/jaxlib/"  # in their paths
 
 
 @functools.cache
@@ -67,6 +69,8 @@ def library() -> ctypes.CDLL | None:
         return None
     for target in TARGETS:
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernels[target]), platform="cpu")
+    if "kept_blocks" in enabled():
+        kernels.cnn_jax_keep_blocks(XLA_LIBRARIES)
     return kernels
 
 

@@ -8,6 +8,7 @@
 #include "depthwise.h"
 #include "direct_conv.h"
 #include "grouped_kernel_gradient.h"
+#include "kept_blocks.h"
 #include "kernel_gradient.h"
 #include "max_pool.h"
 #include "xla/ffi/api/ffi.h"
@@ -292,3 +293,6 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_materialize, Materialize,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_join, Join, ffi::Ffi::Bind().RemainingArgs().Ret<Maps>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split,
                               ffi::Ffi::Bind().Arg<Maps>().RemainingRets().Attr<int64_t>("serial"));
+
+// How many references in libraries whose path holds `part` now lead to kept blocks.
+extern "C" int cnn_jax_keep_blocks(const char* part) { return cnn_jax::KeepBlocks(part); }
