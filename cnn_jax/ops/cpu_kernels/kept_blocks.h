@@ -104,7 +104,8 @@ class KeptBlocks {
 };
 
 inline int KeptMemalign(void** result, size_t alignment, size_t bytes) {
-  if (bytes < KeptBlocks::kLeast || alignment > KeptBlocks::kPage) {
+  const bool any = bytes <= PTRDIFF_MAX / 2;  // more there is not, and malloc says so
+  if (bytes < KeptBlocks::kLeast || !any || alignment > KeptBlocks::kPage) {
     return posix_memalign(result, alignment, bytes);
   }
   void* block = KeptBlocks::Get().Take(bytes);
@@ -156,7 +157,7 @@ class ImportTable {
     }
   }
 
-  // Some places are read-only once a library is loaded.
+  // Some places are read-only once a library is loaded; the page stays writable.
   static bool Write(void** place, void* function) {
     const uintptr_t page = sysconf(_SC_PAGESIZE);
     char* start = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(place) / page * page);
