@@ -56,7 +56,7 @@ class SimpleCNN(nn.Module):
         for i, features in enumerate(self.widths, 1):
             features = max(1, round(self.width * features))
             x = unit(x, features, self.kernel, padding="VALID", name=f"conv{i}")
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)  # a length may be a symbol
         fc = nn.Dense(
             self.num_classes, use_bias=False, kernel_init=UNIFORM, dtype=self.dtype, name="fc"
         )
