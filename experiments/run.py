@@ -110,9 +110,10 @@ def run_studies(
     until: float = math.inf,
 ) -> dict[str, dict[str, Any]]:
     """The results by name of the studies whose runs are done when nothing is left to do or the time
-    is over; each is kept as soon as it is there. A run that fails is not tried again."""
+    is over; each is kept as soon as it is there. A study one of whose runs fails is given up: its
+    other runs would decide nothing, and mostly fail alike."""
     done: dict[str, dict[str, Any]] = {}
-    failed: set[str] = set()
+    given_up: set[str] = set()
 
     def finish_some() -> None:
         for study in studies:
@@ -122,15 +123,20 @@ def run_studies(
 
     while True:
         finish_some()
-        jobs = {job.key: job for study in studies for job in study.pending(cache.find)}
-        jobs = {key: job for key, job in jobs.items() if key not in failed}
+        waiting = {
+            study.name: {job.key: job for job in study.pending(cache.find)}
+            for study in studies
+            if study.name not in given_up
+        }
+        jobs = {key: job for pending in waiting.values() for key, job in pending.items()}
         if not jobs or time.monotonic() >= until:
             return done
         print(f"{len(jobs)} runs to do", flush=True)
         for job, record in perform(list(jobs.values())):
             print(f"{job.config} {dict(job.changes)}: {ending(record)}", flush=True)
             if "failed" in record:
-                failed.add(job.key)
+                given_up.update(name for name, pending in waiting.items() if job.key in pending)
+                break  # those under way are ended and kept, then the rest goes on
             finish_some()
 
 

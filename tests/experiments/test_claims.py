@@ -69,6 +69,24 @@ def verdict_of(study, folder, train=fake):
     return done[study.name]
 
 
+def test_a_study_one_of_whose_runs_fails_is_given_up_and_others_go_on(tmp_path, capsys):
+    """A wrong input is told once, not once a run."""
+    variants = {name: {"model.pooling": name, "epochs": 3} for name in ("avg", "max")}
+    wrong = Study("wrong", make(variants=variants, bundle="not these"), Settings())
+    studies, cache, tried = [wrong, Study("right", make(), Settings())], Cache(tmp_path), []
+
+    def perform_some(jobs):
+        for job in jobs:
+            tried.append(job)
+            is_wrong = job.changes.get("epochs") == 3
+            yield job, {"failed": "no such folder"} if is_wrong else perform(job, cache, "", fake)
+
+    done = run_studies(studies, cache, perform_some, lambda *_: None)
+    assert list(done) == ["right"]
+    assert capsys.readouterr().out.count("no such folder") == 1
+    assert len(tried) == 1 + 12
+
+
 @pytest.mark.parametrize("name", claims.names())
 def test_every_claim_can_be_run(name):
     """Every config, key and value exists, at every scale; only the inputs are not at hand."""
