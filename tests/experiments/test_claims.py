@@ -295,6 +295,20 @@ def test_runs_that_end_before_the_target_are_bounds(tmp_path, late, threshold, f
         assert results.verdict_text(result, 1.0).startswith(words)
 
 
+def test_a_picture_knows_which_runs_are_bounds(tmp_path):
+    def train(job, folder, data_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+        is_late = job.changes["model.pooling"] == "avg" and job.changes["seed"] == 2
+        log = [{"step": 10, "loss": 2.0 if is_late else 0.1}]
+        return record(90) | {"log": log, "steps": 500}
+
+    rule = Rule("less", margin=1.1, ratio=True)
+    study = Study("x", make(measure=steps_to("loss", 0.5), rule=rule), Settings())
+    result = verdict_of(study, tmp_path, train)
+    assert result["variants"]["avg"]["bounds"] == [seed == 2 for seed in study.seeds]
+    assert "bounds" not in result["variants"]["max"]
+
+
 def test_held_out_images_are_pooled_where_the_report_is_of_the_last_epoch():
     row = {"step": 1, "validation/accuracy": 0.8}
     done = {"evaluations": [row], "report": {"accuracy": 0.9, "examples": 100}}

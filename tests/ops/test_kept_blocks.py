@@ -70,7 +70,9 @@ def test_a_block_is_there_for_the_next_call():
     found = run("kept_blocks")
     if not found["library"]:
         pytest.skip("there is no C++ compiler")
-    assert found["faults"] < 200 < run("forward")["faults"]  # 2,000: 48 MB are 12,288 pages
+    # 4; without, 2,000 of the 12,288 pages of 48 MB; of large pages made anew each time, 24 a block
+    assert found["faults"] < 15
+    assert run("forward")["faults"] > 200
     assert found["grown"] < 100  # without, 240
     assert found["left"] < 300  # two of the last size; of all four sizes it would be 720
     assert found["values"] == [True] * 4
