@@ -84,6 +84,9 @@ def main() -> None:
     parser.add_argument("--claims", default=CLAIMS)
     options = parser.parse_args()
     chance, claims = random.Random(options.seed), options.claims.split(",")
+    known = {path.stem for path in (ROOT / "experiments/claims").glob("*.py")}
+    if unknown := sorted(set(claims) - known):
+        parser.error(f"--claims={','.join(unknown)}: not a file of experiments/claims")
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = (copy_of_checkout(Path(folder) / n, claims) for n in ("whole", "killed"))
         begun = time.monotonic()
