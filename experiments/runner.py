@@ -21,10 +21,11 @@ import json
 import os
 import shlex
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,7 @@ def perform(job: Job, cache: Cache, data_dir: str, train: Callable = train) -> d
 
 def start_worker(cores: Any) -> None:
     """Pins a process to one core before JAX starts, and lets it share compiled programs."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     core = cores.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -253,6 +255,14 @@ def start_worker(cores: Any) -> None:
     from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
+
+
+def end_with_parent() -> None:
+    """Waits until the process that started this one is gone, and ends as by a kill: left alone, a
+    run would hold its workdir against the next start."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def perform_all(
