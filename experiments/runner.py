@@ -21,11 +21,10 @@ import json
 import os
 import shlex
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.preemption import Interrupted
+from cnn_jax.runtime.process_exit import end_with_parent
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("runs/claims")
@@ -246,7 +246,7 @@ def perform(job: Job, cache: Cache, data_dir: str, train: Callable = train) -> d
 
 def start_worker(cores: Any) -> None:
     """Pins a process to one core before JAX starts, and lets it share compiled programs."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     core = cores.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -255,14 +255,6 @@ def start_worker(cores: Any) -> None:
     from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
-
-
-def end_with_parent() -> None:
-    """Waits until the process that started this one is gone, and ends as by a kill: left alone, a
-    run would hold its workdir against the next start."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def perform_all(

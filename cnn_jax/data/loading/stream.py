@@ -24,6 +24,7 @@ from cnn_jax.data.images.random_crops import TrainCrop, example_rng
 from cnn_jax.data.images.resize import convert_channels
 from cnn_jax.data.loading.sampler import Mask, Rows, Sampler, TrainSampler
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.process_exit import end_with_parent
 
 # image uint8 [b, H, W, C], or a tuple of such, a size each; label [b], mask bool [b], id int32 [b];
 # of training also epoch int32 [b]
@@ -126,7 +127,8 @@ def read_ahead(
     stream = grain.MapDataset.range(first, last).map(reader).to_iter_dataset(options)
     if workers:
         stream = stream.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
+            worker_init_fn=end_with_parent,
         )
     stream = iter(stream)
     try:
