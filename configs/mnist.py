@@ -5,8 +5,8 @@
 Ours: all 60,000 images for six epochs, batch 120, Adam under a triangle, label smoothing 0.1,
 averaged weights (0.99), turns of up to 10 degrees and shifts of up to a tenth of the side, pixels
 from -1 to 1; the last epoch counts. Its claim is `python -m experiments.run mnist_laptop`.
-Price on 2 CPU cores: digits 20 s, mnist 3 minutes. Result: 99.66 % of 5,000 validation images of
-mnist, one seed.
+Price on 2 CPU cores: digits 20 s, mnist 3 minutes, or 5 of one core. Result: 99.63 % test accuracy
+on mnist (99.59 to 99.67; five seeds), 98.3 % on digits, one seed.
 
 What differs from the paper's net: 16, 64 and 64 maps where it has 64, 256 and 256, ReLU for GELU, a
 first layer that begins at random and is trained.
