@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.runtime.result_files import write_picture
 from experiments.claim import Claim
 
 MANY = 100.0  # the largest over the smallest value of an axis that powers of ten suit
@@ -43,7 +44,7 @@ def draw(result: dict[str, Any], claim: Claim, path: Path) -> None:
         scale_by_factors(runs)
     draw_effect(effect, result, claim)
     figure.suptitle(f"{result['verdict']}: {claim.statement}", fontsize=9, wrap=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    write_picture(figure, path, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
 

@@ -13,22 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_json, write_result
 from experiments import claim as claims
+from experiments import plots
 from experiments.claim import SCALES, Claim
 from experiments.protocol import Settings
 from experiments.statistics import ALPHA, CONTRADICTED, NOT_DECIDED, SUPPORTED, holm
 
 FOLDER = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
+PLACEBO = "placebo"
 
 
 def path_of(name: str, settings: Settings, folder: Path = FOLDER) -> Path:
     suffix = "" if settings.scale == SCALES[0] else f".{settings.scale}"
-    return folder / ("placebo" if settings.placebo else "") / f"{name}{suffix}.json"
+    return folder / (PLACEBO if settings.placebo else "") / f"{name}{suffix}.json"
 
 
 def write(path: Path, result: dict[str, Any], claim: Claim) -> None:
-    """Keeps a result; raises `UserError` where the protocol was changed in silence."""
+    """Keeps a result and, of one that is no placebo's, its picture.
+
+    The picture comes first: a result that is there is whole. Raises `UserError` where the protocol
+    was changed in silence.
+    """
     result = result | {"deviations": [dataclasses.asdict(d) for d in claim.deviations]}
     if path.exists():
         before = json.loads(path.read_text())
@@ -39,7 +46,9 @@ def write(path: Path, result: dict[str, Any], claim: Claim) -> None:
                 "claim that says what was changed, and why"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    if path.parent.name != PLACEBO:
+        plots.draw(result, claim, path.with_suffix(".png"))
+    write_json(path, result)
 
 
 def read_all(folder: Path = FOLDER) -> dict[tuple[str, str], dict[str, Any]]:
@@ -231,5 +240,5 @@ def write_texts() -> None:
     p = adjusted(results)
     for (name, scale), result in results.items():
         path = path_of(name, Settings(scale)).with_suffix(".md")
-        path.write_text(page(name, scale, result, p[name, scale]))
-    README.write_text(index(results))
+        write_result("the page", path, page(name, scale, result, p[name, scale]))
+    write_result("the index", README, index(results))

@@ -148,17 +148,18 @@ def ending(record: dict[str, Any]) -> str:
 
 
 def write(study: Study, result: dict[str, Any], overwrite: bool) -> None:
-    """A result, its picture and the texts; one that is there stays, unless `overwrite`."""
+    """A result, its picture and the texts; one that is there stays, unless `overwrite`.
+
+    The texts are made in any case: what made the result may have been killed before it made them.
+    """
     from benchmarks.harness.machine import in_words, machine
-    from experiments import plots
 
     path = results.path_of(study.name, study.settings)
     if path.exists() and not overwrite:
         print(f"{study.name}: {path} is kept as it was; --overwrite replaces it", flush=True)
-        return
-    results.write(path, result | {"machine": in_words(machine())}, study.claim)
+    else:
+        results.write(path, result | {"machine": in_words(machine())}, study.claim)
     if not study.settings.placebo:
-        plots.draw(result, study.claim, path.with_suffix(".png"))
         results.write_texts()
 
 

@@ -33,6 +33,7 @@ from ml_collections import ConfigDict
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.preemption import Interrupted
 from cnn_jax.runtime.process_exit import end_with_parent
+from cnn_jax.runtime.result_files import write_result
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("runs/claims")
@@ -238,7 +239,7 @@ def perform(job: Job, cache: Cache, data_dir: str, train: Callable = train) -> d
             record = train(job, place / "workdir", data_dir)
     finally:
         seconds = before + time.monotonic() - begun
-        clock.write_text(str(seconds))
+        write_result("the time", clock, str(seconds))
     record["seconds"] = round(seconds, 1)
     cache.keep(job, record)
     return record

@@ -27,6 +27,7 @@ from absl import flags
 from cnn_jax import cli, models
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.errors import unknown
+from cnn_jax.runtime.result_files import write_picture, write_result
 from experiments.measures import TEST_ACCURACY
 from experiments.runner import Cache, Job, cores, perform_all
 from experiments.scales import last_epoch
@@ -138,15 +139,15 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_title(RECIPE_IN_WORDS, fontsize=8, wrap=True)
     axes.grid(color="#e6e6e6", zorder=0)
     place(axes, labels)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    write_picture(figure, path, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
 
 def write(rows: list[dict[str, Any]], folder: Path, machine: str) -> None:
     """JSON, page and chart."""
     text = json.dumps({"recipe": RECIPE_IN_WORDS, "machine": machine, "nets": rows}, indent=1)
-    (folder / "zoo.json").write_text(text + "\n")
-    (folder / "zoo.md").write_text(table(rows, machine))
+    write_result("the figures", folder / "zoo.json", text + "\n")
+    write_result("the page", folder / "zoo.md", table(rows, machine))
     draw(rows, folder / "zoo.png")
 
 

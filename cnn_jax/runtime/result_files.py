@@ -78,11 +78,14 @@ def write_json(place: str | Path, values: Any) -> None:
     write_result("the figures", place, json.dumps(values, indent=1) + "\n")
 
 
-def write_picture(figure: Any, out: Path, dpi: int) -> None:
-    """A matplotlib figure in the format that the name ends with, .png where it has no ending."""
+def write_picture(figure: Any, out: Path, dpi: int, **options: Any) -> None:
+    """A matplotlib figure in the format that the name ends with, .png where it has no ending.
+
+    `options` are those of `savefig`.
+    """
     content = io.BytesIO()
     try:
-        figure.savefig(content, format=out.suffix[1:].lower() or "png", dpi=dpi)
+        figure.savefig(content, format=out.suffix[1:].lower() or "png", dpi=dpi, **options)
     except ValueError as error:  # an ending that is none of a picture
         raise not_written("the picture", out, error) from error
     write_result("the picture", out, content.getvalue())

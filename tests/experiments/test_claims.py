@@ -406,6 +406,28 @@ def test_a_protocol_that_changed_in_silence_is_not_written(tmp_path):
     assert json.loads(path.read_text())["deviations"][0]["date"] == "2026-01-02"
 
 
+def test_a_result_that_is_there_has_its_picture_and_its_place_in_the_index(tmp_path, monkeypatch):
+    """Killed between any two of its files, the next start makes what is missing."""
+    study, path, made = Study("x", make(), Settings()), tmp_path / "x.json", []
+    result = verdict_of(study, tmp_path / "runs")
+    monkeypatch.setattr(results, "path_of", lambda name, settings: path)
+    monkeypatch.setattr(results, "write_texts", lambda: made.append("texts"))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for module, name in ((plots, "draw"), (results, "write_json"), (results, "write_texts")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, killed)
+            with pytest.raises(KeyboardInterrupt):
+                write(study, result, overwrite=False)
+        assert not path.exists() or path.with_suffix(".png").exists()
+    write(study, result, overwrite=False)
+    assert path.exists()
+    assert path.with_suffix(".png").exists()
+    assert made == ["texts"]
+
+
 def test_a_fingerprint_covers_the_protocol_and_not_its_words():
     first = make().fingerprint("laptop")
     assert make(published="2 points").fingerprint("laptop") == first
@@ -462,7 +484,6 @@ def test_a_small_claim_from_end_to_end(tmp_path, monkeypatch):
 
     def keep(study, result):
         results.write(path, result | {"machine": "a machine"}, claim)
-        plots.draw(result, claim, path.with_suffix(".png"))
 
     run_studies([study], cache, lambda jobs: ((j, perform(j, cache, "")) for j in jobs), keep)
     result = json.loads(path.read_text())
