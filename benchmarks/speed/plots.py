@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.table import devices_of
+
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
 NAMES = {"cpu": "by CPU second", "wall": "by wall time"}
 AGAINST = {
@@ -54,7 +56,8 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
                 ends = ([row["goal"]] * 2, [place - 0.42, place + 0.42])
                 axes.plot(*ends, color="#c44e52", linewidth=2, label=label, zorder=4)
         labels = [
-            f"{r['case']['name']}, {r['case']['size']} px x {r['case']['batch']}" for r in rows
+            f"{r['case']['name']}, {r['case']['size']} px x {r['case']['batch']}{device}"
+            for r, device in zip(rows, devices_of(rows), strict=True)
         ]
         axes.set_yticks(range(len(rows)), labels)
         axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -34,7 +34,10 @@ def write(saved: Sections, sections: Sections, out: Path) -> None:
     (out / FILE).write_text(json.dumps(merged, indent=1) + "\n")
     text = ""
     for name, rows in merged.items():
-        lines = table.markdown([table.cells(row) for row in rows])
+        cells = [table.cells(row) for row in rows]
+        for line, device in zip(cells, table.devices_of(rows), strict=True):
+            line[0] += device
+        lines = table.markdown(cells)
         on = "\n".join(f"- {line}" for line in table.measured_on(rows))
         text += f"## {name}\n\n{on}\n\n{lines}\n"
     (out / "table.md").write_text(text)

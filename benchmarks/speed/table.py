@@ -11,6 +11,7 @@ compared with:
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -89,6 +90,14 @@ def bound(row: dict[str, Any]) -> float:
     moved = ACTIVATIONS[task] * width * row["activation_bytes"] * case["batch"]
     moved += 4 * PARAMETERS[task] * row["parameters"]
     return max(flops / limits["flops"], moved / limits["bytes"])
+
+
+def devices_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Of each row the device in short, ", AMD EPYC", where they are of several; else nothing."""
+    names = [row["machine"]["device"] for row in rows]
+    if len(set(names)) < 2:
+        return [""] * len(rows)
+    return [", " + re.sub(r"\((R|TM)\)|( Processor| CPU)? @.*", "", name) for name in names]
 
 
 def measured_on(rows: list[dict[str, Any]]) -> list[str]:

@@ -95,6 +95,9 @@ def test_a_row_takes_the_place_of_the_same_of_its_device():
     lines = table.measured_on(merged)
     assert [text.partition(":")[0] for text in lines] == ["made_up, larger", "made_up"]
     assert "another" in lines[1]
+    assert table.devices_of([here, larger]) == ["", ""]
+    xeon = row() | {"machine": MACHINE | {"device": "Intel(R) Xeon(R) Processor @ 2.50GHz"}}
+    assert table.devices_of([here, xeon]) == [", a processor", ", Intel Xeon"]
 
 
 def test_a_row_is_not_measured_again_by_the_same_commit_on_the_same_device():
