@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.runtime.report import as_text
+from cnn_jax.runtime.result_files import write_picture, write_result
 from experiments.measures import Record
 
 Records = dict[str, list[Record]]  # {variant: one record a seed}
@@ -22,7 +23,7 @@ def write(records: Records, folder: Path) -> None:
     if not trained:
         return
     if all("confusion_matrix" in run["report"] for runs in trained.values() for run in runs):
-        (folder / "report.txt").write_text(reports(trained))
+        write_result("the report", folder / "report.txt", reports(trained))
         draw_confusions(trained, folder / "confusion.png")
     draw_curves(trained, folder / "curves.png")
 
@@ -60,7 +61,7 @@ def draw_confusions(records: Records, path: Path) -> None:
         panel.set_yticks(range(len(names)), names if i % columns == 0 else [], fontsize=5)
     figure.supxlabel("predicted", fontsize=8)
     figure.supylabel("true", fontsize=8)
-    figure.savefig(path, dpi=130)
+    write_picture(figure, path, dpi=130)
     plt.close(figure)
 
 
@@ -84,5 +85,5 @@ def draw_curves(records: Records, path: Path) -> None:
             panel.grid(alpha=0.3)
     panels[0].set_yscale("log")
     panels[1].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=130)
+    write_picture(figure, path, dpi=130)
     plt.close(figure)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.table import devices_of
+from cnn_jax.runtime.result_files import write_picture
 
 COLOURS = {"cpu": "#4c72b0", "wall": "#dd8452"}
 NAMES = {"cpu": "by CPU second", "wall": "by wall time"}
@@ -64,7 +65,7 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
         tidy(axes, f"{name}: speed against {AGAINST.get(name, 'PyTorch')}")
     panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
-    figure.savefig(out, dpi=150)
+    write_picture(figure, out, dpi=150)
     plt.close(figure)
 
 
@@ -93,7 +94,7 @@ def draw_growth(points_of: dict[str, list[dict[str, Any]]], out: Path) -> None:
             tidy(axes, title if column == 0 else "")
         panels[-1, column].set_xlabel(name, color=INK)
     panels[0, 0].legend(frameon=False, fontsize=8)
-    figure.savefig(out, dpi=150)
+    write_picture(figure, out, dpi=150)
     plt.close(figure)
 
 

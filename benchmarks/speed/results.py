@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.speed import plots, table
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.result_files import write_json, write_result
 
 FILE = "results.json"
 Sections = dict[str, list[dict[str, Any]]]  # name -> judged rows
@@ -31,7 +32,7 @@ def read(path: Path) -> Sections:
 def write(saved: Sections, sections: Sections, out: Path) -> None:
     """Table and picture are of these rows and of all that were saved."""
     merged = saved | {n: merge(saved.get(n, []), rows) for n, rows in sections.items()}
-    (out / FILE).write_text(json.dumps(merged, indent=1) + "\n")
+    write_json(out / FILE, merged)
     text = ""
     for name, rows in merged.items():
         cells = [table.cells(row) for row in rows]
@@ -40,7 +41,7 @@ def write(saved: Sections, sections: Sections, out: Path) -> None:
         lines = table.markdown(cells)
         on = "\n".join(f"- {line}" for line in table.measured_on(rows))
         text += f"## {name}\n\n{on}\n\n{lines}\n"
-    (out / "table.md").write_text(text)
+    write_result("the table", out / "table.md", text)
     plots.draw_ratios(merged, out / "speed.png")
 
 
