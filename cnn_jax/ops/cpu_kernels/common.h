@@ -17,13 +17,14 @@
 
 namespace cnn_jax {
 
-// The floats of a vector, and how many vectors of sums stay in registers beside their factors.
+// The floats of a vector, the registers that hold one, and how many of them are of sums, beside
+// their factors.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kAccumulators = 28;
+constexpr int kLanes = 16, kRegisters = 32, kAccumulators = 28;
 #elif defined(__AVX__)
-constexpr int kLanes = 8, kAccumulators = 12;
+constexpr int kLanes = 8, kRegisters = 16, kAccumulators = 12;
 #else
-constexpr int kLanes = 4, kAccumulators = 12;
+constexpr int kLanes = 4, kRegisters = 16, kAccumulators = 12;
 #endif
 
 // They need not lie on a multiple of their size, and are slower where they don't.

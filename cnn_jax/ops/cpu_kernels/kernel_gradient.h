@@ -23,14 +23,14 @@
 
 namespace cnn_jax {
 
-// A block of the product: channels times vectors of features. Of sixteen registers, twelve sums
-// leave four, for one number of the input and the vectors it is multiplied by: not for four of
-// them.
+// A block of the product: channels times vectors of features.
 constexpr int kMaxBlockRows = 12;
-constexpr int kMaxBlockVectors = kAccumulators < 16 ? 2 : 4;
+constexpr int kMaxBlockVectors = kRegisters < 32 ? 2 : 4;
 constexpr int MaxBlockRows(int vectors) {
   return std::min(kMaxBlockRows, kAccumulators / 12 * 12 / vectors);
 }
+static_assert((MaxBlockRows(kMaxBlockVectors) + 1) * kMaxBlockVectors + 1 <= kRegisters,
+              "a sum would go through memory at every pair of pixels, which takes twice the time");
 constexpr int64_t kTaskFeatures = 4 * kLanes;
 constexpr int64_t kMaxBandChannels = 64;      // of a task
 constexpr int64_t kCachedPairs = 256;         // of pixels, while all places use them
