@@ -29,7 +29,8 @@ def displacement_field(
 def smooth(planes: Float[Array, "n h w"], sigma: float) -> Float[Array, "n h w"]:
     """Planes under a Gaussian of `sigma` pixels, zeros outside, as two matrix products.
 
-    dm-pix's gaussian_blur is a depthwise convolution, on a CPU a hundred times slower.
+    Their last bits can depend on how many images a device has. dm-pix's gaussian_blur is a
+    depthwise convolution, on a CPU a hundred times slower.
     """
     down, across = (gaussian_matrix(size, sigma) for size in planes.shape[1:])
     return jnp.einsum("hi,niw,vw->nhv", down, planes, across, precision="highest")

@@ -56,11 +56,18 @@ def test_another_step_or_id_draws_anew(apply):
 
 
 @pytest.mark.slow
-def test_eight_devices_have_the_bits_of_one(apply):
-    """One image a device, which is also another size of batch than eight on one."""
+def test_eight_devices_have_the_bits_of_one():
+    """One image a device, which is also another size of batch than eight on one.
+
+    The products of matrices that smooth `elastic`'s field have other last bits then, with AVX2.
+    """
     split = Devices.create("jit").batch_sharding
-    eight = apply(KEY, *[jax.device_put(part, split) for part in (IDS, PIXELS, LABELS)])
-    np.testing.assert_array_equal(eight, apply(KEY, IDS, PIXELS, LABELS))
+    exact = tuple(call for call in CALLS if not call.startswith("elastic"))
+    for calls, tolerance in ((exact, 0.0), (("elastic(4, 2)",), 1e-3)):
+        compiled = jax.jit(augment.compose(calls, SHAPE, colours=COLOURS))
+        eight, _ = compiled(KEY, *[jax.device_put(part, split) for part in (IDS, PIXELS, LABELS)])
+        one, _ = compiled(KEY, IDS, PIXELS, LABELS)
+        np.testing.assert_allclose(np.asarray(eight), np.asarray(one), rtol=0, atol=tolerance)
 
 
 def test_warps_that_follow_each_other_are_one():
