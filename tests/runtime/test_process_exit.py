@@ -1,6 +1,7 @@
 """A command ends by its status and waits for no thread that a failed save has left; a worker, of a
 claim or of a stream, ends with the process that started it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from cnn_jax.runtime import process_exit
 
+ROOT = str(Path(__file__).parents[2])
 CLAIMS = """
 import os, time
 from concurrent import futures
@@ -87,7 +89,13 @@ def runs(pid: int) -> bool:
 def test_workers_end_with_the_process_that_started_them(tmp_path, program):
     script = tmp_path / "starter.py"
     script.write_text(program)
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as starter:
+    starter = subprocess.Popen(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with starter:
         workers = [int(pid) for pid in starter.stdout.readline().split()]
         assert workers
         assert all(map(runs, workers))
