@@ -202,6 +202,17 @@ def test_a_kernel_that_is_not_listed_is_left_to_xla(name, monkeypatch):
     assert use_cpu_kernels(x, kernel=min(listed))
 
 
+@compiled
+@pytest.mark.parametrize(("lanes", "channels", "ours"), [(8, 127, 1), (8, 128, 0), (16, 128, 1)])
+def test_many_channels_take_the_kernel_where_vectors_are_wide(lanes, channels, ours, monkeypatch):
+    """With vectors of eight floats XLA is as fast there."""
+    x, kernel = jnp.ones((1, 4, 4, channels)), jnp.ones((3, 3, channels, 2))
+    monkeypatch.setattr(cpu_kernels, "lanes", lambda: lanes)
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
+    run = jax.jit(lambda x, k: ops.convolution(x, k, (1, 1), "SAME"))
+    assert run.lower(x, kernel).as_text().count("cnn_jax_forward") == ours
+
+
 def test_the_environment_lists_kernels(monkeypatch):
     for value, expected in (
         ("0", set()),

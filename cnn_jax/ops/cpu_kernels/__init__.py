@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float32, Int8
 
-from cnn_jax.ops.cpu_kernels.compile import enabled, library
+from cnn_jax.ops.cpu_kernels.compile import enabled, lanes, library
 
 __all__ = [
     "batch_norm",
@@ -25,6 +25,7 @@ __all__ = [
     "input_gradient",
     "join",
     "kernel_gradient",
+    "lanes",
     "library",
     "materialize",
     "max_pool",

@@ -74,6 +74,12 @@ def library() -> ctypes.CDLL | None:
     return kernels
 
 
+def lanes() -> int:
+    """The floats of a vector of this processor; 0 without kernels."""
+    kernels = library()
+    return kernels.cnn_jax_lanes() if kernels else 0
+
+
 def open_library() -> ctypes.CDLL:
     """The shared library, compiled where it is not kept yet, or not kept whole.
 

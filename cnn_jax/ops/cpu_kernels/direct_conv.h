@@ -65,23 +65,38 @@ struct DirectConv {
     weights = AllocateFloats(begin);
   }
 
-  // [k][the block's features], with zeros behind them.
-  void PackWeights(const FeatureBlock& b, const float* kernel, const KernelStrides& by) const {
-    const int64_t width = b.Width();
-    float* to = weights.get() + b.weights;
-    for (int64_t m = 0; m < y.window; ++m)
-      for (int64_t n = 0; n < x.window; ++n, to += channels * width) {
-        const float* from = kernel + (y.kernel_first + m * y.kernel_step) * by.row +
-                            (x.kernel_first + n * x.kernel_step) * by.place + b.group * by.group +
-                            b.feature * by.feature;
-        if (by.feature == 1)
-          for (int64_t c = 0; c < channels; ++c)
-            std::memcpy(to + c * width, from + c * by.channel, 4 * b.features);
-        else
-          Transpose(from, by.feature, to, width, b.features, channels);
-        for (int64_t c = 0; c < channels && b.features < width; ++c)
-          std::fill(to + c * width + b.features, to + (c + 1) * width, 0.0f);
+  // A place of the window, for every block: [channel][the block's features], with zeros behind.
+  // Rows of the kernel are read once, as they lie.
+  void PackPlace(int64_t place, const float* kernel, const KernelStrides& by) const {
+    const int64_t m = place / x.window, n = place % x.window;
+    const float* at = kernel + (y.kernel_first + m * y.kernel_step) * by.row +
+                      (x.kernel_first + n * x.kernel_step) * by.place;
+    if (by.feature != 1) {
+      for (const FeatureBlock& b : blocks) PackColumns(b, at, PackedAt(b, place), by);
+      return;
+    }
+    for (int64_t c = 0; c < channels; ++c)
+      for (const FeatureBlock& b : blocks) {
+        const float* from = at + c * by.channel + b.group * by.group + b.feature;
+        float* to = PackedAt(b, place) + c * b.Width();
+        for (int64_t f = 0; f < b.Width(); f += kLanes)
+          StorePartial(to + f, LoadPartial(from + f, std::max<int64_t>(0, b.features - f)),
+                       b.Width() - f);
       }
+  }
+
+  float* PackedAt(const FeatureBlock& b, int64_t place) const {
+    return weights.get() + b.weights + place * channels * b.Width();
+  }
+
+  // The same of a block whose features are columns.
+  void PackColumns(const FeatureBlock& b, const float* at, float* to,
+                   const KernelStrides& by) const {
+    const int64_t width = b.Width();
+    Transpose(at + b.group * by.group + b.feature * by.feature, by.feature, to, width, b.features,
+              channels);
+    for (int64_t c = 0; c < channels && b.features < width; ++c)
+      std::fill(to + c * width + b.features, to + (c + 1) * width, 0.0f);
   }
 };
 
@@ -226,8 +241,8 @@ inline void RunConv(DirectConv conv, const float* kernel, const KernelStrides& b
   const int widest = of_pixels ? kPixelVectors : side_by_side <= MaxTilePixels(4) ? 4 : 2;
   const int most = of_pixels ? 2 * kLanes : MaxTilePixels(widest);
   conv.SplitOutputChannels(widest);
-  threads.parallel_for(conv.blocks.size(),
-                       [&](int64_t i) { conv.PackWeights(conv.blocks[i], kernel, by); });
+  threads.parallel_for(conv.y.window * conv.x.window,
+                       [&](int64_t place) { conv.PackPlace(place, kernel, by); });
   if (across)
     RunTiling(BatchTiling(conv, most, threads.count), threads);
   else

@@ -296,3 +296,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_split, Split,
 
 // How many references in libraries whose path holds `part` now lead to kept blocks.
 extern "C" int cnn_jax_keep_blocks(const char* part) { return cnn_jax::KeepBlocks(part); }
+
+extern "C" int cnn_jax_lanes() { return cnn_jax::kLanes; }
