@@ -230,7 +230,10 @@ def protocol_lines(name: str, claim: Claim, scale: str, result: dict[str, Any]) 
     if claim.bundle:
         lines.append(f"- More than one switch: {claim.bundle}")
     lines += [f"- Changed {d['date']}: {d['what']}" for d in result["deviations"]]
-    lines += ["", result["machine"], "", f"`python -m experiments.run {name} --scale={scale}`"]
+    given = "".join(f" --input={key}={key.upper()}" for key in claim.inputs)
+    command = f"`python -m experiments.run {name} --scale={scale}{given}`"
+    meaning = "; ".join(f"{key.upper()} is {what}" for key, what in claim.inputs.items())
+    lines += ["", result["machine"], "", f"{command}, where {meaning}" if meaning else command]
     return lines
 
 

@@ -38,7 +38,7 @@ CLAIM = Claim(
                 schedule__gamma=0.9,
                 augment=("pad_and_crop(4)", "horizontal_flip"),
             ),
-            note="Twenty minutes a seed.",
+            note="Two minutes of a core a seed.",
         )
     },
     probe="experiments.probes.advice:few_images",
