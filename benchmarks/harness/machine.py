@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """The processor's name, where the system tells it."""
+def processor(path: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, where the system tells it, and its number, where the name has none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = path.read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", text, re.MULTILINE))
+    name = told.get("model name", platform.machine())
+    if any(map(str.isdigit, name)) or "cpu family" not in told:
+        return name
+    return f"{name}, family {told['cpu family']} model {told['model']}"
 
 
 def in_words(found: dict[str, Any]) -> str:

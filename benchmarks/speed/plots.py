@@ -64,7 +64,8 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.axvline(1, color="#999999", linewidth=1, zorder=1)
         tidy(axes, f"{name}: speed against {AGAINST.get(name, 'PyTorch')}")
-    panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper right", ncols=3)
     write_picture(figure, out, dpi=150)
     plt.close(figure)
 

@@ -1,10 +1,12 @@
 """What `benchmarks.speed` makes of its rounds, and its workers on the smallest net."""
 
 import dataclasses
+import platform
 
 import numpy as np
 import pytest
 
+from benchmarks.harness import machine
 from benchmarks.harness.interleave import Rounds, prepare_together
 from benchmarks.harness.worker import Worker, WorkerError
 from benchmarks.speed import cases, growth, jax_operations, plots, results, table
@@ -98,6 +100,23 @@ def test_a_row_takes_the_place_of_the_same_of_its_device():
     assert table.devices_of([here, larger]) == ["", ""]
     xeon = row() | {"machine": MACHINE | {"device": "Intel(R) Xeon(R) Processor @ 2.50GHz"}}
     assert table.devices_of([here, xeon]) == [", a processor", ", Intel Xeon"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n",
+            "AMD EPYC, family 25 model 17",
+        ),
+        ("cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon @ 2.50GHz\n", "Xeon @ 2.50GHz"),
+        ("processor\t: 0\n", platform.machine()),
+    ],
+)
+def test_a_processor_whose_name_has_no_number_is_told_by_its_model(tmp_path, text, name):
+    path = tmp_path / "cpuinfo"
+    path.write_text(2 * (text + "\n"))
+    assert machine.processor(path) == name
 
 
 def test_a_row_is_not_measured_again_by_the_same_commit_on_the_same_device():
