@@ -24,6 +24,7 @@ from benchmarks.speed.cases import Case
 from cnn_jax.analysis.stages import summarize
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.loading.device_dataset import DeviceDataset, HostBatch
+from cnn_jax.models.variables import fresh_variables
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.malloc import retain_freed_memory
@@ -188,13 +189,14 @@ def train_steps(experiment: Experiment) -> Steps:
 
 def infer_steps(experiment: Experiment) -> Steps:
     """Logits of one batch in float32."""
-    variables = jax.block_until_ready(experiment.compiled.init().state.variables)
-    shape = experiment.config.batch_size, *experiment.dataset.train.image_shape
+    model, image_shape = experiment.step_spec.model, experiment.dataset.train.image_shape
+    variables = jax.block_until_ready(fresh_variables(model, 0, image_shape))
+    shape = experiment.config.batch_size, *image_shape
     images = jnp.asarray(np.random.RandomState(0).standard_normal(shape), jnp.float32)
 
     @sharding.jit_forward
     def logits(variables: Any, images: jax.Array) -> jax.Array:
-        output: Any = experiment.step_spec.model.apply(variables, images, train=False)
+        output: Any = model.apply(variables, images, train=False)
         return output.logits
 
     return repeated(lambda: logits(variables, images))

@@ -57,7 +57,9 @@ def params_and_stats(variables: Mapping[str, Tree]) -> dict[str, Tree]:
 def fresh_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -> dict[str, Tree]:
     """`init_variables` of a seed, as arrays; no program is compiled for the net."""
     fresh = FreshValues(lambda seed: init_variables(model, seed, image_shape))
-    return jax.tree.map(jnp.asarray, fresh(seed))
+    leaves, structure = jax.tree.flatten(fresh(seed))
+    leaves.reverse()  # each is let go as it is copied
+    return jax.tree.unflatten(structure, [jnp.array(leaves.pop()) for _ in range(len(leaves))])
 
 
 def fill_tree(values: Mapping[str, np.ndarray], tree: Tree, prefix: str = "") -> Tree:

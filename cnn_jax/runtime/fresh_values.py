@@ -76,9 +76,16 @@ class FreshValues:
         def value_of(atom: Any) -> Any:
             return atom.val if isinstance(atom, jax.extend.core.Literal) else values[atom]
 
-        for equation, wanted in equations:
-            results = evaluate(equation, wanted, [value_of(atom) for atom in equation.invars])
-            values.update(zip(wanted, results, strict=True))
+        last_use = {v: i for i, (e, _) in enumerate(equations) for v in variables(e.invars)}
+        asked = set(variables(jaxpr.outvars))
+        for number, (equation, wanted) in enumerate(equations):
+            found = evaluate(equation, wanted, [value_of(atom) for atom in equation.invars])
+            for variable, value in zip(wanted, found, strict=True):
+                values[variable] = value if variable in last_use else plain(value)
+            # A net's parameters are there twice at most.
+            for variable in set(variables(equation.invars)) - asked:
+                if last_use[variable] == number:
+                    del values[variable]
         leaves = [plain(value_of(atom)) for atom in jaxpr.outvars]
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
 
