@@ -18,7 +18,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,39 +64,45 @@ def job(net: str, seed: int) -> Job:
     return Job(CONFIG, changes | {"loss.auxiliary_weights": (0.0,) * AUXILIARY.get(net, 0)})
 
 
+@functools.cache
 def sizes(net: str) -> tuple[int, int]:
     """(multiply-adds of one image, parameters)"""
     summary = summarize(models.create(net, num_classes=10), (SIDE, SIDE, CHANNELS))
     return summary.multiply_adds, summary.inference_parameters
 
 
-def rows_of(
-    nets: Iterable[str], seeds: int, cache: Cache, size_of: dict[str, tuple[int, int]]
+def kept_runs(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Of each net in the file its runs, seeds 0 on; none where the file is of another recipe."""
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text())
+    same = kept["recipe"] == RECIPE_IN_WORDS
+    return {row["net"]: row["runs"] for row in kept["nets"]} if same else {}
+
+
+def with_new_runs(
+    net: str, runs: list[dict[str, Any]], seeds: int, cache: Cache, machine: str
 ) -> list[dict[str, Any]]:
-    """A row for each net whose runs are done, by operations."""
-    rows = []
-    for net in nets:
-        records = [cache.find(job(net, seed)) for seed in range(seeds)]
-        done = [record for record in records if record is not None]
-        if len(done) < seeds:
-            continue
-        values = [TEST_ACCURACY(record) for record in done]
-        operations, parameters = size_of[net]
-        rows.append(
-            {
-                "net": net,
-                "multiply_adds": operations,
-                "parameters": parameters,
-                "accuracies": values,
-                "mean": statistics.fmean(values),
-                "deviation": statistics.stdev(values) if seeds > 1 else 0.0,
-                "seconds": round(statistics.fmean(record["seconds"] for record in done), 1),
-            }
-        )
-    return sorted(rows, key=lambda row: row["multiply_adds"])
+    """And those of the next seeds that are done here."""
+    found = list(runs)
+    while len(found) < seeds and (record := cache.find(job(net, len(found)))):
+        accuracy, seconds = TEST_ACCURACY(record), round(record["seconds"], 1)
+        found.append({"accuracy": accuracy, "seconds": seconds, "machine": machine})
+    return found
 
 
-def table(rows: Sequence[dict[str, Any]], machine: str) -> str:
+def row(net: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    operations, parameters = sizes(net)
+    return {"net": net, "multiply_adds": operations, "parameters": parameters, "runs": runs}
+
+
+def mean_and_deviation(row: dict[str, Any]) -> tuple[float, float]:
+    """Of the accuracies; the deviation of one is NaN."""
+    values = [run["accuracy"] for run in row["runs"]]
+    return statistics.fmean(values), statistics.stdev(values) if values[1:] else math.nan
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
     """The page of the rows."""
     lines = [
         "# Accuracy, operations and parameters, measured",
@@ -108,13 +114,20 @@ def table(rows: Sequence[dict[str, Any]], machine: str) -> str:
         "| net | multiply-adds, M | parameters, M | accuracy, % | deviation | n | seconds a run |",
         "|---|---|---|---|---|---|---|",
     ]
+    measured_on: dict[str, dict[str, None]] = {}
     for row in rows:
+        mean, deviation = mean_and_deviation(row)
+        seconds = statistics.fmean(run["seconds"] for run in row["runs"])
         lines.append(
             f"| `{row['net']}` | {row['multiply_adds'] / 1e6:.3g} | {row['parameters'] / 1e6:.3g} "
-            f"| {row['mean']:.2f} | {row['deviation']:.2f} | {len(row['accuracies'])} "
-            f"| {row['seconds']:.0f} |"
+            f"| {mean:.2f} | {'-' if math.isnan(deviation) else f'{deviation:.2f}'} "
+            f"| {len(row['runs'])} | {seconds:.0f} |"
         )
-    return "\n".join([*lines, "", machine, "", "`python -m experiments.zoo`"]) + "\n"
+        for run in row["runs"]:
+            measured_on.setdefault(run["machine"], {})[row["net"]] = None
+    several = len(measured_on) > 1
+    machines = [f"- {', '.join(nets)}: {on}" if several else on for on, nets in measured_on.items()]
+    return "\n".join([*lines, "", *machines, "", "`python -m experiments.zoo`"]) + "\n"
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -130,9 +143,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_xscale("log")
     labels = []
     for row in rows:
-        at, area = (row["multiply_adds"], row["mean"]), 20 * row["parameters"] / 1e6
+        mean, deviation = mean_and_deviation(row)
+        at, area = (row["multiply_adds"], mean), 20 * row["parameters"] / 1e6
         axes.scatter(*at, s=area, color="tab:blue", alpha=0.3)
-        axes.errorbar(*at, yerr=row["deviation"], fmt=".", color="tab:blue", capsize=2)
+        axes.errorbar(*at, yerr=deviation, fmt=".", color="tab:blue", capsize=2)
         labels.append(Label(row["net"], at, math.sqrt(area) / 2, "#1f3d5c"))
     axes.set_xlabel("multiply-adds for one image")
     axes.set_ylabel("test accuracy, %, with its deviation; area: parameters")
@@ -143,12 +157,14 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def write(rows: list[dict[str, Any]], folder: Path, machine: str) -> None:
-    """JSON, page and chart."""
-    text = json.dumps({"recipe": RECIPE_IN_WORDS, "machine": machine, "nets": rows}, indent=1)
-    write_result("the figures", folder / "zoo.json", text + "\n")
-    write_result("the page", folder / "zoo.md", table(rows, machine))
+def write(runs_of: dict[str, list[dict[str, Any]]], folder: Path) -> None:
+    """JSON, page and chart of the nets that have runs, by operations."""
+    rows = [row(net, runs) for net, runs in runs_of.items() if runs]
+    rows.sort(key=lambda row: row["multiply_adds"])
     draw(rows, folder / "zoo.png")
+    write_result("the page", folder / "zoo.md", table(rows))
+    text = json.dumps({"recipe": RECIPE_IN_WORDS, "nets": rows}, indent=1)
+    write_result("the figures", folder / "zoo.json", text + "\n")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -156,27 +172,34 @@ def main(argv: Sequence[str]) -> int:
     from experiments.run import ending
 
     del argv
-    nets = [*dict.fromkeys(NETS_FLAG.value or NETS)]
+    nets, seeds = [*dict.fromkeys(NETS_FLAG.value or NETS)], SEEDS.value
     for net in nets:
         if net not in NETS:
             raise unknown("nets", net, NETS)
-    size_of = {net: sizes(net) for net in nets}
-    nets = sorted(nets, key=lambda net: size_of[net])
+    nets.sort(key=sizes)
     cache, until = Cache(Path(WORK.value)), time.monotonic() + 60 * BUDGET.value
-    jobs = [job(net, seed) for net in nets for seed in range(SEEDS.value)]
-    missing = [each for each in jobs if cache.find(each) is None]
+    runs_of, here = kept_runs(FOLDER / "zoo.json"), in_words(machine())
+
+    def take_in() -> None:
+        for net in nets:
+            runs_of[net] = with_new_runs(net, runs_of.get(net, []), seeds, cache, here)
+        write(runs_of, FOLDER)
+
+    if not DRY_RUN.value:
+        take_in()
+    asked = [(net, seed) for seed in range(seeds) for net in nets]
+    missing = [job(net, seed) for net, seed in asked if seed >= len(runs_of.get(net, []))]
     if DRY_RUN.value:
         for each in missing:
             print(each.command(cache.place(each) / "workdir", DATA_DIR.value))
         return 0
-    rows_now = functools.partial(rows_of, nets, SEEDS.value, cache, size_of)
     print(f"{len(missing)} runs to do", flush=True)
     for each, record in perform_all(missing, cache, DATA_DIR.value, cores(PROCESSES.value), until):
         print(f"{each.changes['model.name']}, seed {each.changes['seed']}: {ending(record)}")
-    if rows := rows_now():
-        write(rows, FOLDER, in_words(machine()))
-    print(f"{len(rows)} of {len(nets)} nets are done")
-    return 0 if len(rows) == len(nets) else 1
+        take_in()
+    done = sum(len(runs_of[net]) >= seeds for net in nets)
+    print(f"{done} of {len(nets)} nets are done")
+    return 0 if done == len(nets) else 1
 
 
 if __name__ == "__main__":

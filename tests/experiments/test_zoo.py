@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from cnn_jax import models
 from experiments import zoo
 from experiments.runner import Cache
@@ -25,18 +23,31 @@ def test_sizes_are_those_of_the_nets_at_32_pixels():
     assert zoo.sizes("lenet5")[1] == 61_706 + 2 * 6 * 25  # of three channels
 
 
-def test_rows_are_of_nets_that_are_done_and_the_page_and_chart_of_the_rows(tmp_path):
-    cache = Cache(tmp_path / "runs")
-    size_of = {"lenet5": (700_000, 62_006), "perceptron": (30_720, 30_730), "mlp": (9, 9)}
-    for net, accuracies in (("lenet5", (0.5, 0.6)), ("perceptron", (0.3, 0.3)), ("mlp", (0.4,))):
-        for seed, accuracy in enumerate(accuracies):
-            cache.keep(zoo.job(net, seed), {"report": {"accuracy": accuracy}, "seconds": 7.0})
-    rows = zoo.rows_of(size_of, 2, cache, size_of)
-    assert [row["net"] for row in rows] == ["perceptron", "lenet5"]
-    assert rows[1]["accuracies"] == [50, 60]
-    assert rows[1]["mean"] == pytest.approx(55)
-    zoo.write(rows, tmp_path, "a machine")
-    assert json.loads((tmp_path / "zoo.json").read_text())["nets"] == rows
-    line = "| `lenet5` | 0.7 | 0.062 | 55.00 | 7.07 | 2 | 7 |"
-    assert line in (tmp_path / "zoo.md").read_text()
+def test_runs_of_a_file_are_gone_on_with_seed_by_seed(tmp_path):
+    cache, path = Cache(tmp_path / "runs"), tmp_path / "zoo.json"
+    assert zoo.kept_runs(path) == {}
+    for seed, accuracy in ((1, 0.5), (2, 0.6)):  # seed 0 is missing here
+        record = {"report": {"accuracy": accuracy}, "seconds": 7.04}
+        cache.keep(zoo.job("lenet5", seed), record)
+    assert zoo.with_new_runs("lenet5", [], 3, cache, "here") == []
+    elsewhere = {"accuracy": 46.0, "seconds": 4.0, "machine": "elsewhere"}
+    runs = zoo.with_new_runs("lenet5", [elsewhere], 3, cache, "here")
+    assert [run["accuracy"] for run in runs] == [46, 50, 60]
+    assert runs[1] == {"accuracy": 50, "seconds": 7.0, "machine": "here"}
+    assert zoo.with_new_runs("lenet5", [elsewhere], 2, cache, "here") == runs[:2]
+    assert zoo.with_new_runs("lenet5", runs, 1, cache, "here") == runs
+    zoo.write({"lenet5": runs, "mlp": [], "perceptron": [elsewhere]}, tmp_path)
+    assert zoo.kept_runs(path) == {"perceptron": [elsewhere], "lenet5": runs}
+    page = (tmp_path / "zoo.md").read_text()
+    assert "| `lenet5` | 0.652 | 0.062 | 52.00 | 7.21 | 3 | 6 |" in page
+    assert "| `perceptron` | 0.0307 | 0.0307 | 46.00 | - | 1 | 4 |" in page
+    assert "- perceptron, lenet5: elsewhere\n- lenet5: here\n" in page
     assert (tmp_path / "zoo.png").stat().st_size > 5000
+    path.write_text(path.read_text().replace("4 epochs", "5 epochs"))
+    assert zoo.kept_runs(path) == {}
+
+
+def test_the_committed_page_is_that_of_the_committed_figures():
+    figures = json.loads((zoo.FOLDER / "zoo.json").read_text())
+    assert figures["recipe"] == zoo.RECIPE_IN_WORDS
+    assert (zoo.FOLDER / "zoo.md").read_text() == zoo.table(figures["nets"])
