@@ -13,4 +13,7 @@ CLAIM = dataclasses.replace(
         "The rule of thumb of transfer learning names the way that is best, with all images."
     ),
     probe="experiments.probes.advice:all_images",
+    scales={
+        "laptop": dataclasses.replace(FEW.scales["laptop"], note="Eight minutes of a core a seed.")
+    },
 )
