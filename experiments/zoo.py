@@ -83,7 +83,7 @@ def kept_runs(path: Path) -> dict[str, list[dict[str, Any]]]:
 def with_new_runs(
     net: str, runs: list[dict[str, Any]], seeds: int, cache: Cache, machine: str
 ) -> list[dict[str, Any]]:
-    """And those of the next seeds that are done here."""
+    """The runs, and behind them those of the next seeds that are done here."""
     found = list(runs)
     while len(found) < seeds and (record := cache.find(job(net, len(found)))):
         accuracy, seconds = TEST_ACCURACY(record), round(record["seconds"], 1)
