@@ -17,8 +17,12 @@ from cnn_jax import models
 from cnn_jax.errors import UserError
 
 FAST = ("perceptron", "mlp", "lenet5_1998", "bn_lenet", "mobilenet_v1_025", "resnet20_cifar")
+# Between b0 and b7 nothing differs but how many of the same blocks there are, and how wide.
+LIKE_OTHERS = tuple(f"efficientnet_b{n}" for n in range(1, 7))
 NAMES = [
-    name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in models.names()
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in models.names()
+    if name not in LIKE_OTHERS
 ]
 KEY = jax.random.key(0)
 CLASSES, EXAMPLES = 5, 4
