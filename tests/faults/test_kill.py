@@ -40,13 +40,13 @@ def test_the_comparison_is_not_blind(killer_of):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallel", DEVICES)
-def test_twenty_kills(killer_of, parallel):
+@pytest.mark.parametrize(("parallel", "kills"), [("jit", 14), ("pmap", 7)])
+def test_many_kills(killer_of, parallel, kills):
     killer = killer_of(parallel)
     killer.seen.clear()
-    while killer.seen["kills"] < 20:
+    while killer.seen["kills"] < kills:
         assert killer.run(kills=7) == killer.wanted
-    assert killer.seen["inside a save"] >= 3
+    assert killer.seen["inside a save"] >= kills // 7
 
 
 @pytest.mark.slow
