@@ -133,7 +133,7 @@ def run_studies(
             return done
         print(f"{len(jobs)} runs to do", flush=True)
         for job, record in perform(list(jobs.values())):
-            print(f"{job.config} {dict(job.changes)}: {ending(record)}", flush=True)
+            print(f"{ending(record)}: {job.config} {dict(job.changes)}", flush=True)
             if "failed" in record:
                 given_up.update(name for name, pending in waiting.items() if job.key in pending)
                 break  # those under way are ended and kept, then the rest goes on

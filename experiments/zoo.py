@@ -26,7 +26,8 @@ from absl import flags
 
 from cnn_jax import cli, models
 from cnn_jax.analysis.stages import summarize
-from cnn_jax.errors import unknown
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.runtime.progress import track
 from cnn_jax.runtime.result_files import write_picture, write_result
 from experiments.measures import TEST_ACCURACY
 from experiments.runner import Cache, Job, cores, perform_all
@@ -72,12 +73,23 @@ def sizes(net: str) -> tuple[int, int]:
 
 
 def kept_runs(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Of each net in the file its runs, seeds 0 on; none where the file is of another recipe."""
+    """Of each net in the file its runs, seeds 0 on.
+
+    Raises `UserError` where the file holds no such runs, or those of another recipe.
+    """
     if not path.exists():
         return {}
-    kept = json.loads(path.read_text())
-    same = kept["recipe"] == RECIPE_IN_WORDS
-    return {row["net"]: row["runs"] for row in kept["nets"]} if same else {}
+    away = "move it away to measure all anew"
+    try:
+        kept = json.loads(path.read_text())
+        runs_of = {row["net"]: row["runs"] for row in kept["nets"]}
+        recipe = kept["recipe"]
+        table([row(net, runs) for net, runs in runs_of.items()])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} holds no runs of this program: {away}") from error
+    if recipe != RECIPE_IN_WORDS:
+        raise UserError(f"{path} is of another recipe, {recipe!r}: {away}")
+    return runs_of
 
 
 def with_new_runs(
@@ -176,7 +188,7 @@ def main(argv: Sequence[str]) -> int:
     for net in nets:
         if net not in NETS:
             raise unknown("nets", net, NETS)
-    nets.sort(key=sizes)
+    nets.sort(key=dict(zip(nets, map(sizes, track(nets, "sizes")), strict=True)).get)
     cache, until = Cache(Path(WORK.value)), time.monotonic() + 60 * BUDGET.value
     runs_of, here = kept_runs(FOLDER / "zoo.json"), in_words(machine())
 

@@ -5,7 +5,7 @@ costs 3 % of the step at most.
     python -m benchmarks.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
     python -m benchmarks.speed --operations [--against=torch]
     python -m benchmarks.speed --against=xla [--model=NAMES] [--resume]
-    python -m benchmarks.speed --without=max_pool,depthwise [--model=NAMES] [--resume]
+    python -m benchmarks.speed --without=max_pool,depthwise [--inference] [--model=NAMES] [--resume]
 
 It measures training where no other is asked for. The goals are those of `cases.py`. The contenders
 take turns, round by round, each in a process of its own, so that they are warm and never run at the
@@ -14,10 +14,10 @@ contenders' parameters and multiply-adds must be the same numbers. A goal must b
 and by CPU second (on an accelerator by wall time), against the best of PyTorch's modes by that
 clock. Against "xla" it is this project without what the machine's own compiler made for it (the
 section "xla", without goals); --without leaves out one of those kernels at a time (the section
-"kernels"), so that a kernel that is worth nothing is found. --cores=1 pins all contenders to one
-core: on a machine shared with others, the one to trust. --together starts and compiles the
-contenders of all rows side by side before the first round, where a machine's minutes are dear and
-its memory holds them: times of compilation are then those of a busy machine.
+"kernels", or "kernels, inference"), so that a kernel that is worth nothing is found. --cores=1 pins
+all contenders to one core: on a machine shared with others, the one to trust. --together starts and
+compiles the contenders of all rows side by side before the first round, where a machine's minutes
+are dear and its memory holds them: times of compilation are then those of a busy machine.
 
 Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
 start of the process to the end of its imports, "compile" the first step without the time of a
@@ -144,8 +144,11 @@ def make_plans(nets: Sequence[Case], others: dict[str, Contender]) -> dict[str, 
     if AGAINST.value == "xla":
         others = {"XLA alone": jax_contender("train", {"CNN_JAX_NATIVE": "0"})}
         plans["xla"] = [(case, with_ours("train", others)) for case in chosen]
+    if WITHOUT.value and INFERENCE.value:
+        entries = [e for case in inference_cases(chosen) for e in without_kernels(case, "infer")]
+        return {"kernels, inference": entries}
     if WITHOUT.value:
-        plans["kernels"] = [entry for case in chosen for entry in without_kernels(case)]
+        plans["kernels"] = [e for case in chosen for e in without_kernels(case, "train")]
     return plans or {"training": [(case, with_ours("train", others)) for case in chosen]}
 
 
@@ -185,16 +188,16 @@ def loop_contenders(case: Case) -> dict[str, Contender]:
     return {"loop": jax_contender("loop", examples=examples), "bare step": jax_contender("train")}
 
 
-def without_kernels(case: Case) -> Plan:
+def without_kernels(case: Case, task: str) -> Plan:
     """All kernels against all but one of those that --without names."""
     entries = []
     for kernel in WITHOUT.value:
         if kernel not in KERNELS:
             raise unknown("--without", kernel, KERNELS)
         rest = ",".join(name for name in KERNELS if name != kernel)
-        others = {f"without {kernel}": jax_contender("train", {"CNN_JAX_NATIVE": rest})}
+        others = {f"without {kernel}": jax_contender(task, {"CNN_JAX_NATIVE": rest})}
         named = dataclasses.replace(case, name=f"{case.name} without {kernel}")
-        entries.append((named, with_ours("train", others)))
+        entries.append((named, with_ours(task, others)))
     return entries
 
 

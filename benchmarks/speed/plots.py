@@ -14,6 +14,7 @@ AGAINST = {
     "loop": "the bare step",
     "xla": "XLA alone",
     "kernels": "all but the kernel",
+    "kernels, inference": "all but the kernel",
 }  # sections; others: PyTorch
 INK = "#333333"
 MEASURES = {  # of growth: title -> scale, and which figure is drawn by which clock

@@ -30,7 +30,7 @@ from cnn_jax.ops.window_slices import (
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
 WIDE_CHANNELS = 128  # that XLA convolves as fast as vectors of 8 floats can
-MANY_LANES = 16  # of vectors that take XLA 1.1 to 1.6 times as long as the kernels
+MANY_LANES = 16  # floats of vectors with which the kernels are faster there, too
 ALIGNED_CHANNELS = 8  # of 16 bits: what the matrix units of a GPU read at once
 
 Maps = Float[Array, "b h w c"]
@@ -56,8 +56,8 @@ def cpu_kernel_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
     """
     convolve = functools.partial(xla_conv, stride=stride, pads=pads)
     wide = x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS
-    as_fast = wide and cpu_kernels.lanes() < MANY_LANES
-    if as_fast or not has_kernel("forward", x, kernel):
+    xla_is_as_fast = wide and cpu_kernels.lanes() < MANY_LANES
+    if xla_is_as_fast or not has_kernel("forward", x, kernel):
         return convolve(x, kernel)
     shape = jax.eval_shape(convolve, x, kernel).shape
     return cpu_kernels.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))

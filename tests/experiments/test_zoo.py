@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from cnn_jax import models
+from cnn_jax.errors import UserError
 from experiments import zoo
 from experiments.runner import Cache
 
@@ -43,8 +46,25 @@ def test_runs_of_a_file_are_gone_on_with_seed_by_seed(tmp_path):
     assert "| `perceptron` | 0.0307 | 0.0307 | 46.00 | - | 1 | 4 |" in page
     assert "- perceptron, lenet5: elsewhere\n- lenet5: here\n" in page
     assert (tmp_path / "zoo.png").stat().st_size > 5000
-    path.write_text(path.read_text().replace("4 epochs", "5 epochs"))
-    assert zoo.kept_runs(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("4 epochs", "5 epochs"), "is of another recipe, '15,000 .*5 ep"),
+        (lambda text: text[:-20], "holds no runs of this program: move it away"),
+        (lambda text: text.replace('"runs"', '"accuracies"'), "holds no runs"),
+        (lambda text: text.replace('"seconds"', '"minutes"'), "holds no runs"),
+        (lambda text: "[]", "holds no runs"),
+    ],
+)
+def test_a_file_of_other_runs_is_said_and_left_alone(change, message, tmp_path):
+    path = tmp_path / "zoo.json"
+    run = {"accuracy": 46.0, "seconds": 4.0, "machine": "elsewhere"}
+    zoo.write({"perceptron": [run]}, tmp_path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(UserError, match=message):
+        zoo.kept_runs(path)
 
 
 def test_the_committed_page_is_that_of_the_committed_figures():

@@ -1,5 +1,7 @@
 """Initial values drawn piece by piece have the bits of the compiled initialisation."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,9 +36,27 @@ def assert_same(ours, compiled):
 def test_a_draw_has_the_bits_of_the_compiled_one(initialiser, shape):
     def make(seed):
         key = jax.random.fold_in(jax.random.key(seed), 5)
-        return {"drawn": initialiser(key, shape, jnp.float32), "zeros": jnp.zeros(3)}
+        drawn = initialiser(key, shape, jnp.float32)
+        return {"drawn": drawn, "twice": 2 * drawn, "zeros": jnp.zeros(3)}
 
     assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
+
+
+def test_what_no_later_equation_reads_is_let_go():
+    """NumPy tells tracemalloc of its memory: eight tensors of 4 MB, and one more draw at a time."""
+
+    def make(seed):
+        keys = [jax.random.fold_in(jax.random.key(seed), n) for n in range(8)]
+        draw = jax.nn.initializers.normal(0.01)
+        return [draw(key, (1024, 1024), jnp.float32) for key in keys]
+
+    fresh = FreshValues(make)
+    fresh(0)
+    tracemalloc.start()
+    fresh(1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 8 * 4 * 2**20 < peak < 12 * 4 * 2**20
 
 
 @pytest.mark.heavy
