@@ -187,16 +187,24 @@ def drawn(
     draw: Callable[..., jax.Array], bounds: tuple[str, ...], like: Any, key: jax.Array, *given: Any
 ) -> np.ndarray:
     """Random numbers of the shape and type of `like`, within the bounds that are `given`."""
-    words, count = np.asarray(jax.random.key_data(key)), math.prod(like.shape)
-    numbers = np.empty(count, like.dtype)
-    piece = compiled_piece(draw, bounds, like.dtype)
+    words, piece = np.asarray(jax.random.key_data(key)), compiled_piece(draw, bounds, like.dtype)
+
+    def numbers(start: int) -> jax.Array:
+        place = np.array([*words, start >> 32, start % 2**32], np.uint32)
+        return piece(place, *given)
+
+    return in_pieces(numbers, like)
+
+
+def in_pieces(piece: Callable[[int], jax.Array], like: Any) -> np.ndarray:
+    """An array of the shape and type of `like`, of `PIECE` numbers that begin at each start."""
+    numbers = np.empty(math.prod(like.shape), like.dtype)
 
     def fill(start: int) -> None:
-        place = np.array([*words, start >> 32, start % 2**32], np.uint32)
         part = numbers[start : start + PIECE]
-        part[:] = np.asarray(piece(place, *given))[: part.size]
+        part[:] = np.asarray(piece(start))[: part.size]
 
-    starts = range(0, count, PIECE)
+    starts = range(0, numbers.size, PIECE)
     fill(starts[0])  # which compiles it
     with concurrent.futures.ThreadPoolExecutor() as threads:
         collections.deque(threads.map(fill, starts[1:]), maxlen=0)
@@ -251,6 +259,21 @@ def elementwise(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
     return rule
 
 
+erf_inv_of_piece = sharding.jit_once(jax.lax.erf_inv)
+
+
+def erf_inv(equation: Equation, x: Any) -> np.ndarray:
+    """What `jax.random.normal` ends with, traced by itself from JAX 0.12 on."""
+    like = equation.outvars[0].aval
+    numbers = np.asarray(x, like.dtype).ravel()
+
+    def piece(start: int) -> jax.Array:
+        part = numbers[start : start + PIECE]
+        return erf_inv_of_piece(np.pad(part, (0, PIECE - part.size)))
+
+    return in_pieces(piece, like)
+
+
 def divide(equation: Equation, x: Any, by: Any) -> np.ndarray:
     """As XLA divides a map by a constant: by its reciprocal."""
     dtype = equation.outvars[0].aval.dtype
@@ -263,6 +286,7 @@ RULES: dict[str, Callable[..., np.ndarray]] = {
     "broadcast_in_dim": broadcast,
     "copy": elementwise(np.copy),
     "div": divide,
+    "erf_inv": erf_inv,
     "mul": elementwise(np.multiply),
     "sqrt": elementwise(np.sqrt),
 }

@@ -42,6 +42,16 @@ def test_a_draw_has_the_bits_of_the_compiled_one(initialiser, shape):
     assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
 
 
+@pytest.mark.parametrize("name", ["lenet5_1998", "alexnet", "resnet20_cifar", "mobilenet_v1_025"])
+def test_no_program_is_compiled_for_a_net(name):
+    """Another JAX may trace a draw in other words, for which there is no rule."""
+    net, shape = models.create(name), models.REGISTRY[name].input_shape
+    fresh = FreshValues(lambda seed: init_variables(net, seed, shape))
+    jaxpr = fresh.program.jaxpr
+    for equation, _ in fresh_values.needed(jaxpr, jaxpr.outvars):
+        assert fresh_values.has_rule(equation), equation
+
+
 def test_what_no_later_equation_reads_is_let_go():
     """NumPy tells tracemalloc of its memory: eight tensors of 4 MB, and one more draw at a time."""
 
