@@ -259,7 +259,10 @@ def elementwise(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
     return rule
 
 
-erf_inv_of_piece = sharding.jit_once(jax.lax.erf_inv)
+@functools.cache
+def erf_inv_of_piece() -> Callable[[Any], jax.Array]:
+    """Compiled when it is first needed: an import must not start JAX's backend."""
+    return sharding.jit_once(jax.lax.erf_inv)
 
 
 def erf_inv(equation: Equation, x: Any) -> np.ndarray:
@@ -269,7 +272,7 @@ def erf_inv(equation: Equation, x: Any) -> np.ndarray:
 
     def piece(start: int) -> jax.Array:
         part = numbers[start : start + PIECE]
-        return erf_inv_of_piece(np.pad(part, (0, PIECE - part.size)))
+        return erf_inv_of_piece()(np.pad(part, (0, PIECE - part.size)))
 
     return in_pieces(piece, like)
 
