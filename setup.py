@@ -85,6 +85,6 @@ setup(
         "tfds": ["tensorflow-datasets>=4.9.7", "importlib_resources"],
         "prepare": ["tensorflow", "tensorflow-datasets>=4.9.7", "importlib_resources"],
         "plan": ["libtpu>=0.0.40"],
-        "torch": ["torch>=2.10", "torchvision>=0.25"],
+        "torch": ["torch>=2.10", "torchvision>=0.25", "timm>=1.0"],
     },
 )

@@ -1,23 +1,25 @@
 """Claim: on a processor this project trains and infers as fast as PyTorch in its best mode, nets
-with LRN faster, depthwise and grouped ones nearly so; no operation takes twice as long; its loop
-costs 3 % of the step at most.
+with LRN faster; no operation takes twice as long; its loop costs 3 % of the step at most.
 
     python -m benchmarks.speed [--model=NAMES] [--against=torch] [--inference] [--loop] [--growth]
+    python -m benchmarks.speed --against=torch --model=zoo [--inference] [--resume]
     python -m benchmarks.speed --operations [--against=torch]
     python -m benchmarks.speed --against=xla [--model=NAMES] [--resume]
     python -m benchmarks.speed --without=max_pool,depthwise [--inference] [--model=NAMES] [--resume]
 
-It measures training where no other is asked for. The goals are those of `cases.py`. The contenders
-take turns, round by round, each in a process of its own, so that they are warm and never run at the
-same time: float32, Adam, one batch that stays in memory, losses of auxiliary heads included; all
-contenders' parameters and multiply-adds must be the same numbers. A goal must be met by wall time
-and by CPU second (on an accelerator by wall time), against the best of PyTorch's modes by that
-clock. Against "xla" it is this project without what the machine's own compiler made for it (the
-section "xla", without goals); --without leaves out one of those kernels at a time (the section
-"kernels", or "kernels, inference"), so that a kernel that is worth nothing is found. --cores=1 pins
-all contenders to one core: on a machine shared with others, the one to trust. --together starts and
-compiles the contenders of all rows side by side before the first round, where a machine's minutes
-are dear and its memory holds them: times of compilation are then those of a busy machine.
+It measures training where no other is asked for. The goals are those of `cases.py`; --model=zoo is
+every net that PyTorch, torchvision or timm has with the same counts. The contenders take turns,
+round by round, each in a process of its own, so that they are warm and never run at the same time:
+float32, Adam, one batch that stays in memory, losses of auxiliary heads included; all contenders'
+parameters and multiply-adds must be the same numbers. A goal must be met by the lower quartile of
+the ratios, by wall time and by CPU second (on an accelerator by wall time), against the best of
+PyTorch's modes by that clock. Against "xla" it is this project without what the machine's own
+compiler made for it (the section "xla", without goals); --without leaves out one of those kernels
+at a time (the section "kernels", or "kernels, inference"), so that a kernel that is worth nothing
+is found. --cores=1 pins all contenders to one core: on a machine shared with others, the one to
+trust. --together starts and compiles the contenders of all rows side by side before the first
+round, where a machine's minutes are dear and its memory holds them: times of compilation are then
+those of a busy machine.
 
 Speeds are medians of rounds, ratios medians (quartiles) of the rounds' ratios. "start" is from the
 start of the process to the end of its imports, "compile" the first step without the time of a
@@ -52,6 +54,7 @@ from cnn_jax.errors import UserError, unknown
 from cnn_jax.ops.cpu_kernels.compile import KERNELS
 from cnn_jax.runtime.progress import ProgressBar
 
+ZOO = "zoo"
 LOOP_CASES = ("lenet5", "resnet50")
 LOOP_BATCHES = 64  # an epoch
 LOOP_SECONDS = 3.0  # of a turn, at least
@@ -95,7 +98,7 @@ def compare(saved: results.Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         machine = gauge.call("machine") | {"cores_used": cores()}
         on_cpu = machine["backend"] == "cpu"
         clocks = ("wall", "cpu") if on_cpu else ("wall",)  # only a processor's threads have one
-        nets = cases.ON_CPU if on_cpu else cases.ON_GPU
+        nets = (*cases.ON_CPU, *cases.IN_LIBRARIES) if on_cpu else cases.ON_GPU
         plans = make_plans(nets, torch_modes(on_cpu) if AGAINST.value == "torch" else {})
         limits: dict[str, dict[str, float]] = {}  # by type, the best of all tries
         todo = [(section, *entry) for section, plan in plans.items() for entry in plan]
@@ -159,13 +162,15 @@ def rounds_of(section: str = "") -> Rounds:
 
 
 def choose(among: Sequence[Case]) -> list[Case]:
-    """Those that --model names, or all that have a goal."""
+    """Those that --model names; without, all that have a goal but the larger part of the zoo."""
+    if MODEL.value == [ZOO]:
+        return list(among)
     if not MODEL.value:
-        return [case for case in among if case.goal]
+        return [case for case in among if case.goal and case not in cases.IN_LIBRARIES]
     names = [case.name for case in among]
     for name in MODEL.value:
         if name not in names:
-            raise unknown("--model", name, names)
+            raise unknown("--model", name, [*names, ZOO])
     return [case for case in among if case.name in MODEL.value]
 
 
@@ -208,7 +213,7 @@ def with_ours(task: str, others: dict[str, Contender]) -> dict[str, Contender]:
 
 if __name__ == "__main__":  # flags only here, so that benchmarks can be imported
     MODEL = flags.DEFINE_list(
-        "model", [], "Nets (or operations) of cases.py; none: all with a goal."
+        "model", [], f"Nets (or operations) of cases.py, or {ZOO!r}; none: the first twelve."
     )
     AGAINST = flags.DEFINE_enum("against", "", ["", "torch", "xla"], "What else takes turns.")
     WITHOUT = flags.DEFINE_list("without", [], f"One at a time, of {', '.join(KERNELS)}.")

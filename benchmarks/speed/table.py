@@ -44,7 +44,7 @@ def judge(row: dict[str, Any], clocks: tuple[str, ...]) -> dict[str, Any]:
     }
     checks = []
     if others and row["goal"]:
-        checks += [ratio["median"] >= row["goal"] for ratio in judged["ratio"].values()]
+        checks += [ratio["low"] >= row["goal"] for ratio in judged["ratio"].values()]
     if row["rate"]:
         checks.append(judged["images_per_second"]["wall"] >= row["rate"])
     return row | judged | {"goals_met": all(checks) if checks else None}

@@ -1,4 +1,4 @@
-"""The same nets in PyTorch: those of the papers written here, the others from torchvision."""
+"""The same nets in PyTorch: those of the papers written here, others from torchvision or timm."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -23,6 +23,15 @@ INCEPTIONS = {
     "5b": (832, 384, 192, 384, 48, 128, 128),
 }
 
+IN_TIMM = {  # our name -> timm's
+    "inception_v4": "inception_v4",
+    "mobilenet_v1": "mobilenetv1_100",
+    "resnet50_v2": "resnetv2_50",
+    "resnet101_v2": "resnetv2_101",
+    "resnet152_v2": "resnetv2_152",
+    "seresnet50": "seresnet50",
+}
+
 
 def build(case: Case) -> nn.Module:
     """The net of a case; where it trains with heads, it returns a tuple of all logits."""
@@ -32,11 +41,16 @@ def build(case: Case) -> nn.Module:
         return AlexNet(case.classes)
     if case.model == "googlenet":
         return GoogLeNet(case.classes, case.size)
+    if case.model in IN_TIMM:
+        import timm
+
+        return timm.create_model(IN_TIMM[case.model], num_classes=case.classes)
     from torchvision import models
 
-    if case.model == "googlenet_torchvision":
-        return models.googlenet(num_classes=case.classes, aux_logits=True, init_weights=False)
-    net = getattr(models, case.model.removesuffix("_v1_5"))(num_classes=case.classes)
+    name = case.model.removesuffix("_v1_5").removesuffix("_torchvision")
+    heads = {"aux_logits": True, "init_weights": False}
+    options = heads if name in ("googlenet", "inception_v3") else {}
+    net = getattr(models, name)(num_classes=case.classes, **options)
     if case.options.get("stem") == "3x3":
         net.conv1 = nn.Conv2d(case.channels, 64, 3, padding=1, bias=False)
         net.maxpool = nn.Identity()

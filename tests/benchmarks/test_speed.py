@@ -53,7 +53,7 @@ def contender(rounds, steps=1):
 def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
     slow, fast = contender([(2, 2), (2, 2), (3, 3)]), contender([(1, 4), (1, 4), (1, 4)])
     modes = {"slow": slow, "fast": fast, "broken": {"failed": "no compiler"}}
-    judged = table.judge(row(**modes), ("wall", "cpu"))
+    judged = table.judge(row(goal=0.8, **modes), ("wall", "cpu"))
     # Ours takes 0.5, 1, 1.5 seconds a step, and twice that of all threads.
     wall, cpu = judged["ratio"]["wall"], judged["ratio"]["cpu"]
     assert (wall["of"], wall["median"]) == ("fast", 1.0)
@@ -63,9 +63,9 @@ def test_a_ratio_is_the_median_of_rounds_against_the_best_mode_of_each_clock():
     assert "failed" in judged["contenders"]["broken"]
 
 
-@pytest.mark.parametrize(("goal", "met"), [(0.9, True), (1.1, False), (0.0, None)])
-def test_a_goal_must_be_met_by_every_clock(goal, met):
-    theirs = contender([(1, 4)] * 3)  # ratios of the medians: 1 by wall time, 2 by CPU second
+@pytest.mark.parametrize(("goal", "met"), [(0.8, True), (0.9, False), (0.0, None)])
+def test_a_goal_must_be_met_by_every_clock_and_by_the_lower_quartile(goal, met):
+    theirs = contender([(1, 4)] * 3)  # ratios 2, 1 and 2/3 by wall time, twice those by CPU second
     judged = table.judge(row(goal, torch=theirs), ("wall", "cpu"))
     assert judged["goals_met"] is met
 
@@ -152,9 +152,16 @@ def test_tables_have_a_cell_a_column(tmp_path):
     assert (tmp_path / "speed.png").stat().st_size > 0
 
 
+def test_growth_is_told_by_its_power():
+    depths = [20.0, 56.0, 110.0]
+    assert plots.exponent(depths, [3 * d**1.5 for d in depths]) == pytest.approx(1.5)
+    assert plots.around([2.0, 2.0]) == pytest.approx((2 / 8**0.5, 2 * 8**0.5))
+    assert plots.around([1.0, 100.0]) == pytest.approx((1 / 1.1, 110))
+
+
 def test_every_case_is_a_net_of_the_registry():
     grown = [case for points in growth.axes().values() for _, case, _ in points]
-    for case in (*cases.ON_CPU, *cases.ON_GPU, *grown):
+    for case in (*cases.ON_CPU, *cases.IN_LIBRARIES, *cases.ON_GPU, *grown):
         net = models.create(case.model, case.classes, **case.options)
         assert net.num_classes == case.classes, case.label
 
