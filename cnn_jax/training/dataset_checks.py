@@ -8,6 +8,7 @@ import flax.linen as nn
 from ml_collections import ConfigDict
 
 from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.images.decode import BadImageError
 from cnn_jax.data.images.eval_protocols import EvalProtocol
 from cnn_jax.data.images.random_crops import TrainCrop
 from cnn_jax.data.sources import IMAGENET
@@ -16,6 +17,8 @@ from cnn_jax.errors import UserError
 from cnn_jax.runtime import workdir
 from cnn_jax.transfer.initial_weights import InitialWeights
 from cnn_jax.transfer.weight_options import option_differences
+
+FIRST = 8  # images that are looked at for colours
 
 
 def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
@@ -59,6 +62,10 @@ def check_apart(config: ConfigDict, folder: Path) -> None:
         )
 
 
+def dataset_warnings(config: ConfigDict, dataset: Dataset) -> list[str]:
+    return [*unused_outputs(config, dataset), *lost_colour(config, dataset)]
+
+
 def unused_outputs(config: ConfigDict, dataset: Dataset) -> list[str]:
     """A warning of outputs that no class of the dataset belongs to."""
     have, need = config.model.num_classes, dataset.task.outputs
@@ -68,6 +75,23 @@ def unused_outputs(config: ConfigDict, dataset: Dataset) -> list[str]:
         f"model.num_classes={have}: {config.data.name} has {need} classes, the other outputs only "
         "learn to say no; 0 is as many as there are"
     ]
+
+
+def lost_colour(config: ConfigDict, dataset: Dataset) -> list[str]:
+    """A warning of coloured images that the net sees in grey, told by the first of training."""
+    if config.data.channels != 1:
+        return []
+    for row in range(min(FIRST, len(dataset.train))):
+        try:
+            image = dataset.train.original(row, min_side=16)
+        except BadImageError:  # is said, or skipped, where it is read
+            continue
+        if (image != image[..., :1]).any():
+            return [
+                "data.channels=1: the images are coloured, and the net sees them in grey; "
+                "3 keeps their colours"
+            ]
+    return []
 
 
 def transfer_warnings(

@@ -185,7 +185,7 @@ def make_experiment(
             *dataset_checks.small_view_warnings(config, protocol),
             *augment.warnings_for(config.data.name, config.augment, config.data.label_changing),
             *optimizers.warnings_for(config),
-            *dataset_checks.unused_outputs(config, dataset),
+            *dataset_checks.dataset_warnings(config, dataset),
             *norm_warnings,
             *dataset_checks.transfer_warnings(config, model, initial_weights),
         ],

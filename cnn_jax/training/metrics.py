@@ -169,7 +169,7 @@ def top_losses(
             "row": int(row),  # of the split
             "label": shown(examples["label"][row]),
             "predicted": shown(examples["prediction"][row]),
-            "loss": float(examples["loss"][row]),
+            "loss": float(examples["loss"][row]) + 0.0,  # no -0.0
         }
         for row in rows
     ]

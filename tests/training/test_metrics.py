@@ -85,11 +85,12 @@ def test_the_largest_losses_are_named_in_order():
     found = {
         "label": np.array([0, 1, 1, 0]),
         "prediction": np.array([0, 0, 1, 1]),
-        "loss": np.array([0.1, 3.0, np.nan, 3.0]),
+        "loss": np.array([-0.0, 3.0, np.nan, 3.0]),
     }
     rows = metrics.top_losses(task, found, "abcd".__getitem__)
     assert [row["image"] for row in rows] == ["c", "b", "d", "a"]
     assert rows[1] == {"image": "b", "row": 1, "label": "dog", "predicted": "cat", "loss": 3.0}
+    assert str(rows[3]["loss"]) == "0.0"
     number = Task("regression", unit="degrees")
     assert metrics.top_losses(number, found, str)[1]["predicted"] == 0.0
 
