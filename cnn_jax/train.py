@@ -79,7 +79,7 @@ class Training:
         self.identity = describe(experiment)
         self.checkpoints = Checkpoints(folder, experiment.config.checkpoint.keep, mirror)
         self.checkpoints.tidy()
-        self.progress, carry = self.restore_or_init()
+        self.progress, carry = self.restore()
         self.steps = experiment.step_loop(carry, self.progress.step)
         step, rows_bytes = self.progress.step, self.progress.rows_bytes
         self.writers = Writers(folder, experiment.clock.total_steps, step, rows_bytes, quiet)
@@ -87,14 +87,15 @@ class Training:
         self.recovery = Recovery(experiment, folder, self.writers.say)
         self.compiled, self.interruption = False, Interruption()
 
-    def restore_or_init(self) -> tuple[RunProgress, TrainCarry]:
-        compiled, initial_weights = self.experiment.compiled, self.experiment.initial_weights
+    def restore(self) -> tuple[RunProgress, TrainCarry | None]:
+        """Progress and carry of the newest whole checkpoint; no carry where there is none."""
+        initial_weights = self.experiment.initial_weights
         step = self.checkpoints.latest_valid()
         if step is None:
             if initial_weights and jax.process_index() == 0:
                 workdir.write_json(self.folder / "init.json", initial_weights.record())
-            return RunProgress(), compiled.init()
-        restored = self.checkpoints.restore(step, compiled.abstract.as_saved())
+            return RunProgress(), None
+        restored = self.checkpoints.restore(step, self.experiment.compiled.abstract.as_saved())
         hold_resume_to(self.experiment, self.folder, step, restored.meta, self.extend)
         progress = RunProgress(**restored.meta["progress"])
         if self.extend:
@@ -151,7 +152,8 @@ class Training:
         factor = self.progress.rate_factor * self.experiment.config.on_nan_factor
         self.recovery.check_return(verdict, self.learning_rate())
         self.checkpoints.wait()
-        self.progress, carry = self.restore_or_init()
+        self.progress, carry = self.restore()
+        carry = carry or self.experiment.compiled.init()
         self.progress.rate_factor, step = factor, self.progress.step
         self.steps.step, self.steps.carry = step, with_rate(self.experiment, carry, factor)
         self.writers.go_back(step, self.progress.rows_bytes)
@@ -197,8 +199,7 @@ class Training:
 
     def log_setup(self) -> None:
         """The lines above the log: what trains on what, from where, and what is doubtful in it."""
-        params, step = self.steps.carry.state.variables["params"], self.progress.step
-        weights = self.experiment.initial_weights
+        weights, step = self.experiment.initial_weights, self.progress.step
         start, place = weights.summary_lines() if weights else [], in_words(self.folder)
         if self.is_finished():
             start = [
@@ -207,8 +208,7 @@ class Training:
             ]
         elif step:
             start = [f"going on from step {step:,} in {place}"]
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-        for line in reporting.opening_lines(self.experiment, parameters, start):
+        for line in reporting.opening_lines(self.experiment, start):
             self.writers.say(line)
 
     def is_finished(self) -> bool:

@@ -26,9 +26,11 @@ FEW_EXAMPLES = 10_000  # below which an accuracy is shown with half its 95 % int
 MOST_OUTPUTS = 2**28  # numbers, 1 GB, that are kept of a split
 
 
-def opening_lines(experiment: Experiment, parameters: int, start: list[str]) -> list[str]:
+def opening_lines(experiment: Experiment, start: list[str]) -> list[str]:
     """What trains on what, `start` (from where), by what it is judged, and what is doubtful."""
     config, dataset = experiment.config, experiment.dataset
+    params = experiment.compiled.abstract.state.variables["params"]
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     lines = [
         f"{config.model.name} ({parameters:,} parameters) on "
         f"{config.data.name} ({len(dataset.train):,} training examples), "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from typing import TYPE_CHECKING, Any
+
+import jax
 
 from cnn_jax.data.loading.loaders import Loader
 from cnn_jax.runtime.malloc import give_freed_memory_back
@@ -37,11 +40,38 @@ class StepLoop:
         loader: Loader | None = None,
     ):
         self.experiment, self.step, self.last_phase = experiment, step, last_phase
-        self.carry = experiment.compiled.init() if carry is None else carry
+        self.drawing: concurrent.futures.Future[TrainCarry] | None = None
+        if carry is None:
+            self.draw()
+        else:
+            self.carry = carry
         self.last_step = experiment.clock.total_steps if last_step is None else last_step
         self.loader = experiment.train_loader(seed) if loader is None else loader
         self.in_flight = InFlight(experiment.devices.max_in_flight)
         self.compiled: set[tuple[Any, int]] = set()
+
+    def draw(self) -> None:
+        """Starts to make fresh state and metrics, beside what comes before the first step.
+
+        Several processes take one step after another: what they run must have one order.
+        """
+        if jax.process_count() > 1:
+            self.carry = self.experiment.compiled.init()
+            return
+        threads = concurrent.futures.ThreadPoolExecutor(1)
+        self.drawing = threads.submit(self.experiment.compiled.init)
+        threads.shutdown(wait=False)
+
+    @property
+    def carry(self) -> TrainCarry:
+        """State and metrics after `step` updates."""
+        if self.drawing is not None:
+            self.carry = self.drawing.result()
+        return self._carry
+
+    @carry.setter
+    def carry(self, carry: TrainCarry) -> None:
+        self._carry, self.drawing = carry, None
 
     def __iter__(self) -> StepLoop:
         return self
@@ -58,7 +88,7 @@ class StepLoop:
         batches = self.loader.batch_at(step)
         if (train_steps, num_steps) not in self.compiled:
             # The compiler's memory goes back before the step's is taken: it would lie beside it.
-            train_steps.lower(self.carry, batches, num_steps).compile()
+            train_steps.lower(experiment.compiled.abstract, batches, num_steps).compile()
             give_freed_memory_back()
             self.compiled.add((train_steps, num_steps))
         self.carry, done = train_steps(self.carry, batches, num_steps)

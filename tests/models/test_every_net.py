@@ -1,8 +1,8 @@
 """Every registered net on small images: finite, trainable in every parameter, train and bfloat16.
 
 Compiled as quickly as XLA can. The ordinary run takes one net of each kind that is cheap; `-m slow`
-the others, of EfficientNet the smallest and the largest. Blocks of the deepest
-nets are one loop, and their images are small.
+the others, but those that are like another. Blocks of the deepest nets are one loop, and their
+images are small.
 """
 
 import functools
@@ -18,9 +18,9 @@ from cnn_jax import models
 from cnn_jax.errors import UserError
 
 FAST = ("perceptron", "mlp", "lenet5_1998", "bn_lenet", "mobilenet_v1_025", "resnet20_cifar")
-# Of b0 and b7 nothing differs but the number of blocks, their width and the rate of dropout: those
-# between have no test of their own here.
-LIKE_OTHERS = tuple(f"efficientnet_b{n}" for n in range(1, 7))
+# Nothing differs but the number of blocks, their width and the rate of dropout from EfficientNet-B0
+# and from ResNet-164 v2: they have no test of their own here.
+LIKE_OTHERS = (*(f"efficientnet_b{n}" for n in range(1, 8)), "resnet1001_v2_cifar")
 NAMES = [
     name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
     for name in models.names()

@@ -154,7 +154,7 @@ def test_the_second_return_is_to_a_quarter_of_the_rate(monkeypatch):
         steps=SimpleNamespace(),
         folder=None,
         learning_rate=nothing,
-        restore_or_init=lambda: (restored, "carry"),
+        restore=lambda: (restored, "carry"),
     )
     train.Training.go_back(training, "a fault")
     assert (training.progress.rate_factor, training.steps.step, training.flow) == (0.25, 4, 4)
