@@ -7,7 +7,7 @@ the first has kept. Wall seconds are those that a person waits; CPU seconds, of 
 what two versions of the program are compared by on a machine that is shared. The C++ kernels are
 there already, where there are any. Results are written after each net, as JSON and as a table;
 `--resume` leaves out what the same commit has measured. Nets are those of `speed/cases.py`, or any
-net at its own size with batches of 8; `--model=zoo` is all of those.
+net at its own size with batches of 8, of images over 300 pixels 2; `--model=zoo` is all of those.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ from cnn_jax.runtime.result_files import check_place, write_json, write_result
 
 CASES = {case.name: case for case in ON_CPU}
 ZOO = "zoo"
-BATCH = 8  # of a net that has no case
+# Of a net that has no case: the batch, by the sizes of images up to which it is taken.
+BATCHES = {300: 8, 600: 2}
+# Nets whose blocks are one loop, as the guide advises: a thousand of them compile for minutes.
+LOOPED = ("resnet1001_v2_cifar", "resnet1202_cifar")
 # What the command lines set (`runtime.compilation_cache`) where no folder is given.
 KEEP = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
 TEMPERATURES = ("cold", "warm")
@@ -68,7 +71,10 @@ def case_of(name: str) -> Case:
     if name in CASES:
         return CASES[name]
     size, _, channels = models.REGISTRY[name].input_shape
-    return Case(name, name, size, BATCH, channels=channels, classes=models.create(name).num_classes)
+    batch = next(batch for largest, batch in BATCHES.items() if size <= largest)
+    options = {"scan": True} if name in LOOPED else {}
+    classes = models.create(name).num_classes
+    return Case(name, name, size, batch, channels=channels, classes=classes, options=options)
 
 
 def measure(case: Case) -> Row:
