@@ -30,8 +30,8 @@ MEASURES = {  # of growth: title -> scale, and which figure is drawn by which cl
 
 
 def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
-    """A panel a section: how many times as fast as the other every case is on each device, with the
-    quartiles, and its goal; by CPU second where there are any.
+    """A panel a section: how many times as fast as the other every case is on each device by each
+    JAX, with the quartiles, and its goal; by CPU second where there are any.
     """
     import matplotlib
 
@@ -42,8 +42,8 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
     judged = {name: rows for name, rows in judged.items() if rows}
     if not judged:
         return
-    devices = dict.fromkeys(row["machine"]["device"] for rows in judged.values() for row in rows)
-    colours = {name: OF_DEVICES[i % len(OF_DEVICES)] for i, name in enumerate(devices)}
+    places = dict.fromkeys(place_of(row) for rows in judged.values() for row in rows)
+    colours = {name: OF_DEVICES[i % len(OF_DEVICES)] for i, name in enumerate(places)}
     heights = [len(dict.fromkeys(map(label_of, rows))) for rows in judged.values()]
     figure, panels = plt.subplots(
         len(judged),
@@ -67,13 +67,13 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
 
 def draw_section(axes: Any, rows: list[dict[str, Any]], colours: dict[str, str]) -> None:
     labels, clock = list(dict.fromkeys(map(label_of, rows))), clock_of(rows)
-    devices = [name for name in colours if any(r["machine"]["device"] == name for r in rows)]
+    places = [name for name in colours if name in map(place_of, rows)]
     for row in rows:
-        ratio, device = row["ratio"][clock], row["machine"]["device"]
+        ratio, colour = row["ratio"][clock], colours[place_of(row)]
         place = labels.index(label_of(row))
-        y = place + 0.24 * (devices.index(device) - (len(devices) - 1) / 2)
-        axes.plot([ratio["low"], ratio["high"]], [y, y], color=colours[device], lw=1.4, zorder=3)
-        axes.plot(ratio["median"], y, "o", ms=4, color=colours[device], zorder=4)
+        y = place + 0.24 * (places.index(place_of(row)) - (len(places) - 1) / 2)
+        axes.plot([ratio["low"], ratio["high"]], [y, y], color=colour, lw=1.4, zorder=3)
+        axes.plot(ratio["median"], y, "o", ms=4, color=colour, zorder=4)
         if row["goal"]:
             axes.plot([row["goal"]] * 2, [place - 0.42, place + 0.42], color=GOAL, lw=2, zorder=2)
     axes.set_yticks(range(len(labels)), labels)
@@ -85,6 +85,12 @@ def draw_section(axes: Any, rows: list[dict[str, Any]], colours: dict[str, str])
     axes.set_xticks([t for t in TICKS if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.axvline(1, color="#999999", linewidth=1, zorder=1)
+
+
+def place_of(row: dict[str, Any]) -> str:
+    """The device, and the release of JAX."""
+    machine = row["machine"]
+    return f"{machine['device']}, jax {'.'.join(machine['versions']['jax'].split('.')[:2])}"
 
 
 def label_of(row: dict[str, Any]) -> str:

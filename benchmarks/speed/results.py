@@ -51,10 +51,11 @@ def merge(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict
 
 
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row measured, and on what device."""
+    """What a row measured, on what device, and with which JAX."""
     case, machine = row["case"], row["machine"]
     of_case = (case[key] for key in ("name", "size", "batch", "dtype"))
-    return (machine["device"], machine["cores_used"], *of_case)
+    release = machine["versions"]["jax"].split(".")[:2]
+    return (machine["device"], machine["cores_used"], *release, *of_case)
 
 
 def same_row(row: dict[str, Any], saved: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -93,11 +93,15 @@ def bound(row: dict[str, Any]) -> float:
 
 
 def devices_of(rows: list[dict[str, Any]]) -> list[str]:
-    """Of each row the device in short, ", AMD EPYC", where they are of several; else nothing."""
-    names = [row["machine"]["device"] for row in rows]
-    if len(set(names)) < 2:
-        return [""] * len(rows)
-    return [", " + re.sub(r"\((R|TM)\)|( Processor| CPU)? @.*", "", name) for name in names]
+    """Of each row where it was measured, ", AMD EPYC, jax 0.12", as far as that differs."""
+    devices = [row["machine"]["device"] for row in rows]
+    versions = [".".join(row["machine"]["versions"]["jax"].split(".")[:2]) for row in rows]
+    words = [""] * len(rows)
+    if len(set(devices)) > 1:
+        words = [", " + re.sub(r"\((R|TM)\)|( Processor| CPU)? @.*", "", name) for name in devices]
+    if len(set(versions)) > 1:
+        words = [f"{word}, jax {version}" for word, version in zip(words, versions, strict=True)]
+    return words
 
 
 def measured_on(rows: list[dict[str, Any]]) -> list[str]:

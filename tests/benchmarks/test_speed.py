@@ -100,6 +100,9 @@ def test_a_row_takes_the_place_of_the_same_of_its_device():
     assert table.devices_of([here, larger]) == ["", ""]
     xeon = row() | {"machine": MACHINE | {"device": "Intel(R) Xeon(R) Processor @ 2.50GHz"}}
     assert table.devices_of([here, xeon]) == [", a processor", ", Intel Xeon"]
+    newer = row() | {"machine": MACHINE | {"versions": {"jax": "1.2.3", "flax": "2"}}}
+    assert results.merge([here], [newer]) == [here, newer]
+    assert table.devices_of([here, newer]) == [", jax 1", ", jax 1.2"]
 
 
 @pytest.mark.parametrize(
