@@ -26,7 +26,7 @@ from benchmarks.harness.machine import in_words, machine
 from benchmarks.harness.worker import Stopwatch, Worker
 from benchmarks.speed.cases import ON_CPU, Case
 from benchmarks.speed.results import commit
-from benchmarks.speed.table import markdown
+from benchmarks.speed.table import devices_of, markdown
 from cnn_jax import cli, models
 from cnn_jax.errors import unknown
 from cnn_jax.runtime.progress import track
@@ -118,7 +118,10 @@ def table(rows: list[Row]) -> str:
     heads = ["net", "cold, wall", "cold, CPU", "warm, wall", "warm, CPU", *PARTS]
     heads += ["instructions", "optimised", "peak MB"]
     words = sorted({in_words(row["machine"]) for row in rows})
-    lines = markdown([cells(row) for row in rows], heads)
+    filled = [cells(row) for row in rows]
+    for line, place in zip(filled, devices_of(rows), strict=True):
+        line[0] += place
+    lines = markdown(filled, heads)
     return "\n".join(f"- {line}" for line in words) + f"\n\n{lines}"
 
 

@@ -5,7 +5,7 @@ The nets call these and never ask where they run: `dispatch` chooses when a step
 rounding, ties included.
 """
 
-from cnn_jax.ops.batch_norm import batch_norm
+from cnn_jax.ops.batch_norm import AFTER_NORM, batch_norm
 from cnn_jax.ops.convolutions import convolution
 from cnn_jax.ops.dispatch import (
     guided_rectifiers,
@@ -25,6 +25,7 @@ from cnn_jax.ops.pointwise_norm import pointwise_norm
 from cnn_jax.ops.pooling import axis_max, max_pool
 
 __all__ = [
+    "AFTER_NORM",
     "axis_max",
     "batch_norm",
     "convolution",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +18,14 @@ from cnn_jax.ops.dispatch import use_cpu_kernels
 Residuals = tuple[Any, ...]
 # JAX hands over the constants of a compiled function as arrays of NumPy.
 Vector = Float32[Array, " c"] | Float32[np.ndarray, " c"]
+# What a norm can have behind it within one operation; the CPU's kernels have the same.
+AFTER_NORM: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "none": lambda y: y,
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "silu": jax.nn.silu,
+    "hard_swish": jax.nn.hard_swish,
+}
 Normalized = tuple[Float[Array, "*b c"], Float32[Array, " c"], Float32[Array, " c"]]
 
 
@@ -26,41 +35,43 @@ def batch_norm(
     bias: Vector,
     epsilon: float,
     dtype: Any,
-    relu: bool = False,
+    activation: str = "none",
 ) -> Normalized:
-    """(scale (x - mean) / sqrt(var + epsilon) + bias as `dtype`, mean, var).
+    """(activation(scale (x - mean) / sqrt(var + epsilon) + bias) as `dtype`, mean, var).
 
-    Ioffe & Szegedy 2015, algorithm 1; where `relu`, what is negative becomes zero. Statistics
-    are float32 and over all axes but the last; the variance is the mean of squares less the square
-    of the mean, and no gradient goes through the two that are returned. Reverse mode only.
+    Ioffe & Szegedy 2015, algorithm 1, with one of `AFTER_NORM` behind it. Statistics are float32
+    and over all axes but the last; the variance is the mean of squares less the square of the mean,
+    and no gradient goes through the two that are returned. Reverse mode only.
     """
     floats = dtype == jnp.float32
     if floats and use_cpu_kernels(x, scale, bias, kernel="batch_norm"):
-        return _kernel_norm(x, scale, bias, epsilon, relu)
+        return _kernel_norm(x, scale, bias, epsilon, activation)
     outputs: Any = _xla_norm(x, scale, bias, epsilon, dtype)
     y, mean, var = outputs
-    return jax.nn.relu(y) if relu else y, mean, var
+    return AFTER_NORM[activation](y), mean, var
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _kernel_norm(
-    x: Float32[Array, "*b c"], scale: Vector, bias: Vector, epsilon: float, relu: bool
+    x: Float32[Array, "*b c"], scale: Vector, bias: Vector, epsilon: float, activation: str
 ) -> Normalized:
-    return cpu_kernels.batch_norm(x, scale, bias, epsilon, relu)
+    return cpu_kernels.batch_norm(x, scale, bias, epsilon, activation)
 
 
 def _kernel_forward(
-    x: jax.Array, scale: Vector, bias: Vector, epsilon: float, relu: bool
+    x: jax.Array, scale: Vector, bias: Vector, epsilon: float, activation: str
 ) -> tuple[Normalized, Residuals]:
-    y, mean, var = cpu_kernels.batch_norm(x, scale, bias, epsilon, relu)
+    y, mean, var = cpu_kernels.batch_norm(x, scale, bias, epsilon, activation)
     return (y, mean, var), (x, scale, bias, mean, var)
 
 
 def _kernel_backward(
-    epsilon: float, relu: bool, residuals: Residuals, gradients: tuple[jax.Array, ...]
+    epsilon: float, activation: str, residuals: Residuals, gradients: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, ...]:
     x, scale, bias, mean, var = residuals
-    return cpu_kernels.batch_norm_gradient(x, gradients[0], scale, bias, mean, var, epsilon, relu)
+    return cpu_kernels.batch_norm_gradient(
+        x, gradients[0], scale, bias, mean, var, epsilon, activation
+    )
 
 
 _kernel_norm.defvjp(_kernel_forward, _kernel_backward)

@@ -1,4 +1,4 @@
-"""The compiled BatchNorm, alone and with a ReLU, against NumPy's in float64."""
+"""The compiled BatchNorm, alone and with what can stand behind it, against NumPy's in float64."""
 
 from typing import Any
 
@@ -30,14 +30,31 @@ SHAPES = {
 }
 
 
-def numpys(x, gradient, scale, bias, relu):
+def sigmoid(y):
+    return 1 / (1 + np.exp(-y))
+
+
+# y -> (the activation, its slope), each by its definition
+ACTIVATIONS = {
+    "none": lambda y: (y, np.ones_like(y)),
+    "relu": lambda y: (np.maximum(y, 0), y > 0),
+    "relu6": lambda y: (np.clip(y, 0, 6), (y > 0) & (y < 6)),
+    "silu": lambda y: (y * sigmoid(y), sigmoid(y) + y * sigmoid(y) * sigmoid(-y)),
+    "hard_swish": lambda y: (
+        y * np.clip(y + 3, 0, 6) / 6,
+        np.clip(y + 3, 0, 6) / 6 + y / 6 * (abs(y) < 3),
+    ),
+}
+
+
+def numpys(x, gradient, scale, bias, activation):
     """(y, mean, var, gradients by x, scale and bias), in float64: the paper's algorithm 1."""
     x, gradient = (a.astype(np.float64).reshape(-1, a.shape[-1]) for a in (x, gradient))
     mean, var = x.mean(0), x.var(0)
     shrink = 1 / np.sqrt(var + EPSILON)
     y = scale * (x - mean) * shrink + bias
-    if relu:
-        gradient, y = gradient * (y > 0), np.maximum(y, 0)
+    y, slope = ACTIVATIONS[activation](y)
+    gradient = gradient * slope
     by_hat = gradient * scale
     by_var = (by_hat * (x - mean)).sum(0) * -0.5 * shrink**3
     by_mean = -(by_hat * shrink).sum(0)
@@ -45,19 +62,19 @@ def numpys(x, gradient, scale, bias, relu):
     return y, mean, var, by_x, (gradient * (x - mean) * shrink).sum(0), gradient.sum(0)
 
 
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("activation", cpu_kernels.AFTER_NORM)
 @pytest.mark.parametrize("case", SHAPES)
-def test_values_and_gradients_are_numpys(case, relu):
+def test_values_and_gradients_are_numpys(case, activation):
     shape, numbers = SHAPES[case], np.random.RandomState(0)
     x = (numbers.randn(*shape) * (1 + numbers.rand(shape[-1])) + 2).astype(np.float32)
     gradient = numbers.randn(*shape).astype(np.float32)
-    scale, bias = (numbers.randn(shape[-1]).astype(np.float32) for _ in range(2))
+    scale, bias = (2 * numbers.randn(shape[-1]).astype(np.float32) for _ in range(2))
     given = [jnp.asarray(a) for a in (x, scale, bias)]
-    y, mean, var = cpu_kernels.batch_norm(*given, EPSILON, relu)
+    y, mean, var = cpu_kernels.batch_norm(*given, EPSILON, activation)
     gradients = cpu_kernels.batch_norm_gradient(
-        given[0], jnp.asarray(gradient), *given[1:], mean, var, EPSILON, relu
+        given[0], jnp.asarray(gradient), *given[1:], mean, var, EPSILON, activation
     )
-    expected = numpys(x, gradient, scale, bias, relu)
+    expected = numpys(x, gradient, scale, bias, activation)
     for result, value in zip((y, mean, var, *gradients), expected, strict=True):
         scaled = 1e-6 * max(1.0, float(abs(value).max()))
         np.testing.assert_allclose(
@@ -65,11 +82,12 @@ def test_values_and_gradients_are_numpys(case, relu):
         )
 
 
-def test_what_is_not_finite_stays_so():
+@pytest.mark.parametrize("activation", cpu_kernels.AFTER_NORM)
+def test_what_is_not_finite_stays_so(activation):
     x = np.random.RandomState(0).randn(200, 20).astype(np.float32)
     x[3, 1], x[150, 17] = np.nan, np.inf
     ones, zeros = jnp.ones(20), jnp.zeros(20)
-    y, mean, var = cpu_kernels.batch_norm(jnp.asarray(x), ones, zeros, EPSILON, relu=True)
+    y, mean, var = cpu_kernels.batch_norm(jnp.asarray(x), ones, zeros, EPSILON, activation)
     lost = np.isin(np.arange(20), (1, 17))
     np.testing.assert_array_equal(~np.isfinite(y).all(0), lost)
     np.testing.assert_array_equal(~np.isfinite(mean), lost)
@@ -78,23 +96,23 @@ def test_what_is_not_finite_stays_so():
 
 def test_a_constant_channel_has_no_negative_variance_and_no_gradient_at_zero():
     x, ones, zeros = jnp.full((8, 3), 1000.1), jnp.ones(3), jnp.zeros(3)
-    y, mean, var = cpu_kernels.batch_norm(x, ones, zeros, EPSILON, relu=True)
+    y, mean, var = cpu_kernels.batch_norm(x, ones, zeros, EPSILON, "relu")
     np.testing.assert_allclose(mean, 1000.1, rtol=1e-6)
     assert (np.asarray(var) >= 0).all()
     np.testing.assert_allclose(y, 0, atol=0.01)
     exact = jnp.full((8, 3), 2.0)
     gradients = cpu_kernels.batch_norm_gradient(
-        exact, jnp.ones((8, 3)), ones, zeros, jnp.full(3, 2.0), zeros, EPSILON, relu=True
+        exact, jnp.ones((8, 3)), ones, zeros, jnp.full(3, 2.0), zeros, EPSILON, "relu"
     )
     assert not any(np.any(gradient) for gradient in gradients)
 
 
 def test_shapes_that_do_not_fit_are_an_error():
     x, wide, three, four = jnp.ones((2, 5, 3)), jnp.ones((2, 5, 4)), jnp.ones(3), jnp.ones(4)
-    vectors = (three, three, three, three, EPSILON, False)
+    vectors = (three, three, three, three, EPSILON, "none")
     calls = (
-        lambda: cpu_kernels.batch_norm(x, four, four, EPSILON, False),
-        lambda: cpu_kernels.batch_norm(x, three, four, EPSILON, False),
+        lambda: cpu_kernels.batch_norm(x, four, four, EPSILON, "none"),
+        lambda: cpu_kernels.batch_norm(x, three, four, EPSILON, "none"),
         lambda: cpu_kernels.batch_norm_gradient(x, wide, *vectors),
         lambda: cpu_kernels.batch_norm_gradient(x, x[:1], *vectors),
         lambda: cpu_kernels.batch_norm_gradient(x, x, three, four, *vectors[2:]),
@@ -112,8 +130,12 @@ class Unit(nn.Module):
         return ConvUnit(True, activation=self.activation)(x, 4, 3, name="conv1")
 
 
-@pytest.mark.parametrize(("activation", "relus"), [("relu", 0), ("tanh", 0), ("relu6", 1)])
-def test_a_unit_takes_it_with_its_relu_where_one_device_computes(activation, relus, monkeypatch):
+# What the program of a unit would hold of its activation, were it not part of the kernel.
+TRACES = {"relu": "maximum", "relu6": "minimum", "silu": "exponential", "hard_swish": "minimum"}
+
+
+@pytest.mark.parametrize("activation", ["tanh", *TRACES])
+def test_a_unit_takes_it_with_its_activation_where_one_device_computes(activation, monkeypatch):
     """Values, gradients and running statistics of a unit are those by XLA."""
 
     x = jnp.asarray(np.random.RandomState(0).randn(6, 7, 7, 8), jnp.float32)
@@ -135,7 +157,9 @@ def test_a_unit_takes_it_with_its_relu_where_one_device_computes(activation, rel
     program = ours.lower(variables, x).as_text()
     assert program.count("@cnn_jax_batch_norm(") == 1
     assert program.count("@cnn_jax_batch_norm_gradient(") == 1
-    assert ("maximum" in program) == bool(relus)
+    trace, xlas = TRACES.get(activation, "tanh"), reference.lower(variables, x).as_text()
+    assert trace in xlas
+    assert (trace in program) == (activation == "tanh")
     for one, other in zip(
         jax.tree.leaves(ours(variables, x)), jax.tree.leaves(expected), strict=True
     ):
@@ -147,7 +171,7 @@ def test_other_types_are_xlas(monkeypatch):
     ones, zeros = jnp.ones(3), jnp.zeros(3)
     full, half = jnp.float32, jnp.bfloat16
     for given, out in ((full, full), (half, full), (full, half), (half, half)):
-        run = jax.jit(lambda x, out=out: ops.batch_norm(x, ones, zeros, EPSILON, out, relu=True))
+        run = jax.jit(lambda x, out=out: ops.batch_norm(x, ones, zeros, EPSILON, out, "relu"))
         program = run.lower(jnp.ones((4, 3), given))
         assert ("cnn_jax" in program.as_text()) == (given == out == full)
         assert program.out_info[0].dtype == out

@@ -269,8 +269,8 @@ results = (
     cpu_kernels.forward(x, kernel[:, :, :1, :48], x.shape, side, side),
     cpu_kernels.input_gradient(x, kernel[:, :, :1, :48], x.shape, side, side),
     cpu_kernels.kernel_gradient(x, x, (3, 3, 1, 48), side, side),
-    *cpu_kernels.batch_norm(x, x[0, 0, 0], x[0, 0, 1], 1e-5, True),
-    *cpu_kernels.batch_norm_gradient(x, x[::-1], *x[0, 0, :4], 1e-5, True),
+    *cpu_kernels.batch_norm(x, x[0, 0, 0], x[0, 0, 1], 1e-5, "silu"),
+    *cpu_kernels.batch_norm_gradient(x, x[::-1], *x[0, 0, :4], 1e-5, "silu"),
 )
 np.save(sys.argv[1], np.concatenate([np.ravel(part) for part in results]))
 """

@@ -14,7 +14,8 @@ from cnn_jax.ops import cpu_kernels
 from cnn_jax.runtime.malloc import retain_freed_memory
 
 MEGABYTE = 2**20
-retain_freed_memory()  # as all our command lines do
+if sys.argv[1] == "kept":
+    retain_freed_memory()  # as all our command lines do
 found = {"library": cpu_kernels.library() is not None}
 
 def faults():
@@ -55,9 +56,9 @@ print(json.dumps(found))
 """
 
 
-def run(native):
+def run(native, memory):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PROGRAM, memory],
         capture_output=True,
         text=True,
         env=os.environ | {"CNN_JAX_NATIVE": native, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
@@ -68,13 +69,13 @@ def run(native):
 
 @pytest.mark.heavy
 def test_a_block_is_there_for_the_next_call():
-    found = run("kept_blocks")
+    found = run("kept_blocks", "kept")
     if not found["library"]:
         pytest.skip("there is no C++ compiler")
-    # 4; of large pages made anew each time, 24 a block. Without, each time that a sliver is cut off
-    # the block 410 (12,288 pages of 48 MB, over 30 calls), one to eight times, as luck has it.
+    # 4. By glibc as it is, the 12,288 pages of a block of 48 MB, or 24 large ones, each time. By
+    # glibc that is told to keep them, as many whenever a sliver has been cut off, as luck has it.
     assert found["faults"] < 15
-    assert any(run("forward")["faults"] > 200 for _ in range(3))
+    assert run("forward", "as it is")["faults"] > 40
     assert found["grown"] < 150  # two blocks; without, up to 384
     assert found["left"] < 300  # two of the last size; of all four sizes it would be 720
     assert found["values"] == [True] * 4

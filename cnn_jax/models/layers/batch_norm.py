@@ -33,10 +33,10 @@ class BatchNorm(nn.Module):
         self,
         x: Float[Array, "*b i"],
         kernel: Float[Array, "1 1 i c"] | None = None,
-        relu: bool = False,
+        activation: str = "none",
     ) -> Float[Array, "*b o"]:
-        """Of `x`, or of its 1x1 convolution with `kernel`, in training alone; where `relu`,
-        what is negative becomes zero."""
+        """Of `x`, or of its 1x1 convolution with `kernel`, in training alone; with one of
+        `ops.AFTER_NORM` behind it."""
         channels = (x if kernel is None else kernel).shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels)
@@ -50,13 +50,13 @@ class BatchNorm(nn.Module):
             y = x - jax.lax.broadcast_to_rank(running_mean.value, x.ndim)
             y = y * jax.lax.broadcast_to_rank(shrink, x.ndim)
             y = (y + jax.lax.broadcast_to_rank(bias, x.ndim)).astype(dtype)
-            return jax.nn.relu(y) if relu else y
+            return ops.AFTER_NORM[activation](y)
         if kernel is None:
-            y, mean, var = ops.batch_norm(x, scale, bias, self.epsilon, dtype, relu)
+            y, mean, var = ops.batch_norm(x, scale, bias, self.epsilon, dtype, activation)
         else:
             joint: Any = ops.pointwise_norm(x, kernel, scale, bias, self.epsilon, dtype)
             y, mean, var = joint
-            y = jax.nn.relu(y) if relu else y
+            y = ops.AFTER_NORM[activation](y)
         if not self.is_initializing():
             running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
             running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var

@@ -67,12 +67,13 @@ def norm(
 def activate_normalised(
     activation: Activation, layer: Callable[..., Activations], x: Activations
 ) -> Activations:
-    """activation(layer(x)): of BatchNorm and a ReLU in training as one operation.
+    """activation(layer(x)): of BatchNorm and one of `ops.AFTER_NORM` in training as one operation.
 
     In evaluation they are two: who looks into a net, or folds its norms, takes the layer's output
     for that of the norm alone.
     """
     trains = isinstance(layer, BatchNorm) and not layer.use_running_average
-    if trains and activation == "relu" and not ops.use_guided_rectifiers():
-        return ops.observe_activation(layer(x, relu=True))
+    if trains and activation in ops.AFTER_NORM and not ops.use_guided_rectifiers():
+        y = layer(x, activation=activation)
+        return y if activation == "none" else ops.observe_activation(y)
     return activate(activation, layer(x))

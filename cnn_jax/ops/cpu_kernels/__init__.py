@@ -18,6 +18,7 @@ from jaxtyping import Array, Float32, Int8
 from cnn_jax.ops.cpu_kernels.compile import enabled, lanes, library
 
 __all__ = [
+    "AFTER_NORM",
     "batch_norm",
     "batch_norm_gradient",
     "enabled",
@@ -32,6 +33,9 @@ __all__ = [
     "max_pool_gradient",
     "split",
 ]
+
+# The activations that a norm can have behind it, by their numbers in `ffi_targets.cc`.
+AFTER_NORM = ("none", "relu", "relu6", "silu", "hard_swish")
 
 HW = tuple[int, int]
 Shape = tuple[int, ...]
@@ -78,13 +82,13 @@ def max_pool_gradient(
 
 
 def batch_norm(
-    x: Rows, scale: GivenChannels, bias: GivenChannels, epsilon: float, relu: bool
+    x: Rows, scale: GivenChannels, bias: GivenChannels, epsilon: float, activation: str
 ) -> tuple[Rows, Channels, Channels]:
-    """(BatchNorm of `x` in training, its negative numbers zero if `relu`; mean; variance)."""
+    """(BatchNorm of `x` in training with one of `AFTER_NORM` behind it, mean, variance)."""
     vector = jax.ShapeDtypeStruct(scale.shape, x.dtype)
     shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype), vector, vector)
     norm = jax.ffi.ffi_call("cnn_jax_batch_norm", shapes, vmap_method="sequential")
-    y, mean, var = norm(x, scale, bias, epsilon=np.float32(epsilon), relu=np.int64(relu))
+    y, mean, var = norm(x, scale, bias, **norm_attributes(epsilon, activation))
     return y, mean, var
 
 
@@ -96,15 +100,20 @@ def batch_norm_gradient(
     mean: Channels,
     var: Channels,
     epsilon: float,
-    relu: bool,
+    activation: str,
 ) -> tuple[Rows, Channels, Channels]:
     """Its gradients by x, scale and bias."""
     vector = jax.ShapeDtypeStruct(scale.shape, x.dtype)
     shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype), vector, vector)
     gradients = jax.ffi.ffi_call("cnn_jax_batch_norm_gradient", shapes, vmap_method="sequential")
-    numbers = {"epsilon": np.float32(epsilon), "relu": np.int64(relu)}
-    by_x, by_scale, by_bias = gradients(x, gradient, scale, bias, mean, var, **numbers)
+    attributes = norm_attributes(epsilon, activation)
+    by_x, by_scale, by_bias = gradients(x, gradient, scale, bias, mean, var, **attributes)
     return by_x, by_scale, by_bias
+
+
+def norm_attributes(epsilon: float, activation: str) -> dict[str, np.generic]:
+    number = np.int64(AFTER_NORM.index(activation))
+    return {"epsilon": np.float32(epsilon), "activation": number}
 
 
 def materialize(x: Float32[Array, "*n"]) -> Float32[Array, "*n"]:

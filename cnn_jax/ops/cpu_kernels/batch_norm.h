@@ -1,4 +1,4 @@
-// BatchNorm in training of maps [rows, C], a rectifier behind it where asked, and its gradient.
+// BatchNorm in training of maps [rows, C], with an activation behind it, and its gradient.
 //
 // The rows are summed in parts, which no number of threads changes: some rows in float, these sums
 // in double. What is not a number stays so.
@@ -9,11 +9,12 @@
 #include <cmath>
 #include <vector>
 
+#include "activations.h"
 #include "common.h"
 
 namespace cnn_jax {
 
-template <bool relu>
+template <typename Activation>
 class BatchNorm {
  public:
   BatchNorm(int64_t rows, int64_t channels, float epsilon)
@@ -37,18 +38,17 @@ class BatchNorm {
     const Line line(*this, scale, bias, mean, var);
     ForEachVector(threads, [&](int64_t at, int64_t c, int64_t count) {
       const Vector y = line.At(LoadPartial(in + at, count) - line.Mean(c), c);
-      StorePartial(out + at, relu ? (y < 0 ? Vector{} : y) : y, count);
+      StorePartial(out + at, Activation::Of(y), count);
     });
   }
 
-  // By the maps, the scale and the bias. Of the rectifier at 0 it is 0.
+  // By the maps, the scale and the bias.
   void Gradient(const float* in, const float* gradient, const float* scale, const float* bias,
                 const float* mean, const float* var, float* by_in, float* by_scale, float* by_bias,
                 const Threads& threads) const {
     const Line line(*this, scale, bias, mean, var);
     const auto passed = [&](int64_t at, int64_t c, int64_t count, const Vector& centred) {
-      const Vector by_y = LoadPartial(gradient + at, count);
-      return relu ? (line.At(centred, c) > 0 ? by_y : Vector{}) : by_y;
+      return Activation::Gradient(line.At(centred, c), LoadPartial(gradient + at, count));
     };
     const std::vector<double> sums = SumRows(threads, [&](int64_t at, int64_t c, int64_t count) {
       const Vector centred = LoadPartial(in + at, count) - line.Mean(c);

@@ -190,7 +190,7 @@ ffi::Error MaxPoolGradient(ffi::ThreadPool pool, Places places, Maps gradient,
 // and the gradient, or what comes out, their shape.
 template <typename Task>
 ffi::Error DispatchNorm(ffi::ThreadPool& pool, Maps in, Maps like,
-                        std::initializer_list<Maps> vectors, float epsilon, int64_t relu,
+                        std::initializer_list<Maps> vectors, float epsilon, int64_t activation,
                         Task task) {
   const Shape a = in.dimensions(), b = like.dimensions();
   bool fits = a.size() > 0 && std::equal(a.begin(), a.end(), b.begin(), b.end());
@@ -199,16 +199,29 @@ ffi::Error DispatchNorm(ffi::ThreadPool& pool, Maps in, Maps like,
   if (!fits) return ShapeMismatch(a, vectors.begin()->dimensions(), b).error();
   const int64_t channels = a.back();
   const int64_t rows = channels ? static_cast<int64_t>(in.element_count()) / channels : 0;
-  if (relu)
-    task(cnn_jax::BatchNorm<true>(rows, channels, epsilon), MakeThreads(pool));
-  else
-    task(cnn_jax::BatchNorm<false>(rows, channels, epsilon), MakeThreads(pool));
-  return ffi::Error::Success();
+  const auto run = [&](auto kind) {
+    task(cnn_jax::BatchNorm<decltype(kind)>(rows, channels, epsilon), MakeThreads(pool));
+    return ffi::Error::Success();
+  };
+  switch (activation) {  // in the order of AFTER_NORM in `__init__.py`
+    case 0:
+      return run(cnn_jax::NoActivation{});
+    case 1:
+      return run(cnn_jax::Relu{});
+    case 2:
+      return run(cnn_jax::Relu6{});
+    case 3:
+      return run(cnn_jax::Silu{});
+    case 4:
+      return run(cnn_jax::HardSwish{});
+  }
+  return ffi::Error::InvalidArgument("no activation has this number");
 }
 
 ffi::Error BatchNorm(ffi::ThreadPool pool, Maps in, Maps scale, Maps bias, ffi::Result<Maps> out,
-                     ffi::Result<Maps> mean, ffi::Result<Maps> var, float epsilon, int64_t relu) {
-  return DispatchNorm(pool, in, *out, {scale, bias, *mean, *var}, epsilon, relu,
+                     ffi::Result<Maps> mean, ffi::Result<Maps> var, float epsilon,
+                     int64_t activation) {
+  return DispatchNorm(pool, in, *out, {scale, bias, *mean, *var}, epsilon, activation,
                       [&](const auto& norm, const cnn_jax::Threads& threads) {
                         norm.Forward(in.typed_data(), scale.typed_data(), bias.typed_data(),
                                      out->typed_data(), mean->typed_data(), var->typed_data(),
@@ -219,12 +232,12 @@ ffi::Error BatchNorm(ffi::ThreadPool pool, Maps in, Maps scale, Maps bias, ffi::
 ffi::Error BatchNormGradient(ffi::ThreadPool pool, Maps in, Maps gradient, Maps scale, Maps bias,
                              Maps mean, Maps var, ffi::Result<Maps> by_in,
                              ffi::Result<Maps> by_scale, ffi::Result<Maps> by_bias, float epsilon,
-                             int64_t relu) {
+                             int64_t activation) {
   const Shape a = in.dimensions(), b = by_in->dimensions();
   if (!std::equal(a.begin(), a.end(), b.begin(), b.end()))
     return ShapeMismatch(a, gradient.dimensions(), b).error();
   return DispatchNorm(pool, in, gradient, {scale, bias, mean, var, *by_scale, *by_bias}, epsilon,
-                      relu, [&](const auto& norm, const cnn_jax::Threads& threads) {
+                      activation, [&](const auto& norm, const cnn_jax::Threads& threads) {
                         norm.Gradient(in.typed_data(), gradient.typed_data(), scale.typed_data(),
                                       bias.typed_data(), mean.typed_data(), var.typed_data(),
                                       by_in->typed_data(), by_scale->typed_data(),
@@ -239,7 +252,7 @@ auto BindNorm(Binding binding) {
       .template Ret<Maps>()
       .template Ret<Maps>()
       .template Attr<float>("epsilon")
-      .template Attr<int64_t>("relu");
+      .template Attr<int64_t>("activation");
 }
 
 auto Bind() {
