@@ -87,8 +87,10 @@ class StepLoop:
         train_steps = experiment.compiled.train_steps(phase_step)
         batches = self.loader.batch_at(step)
         if (train_steps, num_steps) not in self.compiled:
-            # The compiler's memory goes back before the step's is taken: it would lie beside it.
             train_steps.lower(experiment.compiled.abstract, batches, num_steps).compile()
+            # The memory of the compiler, and of the drawing once it is done, goes back before the
+            # step's is taken: it would lie beside it.
+            jax.block_until_ready(self.carry)
             give_freed_memory_back()
             self.compiled.add((train_steps, num_steps))
         self.carry, done = train_steps(self.carry, batches, num_steps)
