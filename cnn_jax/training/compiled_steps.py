@@ -19,7 +19,7 @@ from cnn_jax.data.loading.device_dataset import Batch, BatchSource
 from cnn_jax.models.layers import Output
 from cnn_jax.models.variables import fill_tree
 from cnn_jax.runtime import sharding
-from cnn_jax.runtime.fresh_values import FreshValues
+from cnn_jax.runtime.fresh_values import FreshValues, moved
 from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics, net_checks
 from cnn_jax.training.elastic import elastic_evaluation, elastic_step
@@ -92,7 +92,7 @@ def compile_steps(
 
     def random_init(seed: int) -> TrainCarry:
         if jax.process_count() == 1:
-            return jax.device_put(fresh(seed), layout.sharding, may_alias=False)
+            return moved(fresh(seed), layout.sharding)
         return sharding.jit_once(init, out_shardings=layout.sharding)(np.uint32(seed))
 
     def init_or_load(seed: int = spec.seed) -> TrainCarry:
