@@ -44,11 +44,11 @@ def draw_ratios(sections: dict[str, list[dict[str, Any]]], out: Path) -> None:
         return
     places = dict.fromkeys(place_of(row) for rows in judged.values() for row in rows)
     colours = {name: OF_DEVICES[i % len(OF_DEVICES)] for i, name in enumerate(places)}
-    heights = [len(dict.fromkeys(map(label_of, rows))) for rows in judged.values()]
+    heights = [inches_of(rows) for rows in judged.values()]
     figure, panels = plt.subplots(
         len(judged),
         1,
-        figsize=(9, 1.2 + 0.7 * len(judged) + 0.24 * sum(heights)),
+        figsize=(9, 1.2 + 0.7 * len(judged) + sum(heights)),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",
@@ -71,7 +71,7 @@ def draw_section(axes: Any, rows: list[dict[str, Any]], colours: dict[str, str])
     for row in rows:
         ratio, colour = row["ratio"][clock], colours[place_of(row)]
         place = labels.index(label_of(row))
-        y = place + 0.24 * (places.index(place_of(row)) - (len(places) - 1) / 2)
+        y = place + 0.7 / len(places) * (places.index(place_of(row)) - (len(places) - 1) / 2)
         axes.plot([ratio["low"], ratio["high"]], [y, y], color=colour, lw=1.4, zorder=3)
         axes.plot(ratio["median"], y, "o", ms=4, color=colour, zorder=4)
         if row["goal"]:
@@ -85,6 +85,12 @@ def draw_section(axes: Any, rows: list[dict[str, Any]], colours: dict[str, str])
     axes.set_xticks([t for t in TICKS if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.axvline(1, color="#999999", linewidth=1, zorder=1)
+
+
+def inches_of(rows: list[dict[str, Any]]) -> float:
+    """The height of a panel: a line for each case, the higher the more places there are."""
+    lines, places = set(map(label_of, rows)), set(map(place_of, rows))
+    return len(lines) * (0.2 + 0.06 * len(places))
 
 
 def place_of(row: dict[str, Any]) -> str:
