@@ -30,7 +30,8 @@ from cnn_jax.ops.window_slices import (
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
 WIDE_CHANNELS = 128  # that XLA convolves as fast as vectors of 8 floats can
-MANY_LANES = 16  # floats of vectors with which the kernels are faster there, too
+MANY_LANES = 16  # floats of vectors with which the kernels are faster there, too,
+FEW_PIXELS = 256  # but of fewer than these: their weights take as long to be packed as to be used
 ALIGNED_CHANNELS = 8  # of 16 bits: what the matrix units of a GPU read at once
 
 Maps = Float[Array, "b h w c"]
@@ -51,15 +52,16 @@ def xla_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
 def cpu_kernel_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
     """The compiled kernels'.
 
-    From `WIDE_CHANNELS` on, and with fewer lanes than `MANY_LANES`, XLA's forward pass is as fast;
-    its gradients are not.
+    From `WIDE_CHANNELS` on, and with fewer lanes than `MANY_LANES` or `FEW_PIXELS`, XLA's forward
+    pass is as fast; its gradients are not.
     """
     convolve = functools.partial(xla_conv, stride=stride, pads=pads)
-    wide = x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS
-    xla_is_as_fast = wide and cpu_kernels.lanes() < MANY_LANES
-    if xla_is_as_fast or not has_kernel("forward", x, kernel):
+    if not has_kernel("forward", x, kernel):
         return convolve(x, kernel)
     shape = jax.eval_shape(convolve, x, kernel).shape
+    has_few = math.prod(shape[:-1]) < FEW_PIXELS or cpu_kernels.lanes() < MANY_LANES
+    if has_few and x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS:
+        return convolve(x, kernel)
     return cpu_kernels.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
 
 

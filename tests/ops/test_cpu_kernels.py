@@ -203,10 +203,15 @@ def test_a_kernel_that_is_not_listed_is_left_to_xla(name, monkeypatch):
 
 
 @compiled
-@pytest.mark.parametrize(("lanes", "channels", "ours"), [(8, 127, 1), (8, 128, 0), (16, 128, 1)])
-def test_many_channels_take_the_kernel_where_vectors_are_wide(lanes, channels, ours, monkeypatch):
-    """With vectors of eight floats XLA is as fast there."""
-    x, kernel = jnp.ones((1, 4, 4, channels)), jnp.ones((3, 3, channels, 2))
+@pytest.mark.parametrize(
+    ("lanes", "channels", "side", "ours"),
+    [(8, 127, 4, 1), (8, 128, 16, 0), (16, 128, 16, 1), (16, 128, 15, 0), (16, 127, 15, 1)],
+)
+def test_many_channels_take_the_kernel_where_vectors_are_wide_and_pixels_many(
+    lanes, channels, side, ours, monkeypatch
+):
+    """With vectors of eight floats, or fewer than 256 pixels, XLA is as fast there."""
+    x, kernel = jnp.ones((1, side, side, channels)), jnp.ones((3, 3, channels, 2))
     monkeypatch.setattr(cpu_kernels, "lanes", lambda: lanes)
     monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
     run = jax.jit(lambda x, k: ops.convolution(x, k, (1, 1), "SAME"))
