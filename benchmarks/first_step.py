@@ -28,7 +28,7 @@ from benchmarks.speed.cases import ON_CPU, Case
 from benchmarks.speed.results import commit
 from benchmarks.speed.table import devices_of, markdown
 from cnn_jax import cli, models
-from cnn_jax.errors import unknown
+from cnn_jax.errors import UserError, unknown
 from cnn_jax.runtime.progress import track
 from cnn_jax.runtime.result_files import check_place, write_json, write_result
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     names = [n for name in MODEL.value for n in (models.REGISTRY if name == ZOO else [name])]
     check_place("--out", OUT.value, (".json",))
     on, path = machine(), Path(OUT.value)
-    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    rows = read(path)
     for name in track(names, "nets"):
         row = {"case": dataclasses.asdict(case_of(name)), "machine": on}
         if RESUME.value and any(is_same(row, other, of_commit=True) for other in rows):
@@ -64,6 +64,20 @@ def main(argv: Sequence[str]) -> int:
         write_result("the table", path.with_suffix(".md"), table(rows))
         print(" ".join(cells(row)), flush=True)
     return 0
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of an earlier run; raises `UserError` where the file holds none."""
+    if not path.exists():
+        return []
+    try:
+        rows = json.loads(path.read_text())
+        table(rows)
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
+        raise UserError(
+            f"--out={path}: it holds no rows of this program: move it away, or name another file"
+        ) from error
+    return rows
 
 
 def case_of(name: str) -> Case:

@@ -163,7 +163,7 @@ def rounds_of(section: str = "") -> Rounds:
 
 def choose(among: Sequence[Case]) -> list[Case]:
     """Those that --model names; without, all that have a goal but the larger part of the zoo."""
-    if MODEL.value == [ZOO]:
+    if ZOO in MODEL.value:
         return list(among)
     if not MODEL.value:
         return [case for case in among if case.goal and case not in cases.IN_LIBRARIES]

@@ -1,12 +1,14 @@
 """`benchmarks.first_step`: its rows and table, and its worker on the smallest net."""
 
 import dataclasses
+import json
 
 import pytest
 
 from benchmarks import first_step
 from benchmarks.first_step_worker import PARTS
 from benchmarks.speed.cases import Case
+from cnn_jax.errors import UserError
 
 TINY = Case("tiny", "mlp", 8, 16, channels=1, options={"hidden": (16,)})
 
@@ -38,6 +40,24 @@ def test_a_net_without_a_case_has_its_own_size():
     case = first_step.case_of("lenet5_1998")
     assert (case.size, case.channels, case.classes) == (32, 1, 10)
     assert first_step.case_of("resnet18").size == 96  # has one
+
+
+def test_large_images_come_in_small_batches_and_the_deepest_nets_as_a_loop():
+    assert first_step.case_of("efficientnet_b7").batch == 2
+    assert first_step.case_of("inception_v3").batch == 8
+    assert first_step.case_of("resnet1202_cifar").options == {"scan": True}
+    assert first_step.case_of("resnet110_cifar").options == {}
+
+
+@pytest.mark.parametrize("text", ['{"a', "[1]", '[{"case": {}}]'])
+def test_a_file_that_holds_no_rows_is_said_before_anything_is_measured(tmp_path, text):
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match="holds no rows of this program"):
+        first_step.read(path)
+    path.write_text(json.dumps([row()]))
+    assert [first_step.cells(r) for r in first_step.read(path)] == [first_step.cells(row())]
+    assert first_step.read(tmp_path / "none.json") == []
 
 
 @pytest.mark.slow
