@@ -29,6 +29,7 @@ from benchmarks.speed.results import commit
 from benchmarks.speed.table import devices_of, markdown
 from cnn_jax import cli, models
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.runtime.compilation_cache import WORTH_A_FILE
 from cnn_jax.runtime.progress import track
 from cnn_jax.runtime.result_files import check_place, write_json, write_result
 
@@ -38,8 +39,8 @@ ZOO = "zoo"
 BATCHES = {300: 8, 600: 2}
 # Nets whose blocks are one loop, as the guide advises: a thousand of them compile for minutes.
 LOOPED = ("resnet1001_v2_cifar", "resnet1202_cifar")
-# What the command lines set (`runtime.compilation_cache`) where no folder is given.
-KEEP = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+# What the command lines set where no folder is given.
+KEEP = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": str(WORTH_A_FILE)}
 TEMPERATURES = ("cold", "warm")
 
 Row = dict[str, Any]

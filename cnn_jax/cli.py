@@ -23,6 +23,7 @@ from cnn_jax.runtime.command_help import help_of_program
 from cnn_jax.runtime.command_line import words_of_command
 from cnn_jax.runtime.compilation_cache import enable_compilation_cache
 from cnn_jax.runtime.config_files import load_config, read_config_flags, value_of
+from cnn_jax.runtime.garbage import search_seldom
 from cnn_jax.runtime.malloc import retain_freed_memory
 from cnn_jax.runtime.process_exit import exit_process
 from cnn_jax.runtime.result_files import PICTURES, check_folder, check_place
@@ -142,6 +143,7 @@ def run(main: Callable[[Sequence[str]], int | None], operands: int = 0) -> None:
     At most so many `operands`, words that are no flags, may be given.
     """
     retain_freed_memory()
+    search_seldom()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that it cannot encode ends no run
             stream.reconfigure(errors="backslashreplace")

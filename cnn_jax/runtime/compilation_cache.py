@@ -15,6 +15,7 @@ from typing import Any
 FOLDER = "~/.cache/cnn_jax/compiled"
 UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 LARGEST = 2 << 30  # bytes; what was used longest ago goes first
+WORTH_A_FILE = 0.1  # seconds of compilation; what draws initial values takes 0.2, for every net
 
 
 def enable_compilation_cache() -> None:
@@ -34,7 +35,7 @@ def enable_compilation_cache() -> None:
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_max_size", LARGEST)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_A_FILE)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         remove_damaged(folder)
 

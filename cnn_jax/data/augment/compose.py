@@ -81,7 +81,9 @@ def compose(
         return image
 
     if image_shape is not None:
-        jax.eval_shape(transform_one, jax.random.key(0), False, jnp.zeros(image_shape))
+        key = jax.eval_shape(lambda: jax.random.key(0))  # nothing is computed
+        image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
+        jax.eval_shape(transform_one, key, False, image)
 
     def augment(
         step_key: RandomKey, ids: Ids, images: Images, labels: Labels, passes: Any = None

@@ -139,6 +139,23 @@ def test_an_alternating_flip_shows_both_sides_in_two_epochs_in_any_order():
         augment.compose(("alternating_flip",))(KEY, IDS, PIXELS, LABELS)
 
 
+def test_a_check_against_the_size_of_images_computes_nothing(monkeypatch):
+    """Each operation on its own would be compiled before a run says its first word."""
+    made = []
+    for module, name in ((jnp, "zeros"), (jax.random, "key")):
+        function = getattr(module, name)
+        noted = lambda *given, f=function: note(made, f(*given))  # noqa: E731
+        monkeypatch.setattr(module, name, noted)
+    augment.compose(("pad_and_crop(1)", "horizontal_flip"), SHAPE)
+    assert made
+    assert all(isinstance(value, jax.core.Tracer) for value in made)
+
+
+def note(values, value):
+    values.append(value)
+    return value
+
+
 def test_no_transforms_change_nothing():
     images, targets = augment.compose(())(KEY, IDS, PIXELS, LABELS)
     assert images is PIXELS
