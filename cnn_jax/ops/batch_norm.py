@@ -25,6 +25,7 @@ AFTER_NORM: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu6": jax.nn.relu6,
     "silu": jax.nn.silu,
     "hard_swish": jax.nn.hard_swish,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
 }
 Normalized = tuple[Float[Array, "*b c"], Float32[Array, " c"], Float32[Array, " c"]]
 

@@ -1,5 +1,6 @@
 """The compiled BatchNorm, alone and with what can stand behind it, against NumPy's in float64."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -34,6 +35,11 @@ def sigmoid(y):
     return 1 / (1 + np.exp(-y))
 
 
+def below(y):
+    """The share of a normal variable below y."""
+    return np.vectorize(lambda v: math.erfc(-v / math.sqrt(2)) / 2, otypes=[float])(y)
+
+
 # y -> (the activation, its slope), each by its definition
 ACTIVATIONS = {
     "none": lambda y: (y, np.ones_like(y)),
@@ -43,6 +49,10 @@ ACTIVATIONS = {
     "hard_swish": lambda y: (
         y * np.clip(y + 3, 0, 6) / 6,
         np.clip(y + 3, 0, 6) / 6 + y / 6 * (abs(y) < 3),
+    ),
+    "gelu": lambda y: (
+        y * below(y),
+        below(y) + y * np.exp(-y * y / 2) / math.sqrt(2 * math.pi),
     ),
 }
 
@@ -131,7 +141,13 @@ class Unit(nn.Module):
 
 
 # What the program of a unit would hold of its activation, were it not part of the kernel.
-TRACES = {"relu": "maximum", "relu6": "minimum", "silu": "exponential", "hard_swish": "minimum"}
+TRACES = {
+    "relu": "maximum",
+    "relu6": "minimum",
+    "silu": "exponential",
+    "hard_swish": "minimum",
+    "gelu": "exponential",
+}
 
 
 @pytest.mark.parametrize("activation", ["tanh", *TRACES])

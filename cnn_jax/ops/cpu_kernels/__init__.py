@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # The activations that a norm can have behind it, by their numbers in `ffi_targets.cc`.
-AFTER_NORM = ("none", "relu", "relu6", "silu", "hard_swish")
+AFTER_NORM = ("none", "relu", "relu6", "silu", "hard_swish", "gelu")
 
 HW = tuple[int, int]
 Shape = tuple[int, ...]

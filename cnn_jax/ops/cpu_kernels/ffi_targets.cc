@@ -214,6 +214,8 @@ ffi::Error DispatchNorm(ffi::ThreadPool& pool, Maps in, Maps like,
       return run(cnn_jax::Silu{});
     case 4:
       return run(cnn_jax::HardSwish{});
+    case 5:
+      return run(cnn_jax::Gelu{});
   }
   return ffi::Error::InvalidArgument("no activation has this number");
 }
