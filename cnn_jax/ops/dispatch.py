@@ -15,6 +15,7 @@ from cnn_jax.ops import cpu_kernels
 from cnn_jax.runtime import target
 
 _reference = contextvars.ContextVar("reference_ops", default=False)
+_shapes_alone = contextvars.ContextVar("shapes_alone", default=False)
 _space_to_depth = contextvars.ContextVar("space_to_depth", default=False)
 _observer: contextvars.ContextVar[Callable[[jax.Array], None] | None] = contextvars.ContextVar(
     "activation_observer", default=None
@@ -27,6 +28,14 @@ _joint = contextvars.ContextVar("joint_norms", default=False)
 def reference_ops() -> contextlib.AbstractContextManager[None]:
     """What is traced within takes the reference operations on every backend."""
     return setting(_reference, True)
+
+
+@contextlib.contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Of what is traced within, the shapes and types alone are right: norms of a batch, whose
+    formulas take a third of a trace, give what comes in."""
+    with reference_ops(), setting(_shapes_alone, True):
+        yield
 
 
 def portable_ops() -> contextlib.AbstractContextManager[None]:
@@ -71,6 +80,11 @@ def setting(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]
         yield
     finally:
         variable.reset(token)
+
+
+def use_shapes_alone() -> bool:
+    """Whether an operation may stand for another of the same shapes and types."""
+    return _shapes_alone.get()
 
 
 def use_cpu_ops() -> bool:

@@ -63,7 +63,7 @@ def trace(model: nn.Module, image_shape: tuple[int, ...], images: int) -> NetTra
 
     def start(key: jax.Array, batch: jax.Array) -> Any:
         keys = {"params": key, "dropout": key}
-        with nn.intercept_methods(note), ops.reference_ops():
+        with nn.intercept_methods(note), ops.shapes_alone():
             output, variables = model.init_with_output(keys, batch, train=True)
         return params_and_stats(variables), output
 

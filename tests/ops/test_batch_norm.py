@@ -1,11 +1,14 @@
 """BatchNorm against linen's: values, running statistics and gradients."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax import ops
 from cnn_jax.models.layers import BatchNorm, ConvUnit
 
 
@@ -75,3 +78,21 @@ def test_who_looks_into_an_evaluation_sees_the_norm_before_its_relu():
     normed = state["intermediates"]["conv1_norm"]["__call__"][0]
     assert normed.min() < 0
     np.testing.assert_array_equal(y, np.maximum(normed, 0))
+
+
+@pytest.mark.parametrize("given", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("out", [jnp.float32, jnp.bfloat16])
+def test_for_shapes_alone_the_norm_computes_nothing_and_has_its_own(given, out):
+    x, ones = jnp.ones((2, 3, 4), given), jnp.ones(4)
+
+    def trace():
+        """Of a new function: JAX knows one again that it has traced."""
+        norm = functools.partial(ops.batch_norm, epsilon=1e-3, dtype=out)
+        program = jax.make_jaxpr(lambda x: norm(x, ones, ones))(x)
+        return program.out_avals, str(program)
+
+    shapes, formula = trace()
+    with ops.shapes_alone():
+        assert trace()[0] == shapes
+        assert "sqrt" not in trace()[1]
+    assert "sqrt" in formula
