@@ -208,8 +208,6 @@ def hold_out(
     Both parts stay in the order of the source. Continuous targets are divided at random. `key`
     names the config key in an error.
     """
-    from sklearn.model_selection import train_test_split
-
     if size == 0:
         return split, split.take(np.arange(0))
     classes = len(np.unique(split.labels)) if split.labels.dtype.kind == "i" else 1
@@ -220,9 +218,51 @@ def hold_out(
         if most < classes:
             advice = f"add images: with {2 * classes} there is one a class for each part"
         raise UserError(f"{key}={size} holds out {count} of {len(split)} examples; {advice}")
-    rows = np.arange(len(split))
-    stratify = split.labels if split.labels.dtype.kind == "i" else None
-    if stratify is not None and (rare := np.bincount(stratify)[np.unique(stratify)].min()) < 2:
+    classified = split.labels.dtype.kind == "i"
+    if classified and (rare := np.unique_counts(split.labels).counts.min()) < 2:
         raise UserError(f"{key}={size}: a class with {rare} example cannot be split in two")
-    rest, held_out = train_test_split(rows, test_size=count, random_state=seed, stratify=stratify)
-    return split.take(np.sort(rest)), split.take(np.sort(held_out))
+    random = np.random.RandomState(seed)
+    chosen = np.zeros(len(split), bool)
+    if classified:
+        chosen[rows_by_class(split.labels, count, random)] = True
+    else:
+        chosen[random.permutation(len(split))[:count]] = True
+    return split.take(np.flatnonzero(~chosen)), split.take(np.flatnonzero(chosen))
+
+
+def rows_by_class(
+    labels: Int[np.ndarray, " n"], count: int, random: np.random.RandomState
+) -> Int[np.ndarray, " count"]:
+    """`count` rows by chance, of every class its share.
+
+    They are those of scikit-learn's `train_test_split`. To import that takes twice as long as to
+    import JAX, and would come before the first step of every run.
+    """
+    _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    stay = shares(sizes, len(labels) - count, random)
+    go = shares(sizes - stay, count, random)
+    found = []
+    for number, (first, taken) in enumerate(zip(stay, go, strict=True)):
+        rows = random.permutation(np.flatnonzero(numbers == number))
+        found.append(rows[first : first + taken])
+    return np.concatenate(found)
+
+
+def shares(
+    sizes: Int[np.ndarray, " k"], count: int, random: np.random.RandomState
+) -> Int[np.ndarray, " k"]:
+    """How many of each of k classes make `count` together, in proportion to their sizes.
+
+    What rounding down leaves goes to the classes that it took most from, by chance among equals.
+    """
+    exact = sizes / sizes.sum() * count
+    whole = np.floor(exact)
+    lost, left = exact - whole, int(count - whole.sum())
+    for amount in np.unique(lost)[::-1]:
+        if left <= 0:
+            break
+        equals = np.flatnonzero(lost == amount)
+        more = random.choice(equals, min(len(equals), left), replace=False)
+        whole[more] += 1
+        left -= len(more)
+    return whole.astype(int)
