@@ -12,7 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
-from cnn_jax.runtime.fresh_values import FreshValues
+from cnn_jax.runtime.fresh_values import FreshValues, moved
 from cnn_jax.runtime.rng_streams import rng_stream
 
 Tree = Any
@@ -56,10 +56,7 @@ def params_and_stats(variables: Mapping[str, Tree]) -> dict[str, Tree]:
 
 def fresh_variables(model: nn.Module, seed: int, image_shape: tuple[int, ...]) -> dict[str, Tree]:
     """`init_variables` of a seed, as arrays; no program is compiled for the net."""
-    fresh = FreshValues(lambda seed: init_variables(model, seed, image_shape))
-    leaves, structure = jax.tree.flatten(fresh(seed))
-    leaves.reverse()  # each is let go as it is copied
-    return jax.tree.unflatten(structure, [jnp.array(leaves.pop()) for _ in range(len(leaves))])
+    return moved(FreshValues(lambda seed: init_variables(model, seed, image_shape))(seed))
 
 
 def fill_tree(values: Mapping[str, np.ndarray], tree: Tree, prefix: str = "") -> Tree:

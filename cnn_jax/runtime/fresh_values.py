@@ -16,7 +16,7 @@ import importlib.metadata
 import math
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -82,24 +82,30 @@ class FreshValues:
         last_use = {v: i for i, (e, _) in enumerate(equations) for v in variables(e.invars)}
         asked = set(variables(jaxpr.outvars))
         for number, (equation, wanted) in enumerate(equations):
-            found = evaluate(equation, wanted, [value_of(atom) for atom in equation.invars])
+            inputs = [value_of(atom) for atom in equation.invars]
+            spent = {v for v in variables(equation.invars) if last_use[v] == number} - asked
+            own = spent.difference(jaxpr.constvars)
+            place = next((values[v] for v in own if can_hold(values[v], equation)), None)
+            found = evaluate(equation, wanted, inputs, place)
+            for variable in spent:
+                del values[variable]
             for variable, value in zip(wanted, found, strict=True):
-                values[variable] = value if variable in last_use else plain(value)
-            # A net's parameters are there twice at most.
-            for variable in set(variables(equation.invars)) - asked:
-                if last_use[variable] == number:
-                    del values[variable]
+                # A net's parameters are there once.
+                values[variable] = value if variable in last_use else settled(value, values)
         leaves = [plain(value_of(atom)) for atom in jaxpr.outvars]
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
 
 
-def moved(values: Any, places: Any) -> Any:
-    """NumPy's arrays, that nobody else holds, on devices: the large ones are gone from the host."""
+def moved(values: Any, places: Any = None) -> Any:
+    """NumPy's arrays, that nobody else holds, on devices, by default the first one: the large ones
+    are gone from the host.
+    """
     leaves, structure = jax.tree.flatten(values)
     del values
     leaves = [unshared(leaf) for leaf in leaves]
     held = [weakref.ref(owner(leaf)) for leaf in leaves if is_large(leaf)]
-    copies = jax.device_put(leaves, jax.tree.leaves(places), may_alias=False)
+    on = None if places is None else jax.tree.leaves(places)
+    copies = jax.device_put(leaves, on, may_alias=False)
     del leaves
     jax.block_until_ready(copies)
     for _ in range(TRIES):
@@ -180,7 +186,9 @@ def has_rule(equation: Equation) -> bool:
     if name in ("jit", "pjit"):
         return params["name"] in DRAWS
     one = all(math.prod(variable.aval.shape) == 1 for variable in equation.outvars)
-    return name in RULES or (one and not any(hasattr(value, "jaxpr") for value in params.values()))
+    return name in (*RULES, *IN_PLACE) or (
+        one and not any(hasattr(value, "jaxpr") for value in params.values())
+    )
 
 
 def needed(jaxpr: Any, outvars: Sequence[Any]) -> list[tuple[Equation, list[Any]]]:
@@ -200,19 +208,31 @@ def variables(atoms: Sequence[Any]) -> list[Any]:
     return [atom for atom in atoms if not isinstance(atom, jax.extend.core.Literal)]
 
 
-def evaluate(equation: Equation, wanted: list[Any], inputs: list[Any]) -> list[Any]:
-    """The `wanted` results of one equation."""
+def can_hold(value: Any, equation: Equation) -> bool:
+    """Whether the result of an equation may take the memory of an array that is not read again."""
+    like = equation.outvars[0].aval
+    writeable = isinstance(value, np.ndarray) and value.flags.writeable
+    return writeable and (value.shape, value.dtype) == (like.shape, like.dtype)
+
+
+def evaluate(
+    equation: Equation, wanted: list[Any], inputs: list[Any], place: np.ndarray | None = None
+) -> list[Any]:
+    """The `wanted` results of one equation, in `place` where its rule takes one."""
     name = equation.primitive.name
     if name in ("jit", "pjit") and (draw := DRAWS.get(equation.params["name"])):
         numbers = drawn(*draw, equation.outvars[0].aval, *inputs)
         if draw[0] is standard_normal:
             scaled = Scaled(numbers, ROOT_OF_TWO)
-            return [scaled if JOINS_CONSTANTS else plain(scaled)]
+            return [scaled if JOINS_CONSTANTS else settled(scaled, {})]
         return [numbers]
     if name == "mul" and isinstance(inputs[0], Scaled) and np.ndim(inputs[1]) == 0:
         numbers, factor = inputs[0]
         return [Scaled(numbers, np.float32(factor * np.float32(inputs[1])))]
     inputs = [plain(x) for x in inputs]
+    if name in IN_PLACE:
+        dtype = equation.outvars[0].aval.dtype
+        return [IN_PLACE[name](*(np.asarray(x, dtype) for x in inputs), out=place)]
     if name in RULES:
         return [RULES[name](equation, *inputs)]
 
@@ -222,6 +242,14 @@ def evaluate(equation: Equation, wanted: list[Any], inputs: list[Any]) -> list[A
 
 def plain(value: Any) -> Any:
     return value.numbers * value.factor if isinstance(value, Scaled) else value
+
+
+def settled(value: Any, others: Mapping[Any, Any]) -> Any:
+    """`plain`, in the numbers' own memory where none of the `others` is of them."""
+    if not isinstance(value, Scaled):
+        return value
+    shared = any(isinstance(x, Scaled) and x.numbers is value.numbers for x in others.values())
+    return np.multiply(*value, out=None if shared else value.numbers)
 
 
 def drawn(
@@ -239,17 +267,18 @@ def drawn(
 
 def in_pieces(piece: Callable[[int], jax.Array], like: Any) -> np.ndarray:
     """An array of the shape and type of `like`, of `PIECE` numbers that begin at each start."""
-    numbers = np.empty(math.prod(like.shape), like.dtype)
+    # One number off, so that it begins at no multiple of 64 bytes: see `unshared`.
+    in_a_row = np.empty(math.prod(like.shape) + 1, like.dtype)[1:]
 
     def fill(start: int) -> None:
-        part = numbers[start : start + PIECE]
+        part = in_a_row[start : start + PIECE]
         part[:] = np.asarray(piece(start))[: part.size]
 
-    starts = range(0, numbers.size, PIECE)
+    starts = range(0, in_a_row.size, PIECE)
     fill(starts[0])  # which compiles it
     with concurrent.futures.ThreadPoolExecutor() as threads:
         collections.deque(threads.map(fill, starts[1:]), maxlen=0)
-    return numbers.reshape(like.shape)
+    return in_a_row.reshape(like.shape)
 
 
 @functools.cache
@@ -292,12 +321,8 @@ def broadcast(equation: Equation, x: Any, *_: Any) -> np.ndarray:
     return np.broadcast_to(x.reshape(placed), shape)
 
 
-def elementwise(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    def rule(equation: Equation, *inputs: Any) -> np.ndarray:
-        dtype = equation.outvars[0].aval.dtype
-        return function(*(np.asarray(x, dtype) for x in inputs))
-
-    return rule
+def copy(equation: Equation, x: Any) -> np.ndarray:
+    return np.array(x, equation.outvars[0].aval.dtype)
 
 
 @functools.cache
@@ -326,11 +351,10 @@ def divide(equation: Equation, x: Any, by: Any) -> np.ndarray:
 
 
 # What IEEE says of these is the same in NumPy and in XLA.
+IN_PLACE: dict[str, np.ufunc] = {"mul": np.multiply, "sqrt": np.sqrt}
 RULES: dict[str, Callable[..., np.ndarray]] = {
     "broadcast_in_dim": broadcast,
-    "copy": elementwise(np.copy),
+    "copy": copy,
     "div": divide,
     "erf_inv": erf_inv,
-    "mul": elementwise(np.multiply),
-    "sqrt": elementwise(np.sqrt),
 }
