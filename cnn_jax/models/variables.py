@@ -12,7 +12,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import ops
-from cnn_jax.runtime.fresh_values import FreshValues, moved
+from cnn_jax.runtime.fresh_values import FreshValues
+from cnn_jax.runtime.moves import moved
 from cnn_jax.runtime.rng_streams import rng_stream
 
 Tree = Any

@@ -14,8 +14,6 @@ import concurrent.futures
 import functools
 import importlib.metadata
 import math
-import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +30,6 @@ ROOT_OF_TWO = np.float32(np.sqrt(2))
 JAXLIB = importlib.metadata.version("jaxlib")
 JOINS_CONSTANTS = tuple(map(int, JAXLIB.split(".")[:2])) < (0, 12)
 PIECE = 2**17  # numbers that are drawn at a time
-TRIES = 50  # of a millisecond, for JAX to let go of what it has copied
 
 
 def standard_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
@@ -94,47 +91,6 @@ class FreshValues:
                 values[variable] = value if variable in last_use else settled(value, values)
         leaves = [plain(value_of(atom)) for atom in jaxpr.outvars]
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
-
-
-def moved(values: Any, places: Any = None) -> Any:
-    """NumPy's arrays, that nobody else holds, on devices, by default the first one: the large ones
-    are gone from the host.
-    """
-    leaves, structure = jax.tree.flatten(values)
-    del values
-    leaves = [unshared(leaf) for leaf in leaves]
-    held = [weakref.ref(owner(leaf)) for leaf in leaves if is_large(leaf)]
-    on = None if places is None else jax.tree.leaves(places)
-    copies = jax.device_put(leaves, on, may_alias=False)
-    del leaves
-    jax.block_until_ready(copies)
-    for _ in range(TRIES):
-        jax.device_put(np.int32(0))  # at a call JAX lets go of what it has copied before
-        if all(leaf() is None for leaf in held):
-            break
-        time.sleep(0.001)
-    return jax.tree.unflatten(structure, copies)
-
-
-def owner(leaf: np.ndarray) -> np.ndarray:
-    """The array whose memory it is a view of."""
-    return leaf.base if isinstance(leaf.base, np.ndarray) else leaf
-
-
-def is_large(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray) and leaf.size >= PIECE
-
-
-def unshared(leaf: Any) -> Any:
-    """The large array where no device's array will share its memory, which no step could take.
-
-    On a CPU JAX shares what begins at a multiple of 64 bytes, whatever `may_alias` says.
-    """
-    if not is_large(leaf) or leaf.ctypes.data % 64:
-        return leaf
-    apart = np.empty(leaf.size + 1, leaf.dtype)[1:].reshape(leaf.shape)
-    apart[...] = leaf
-    return apart
 
 
 def first_results(program: Any, shapes: Any) -> Callable[[Any], Any] | None:
@@ -267,7 +223,7 @@ def drawn(
 
 def in_pieces(piece: Callable[[int], jax.Array], like: Any) -> np.ndarray:
     """An array of the shape and type of `like`, of `PIECE` numbers that begin at each start."""
-    # One number off, so that it begins at no multiple of 64 bytes: see `unshared`.
+    # One number off, so that it begins at no multiple of 64 bytes: see `moves.unshared`.
     in_a_row = np.empty(math.prod(like.shape) + 1, like.dtype)[1:]
 
     def fill(start: int) -> None:

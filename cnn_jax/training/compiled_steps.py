@@ -19,7 +19,8 @@ from cnn_jax.data.loading.device_dataset import Batch, BatchSource
 from cnn_jax.models.layers import Output
 from cnn_jax.models.variables import fill_tree
 from cnn_jax.runtime import sharding
-from cnn_jax.runtime.fresh_values import FreshValues, moved
+from cnn_jax.runtime.fresh_values import FreshValues
+from cnn_jax.runtime.moves import moved
 from cnn_jax.runtime.sharding import AXIS, Devices
 from cnn_jax.training import metrics, net_checks
 from cnn_jax.training.elastic import elastic_evaluation, elastic_step

@@ -1,7 +1,6 @@
 """Initial values drawn piece by piece have the bits of the compiled initialisation."""
 
 import tracemalloc
-import weakref
 
 import jax
 import jax.numpy as jnp
@@ -154,22 +153,3 @@ def test_another_generator_takes_the_compiled_form():
     make = lambda seed: jax.random.normal(jax.random.key(seed), (5,))  # noqa: E731
     with jax.threefry_partitionable(False):
         assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
-
-
-@pytest.mark.parametrize("begins", [0, 4])  # bytes behind a multiple of 64, where JAX shares memory
-def test_what_is_moved_to_a_device_is_gone_from_the_host(begins):
-    held = []
-
-    def array():
-        room = np.empty(4 * PIECE + 64, np.uint8)
-        start = -room.ctypes.data % 64 + begins
-        numbers = room[start : start + 4 * PIECE].view(np.float32)
-        numbers[:] = 7
-        held.append(weakref.ref(room))
-        return {"numbers": numbers, "step": np.int32(3)}
-
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    copies = fresh_values.moved(array(), {"numbers": place, "step": place})
-    assert held[0]() is None
-    assert (np.asarray(copies["numbers"]) == 7).all()
-    assert copies["step"] == 3
