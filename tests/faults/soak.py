@@ -21,6 +21,7 @@ import numpy as np
 
 from cnn_jax import train
 from cnn_jax.cli import read_config
+from cnn_jax.runtime.garbage import search_seldom
 from cnn_jax.runtime.malloc import retain_freed_memory
 from cnn_jax.training.experiment import make_experiment
 from tests.faults import memory
@@ -100,7 +101,8 @@ def main() -> None:
     parser.add_argument("--config", default="lenet5:digits")
     parser.add_argument("--slope", type=float, default=SLOPE)
     options = parser.parse_args()
-    retain_freed_memory()
+    retain_freed_memory()  # as the command does
+    search_seldom()
     with tempfile.TemporaryDirectory() as folder:
         rows = Soak([f"--config={options.config}"], options.steps).run(Path(folder))
     for row in rows[:: max(1, len(rows) // 20)]:
