@@ -238,13 +238,13 @@ def rows_by_class(
     They are those of scikit-learn's `train_test_split`. To import that takes twice as long as to
     import JAX, and would come before the first step of every run.
     """
-    _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    sizes = np.unique_counts(labels).counts
+    rows_of = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
     stay = shares(sizes, len(labels) - count, random)
     go = shares(sizes - stay, count, random)
     found = []
-    for number, (first, taken) in enumerate(zip(stay, go, strict=True)):
-        rows = random.permutation(np.flatnonzero(numbers == number))
-        found.append(rows[first : first + taken])
+    for rows, first, taken in zip(rows_of, stay, go, strict=True):
+        found.append(random.permutation(rows)[first : first + taken])
     return np.concatenate(found)
 
 

@@ -137,10 +137,10 @@ def has_one_sequence_a_key() -> bool:
 
 
 def has_rule(equation: Equation) -> bool:
-    """Whether `evaluate` knows it: a draw, arithmetic, or one number."""
+    """Whether `evaluate` knows it: a draw in float32, arithmetic, or one number."""
     name, params = equation.primitive.name, equation.params
     if name in ("jit", "pjit"):
-        return params["name"] in DRAWS
+        return params["name"] in DRAWS and equation.outvars[0].aval.dtype == np.float32
     one = all(math.prod(variable.aval.shape) == 1 for variable in equation.outvars)
     return name in (*RULES, *IN_PLACE) or (
         one and not any(hasattr(value, "jaxpr") for value in params.values())
@@ -274,7 +274,8 @@ def broadcast(equation: Equation, x: Any, *_: Any) -> np.ndarray:
     shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
     x = np.asarray(x, equation.outvars[0].aval.dtype)
     placed = [x.shape[axes.index(axis)] if axis in axes else 1 for axis in range(len(shape))]
-    return np.broadcast_to(x.reshape(placed), shape)
+    spread = np.broadcast_to(x.reshape(placed), shape)
+    return spread if x.size == 1 else spread.copy()  # a view would share what may be written over
 
 
 def copy(equation: Equation, x: Any) -> np.ndarray:

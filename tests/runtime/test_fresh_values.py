@@ -95,6 +95,21 @@ def test_no_constant_of_the_program_is_written_over():
     np.testing.assert_array_equal(factors, np.linspace(1, 2, 6, dtype=np.float32).reshape(2, 3))
 
 
+def test_what_was_spread_before_keeps_its_values():
+    def make(seed):
+        drawn = jax.random.uniform(jax.random.key(seed), (3,))
+        return jnp.broadcast_to(drawn, (2, 3)), drawn * 2
+
+    assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_draws_of_sixteen_bits_are_compiled(dtype):
+    """Their bits are drawn in another way."""
+    make = lambda seed: 3 * jax.random.normal(jax.random.key(seed), (5,), dtype)  # noqa: E731
+    assert_same(FreshValues(make)(3), sharding.jit_once(make)(np.uint32(3)))
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["lenet5_1998", "bn_lenet", "resnet20_cifar", "scanned"])
 def test_a_net_has_the_bits_of_its_compiled_initialisation(name):

@@ -42,7 +42,8 @@ KEEP_MORE = ("gelu", "silu")
 def activate(name: Activation, x: Activations) -> Activations:
     """The named non-linearity of `x`; `gelu` is the exact one, by the error function.
 
-    On a CPU its gradient keeps `x` alone: of ConvNeXt's step a quarter of the memory goes.
+    On a CPU the gradients of `KEEP_MORE` keep `x` alone, and compute them once more: a quarter of
+    the memory of ConvNeXt's step goes.
     """
     if name in RECTIFIERS and ops.use_guided_rectifiers():
         return guided(name, x)
