@@ -24,6 +24,7 @@ import numpy as np
 from jax.extend.random import define_prng_impl, threefry_2x32
 
 from cnn_jax.runtime import sharding
+from cnn_jax.runtime.moves import apart
 
 Equation = Any  # jax.extend.core.JaxprEqn
 ROOT_OF_TWO = np.float32(np.sqrt(2))
@@ -223,8 +224,8 @@ def drawn(
 
 def in_pieces(piece: Callable[[int], jax.Array], like: Any) -> np.ndarray:
     """An array of the shape and type of `like`, of `PIECE` numbers that begin at each start."""
-    # One number off, so that it begins at no multiple of 64 bytes: see `moves.unshared`.
-    in_a_row = np.empty(math.prod(like.shape) + 1, like.dtype)[1:]
+    numbers = apart(like.shape, like.dtype)  # moved to a device without a copy on the way
+    in_a_row = numbers.reshape(-1)
 
     def fill(start: int) -> None:
         part = in_a_row[start : start + PIECE]
@@ -234,7 +235,7 @@ def in_pieces(piece: Callable[[int], jax.Array], like: Any) -> np.ndarray:
     fill(starts[0])  # which compiles it
     with concurrent.futures.ThreadPoolExecutor() as threads:
         collections.deque(threads.map(fill, starts[1:]), maxlen=0)
-    return in_a_row.reshape(like.shape)
+    return numbers
 
 
 @functools.cache
