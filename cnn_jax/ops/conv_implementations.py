@@ -29,9 +29,12 @@ from cnn_jax.ops.window_slices import (
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
-WIDE_CHANNELS = 128  # that XLA convolves as fast as vectors of 8 floats can
-MANY_LANES = 16  # floats of vectors with which the kernels are faster there, too,
-FEW_PIXELS = 256  # but of fewer than these: their weights take as long to be packed as to be used
+WIDE_CHANNELS = 128  # from here on XLA's forward pass is as fast, where there are
+FEW_PIXELS = 256  # (their weights take as long to be packed as to be used), or in vectors of
+FEW_LANES = 4  # floats, where it was not measured
+ALIASED_CHANNELS = 128  # at whose multiples a column's numbers fall on few lines of a cache
+AVX2_LANES = 8
+MOST_COPIED = 2 << 20  # floats that stay in a cache while they are brought into another order
 ALIGNED_CHANNELS = 8  # of 16 bits: what the matrix units of a GPU read at once
 
 Maps = Float[Array, "b h w c"]
@@ -52,15 +55,14 @@ def xla_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
 def cpu_kernel_conv(x: Maps, kernel: Kernel, stride: HW, pads: Pads) -> Out:
     """The compiled kernels'.
 
-    From `WIDE_CHANNELS` on, and with fewer lanes than `MANY_LANES` or `FEW_PIXELS`, XLA's forward
-    pass is as fast; its gradients are not.
+    From `WIDE_CHANNELS` on XLA's forward pass can be as fast; its gradients are not.
     """
     convolve = functools.partial(xla_conv, stride=stride, pads=pads)
     if not has_kernel("forward", x, kernel):
         return convolve(x, kernel)
-    shape = jax.eval_shape(convolve, x, kernel).shape
-    has_few = math.prod(shape[:-1]) < FEW_PIXELS or cpu_kernels.lanes() < MANY_LANES
-    if has_few and x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS:
+    shape, lanes = jax.eval_shape(convolve, x, kernel).shape, cpu_kernels.lanes()
+    xla_is_as_fast = lanes <= FEW_LANES or math.prod(shape[:-1]) < FEW_PIXELS
+    if xla_is_as_fast and x.shape[-1] == kernel.shape[2] >= WIDE_CHANNELS:
         return convolve(x, kernel)
     return cpu_kernels.forward(x, kernel, shape, stride, (pads[0][0], pads[1][0]))
 
@@ -191,10 +193,18 @@ def _pointwise_backward(
     x, gradient = lax.optimization_barrier((residuals[0], gradient))
     rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
     if rows.shape[1] <= columns.shape[1]:
-        product = rows.T @ columns
+        product = _transposed(rows) @ columns
     else:  # a tall product takes up to 3.5 times as long as a wide one
-        product = lax.optimization_barrier(columns.T @ rows).T
+        product = lax.optimization_barrier(_transposed(columns) @ rows).T
     return gradient @ residuals[1][0, 0].T, product[None, None]
+
+
+def _transposed(x: Float[Array, "pixels c"]) -> Float[Array, "c pixels"]:
+    """In memory too, where a product takes up to twice as long to read it by columns."""
+    aliased = x.shape[1] % ALIASED_CHANNELS == 0 and x.size <= MOST_COPIED
+    if aliased and cpu_kernels.lanes() == AVX2_LANES:
+        return lax.optimization_barrier(x.T)
+    return x.T
 
 
 _pointwise_matmul.defvjp(_pointwise_forward, _pointwise_backward)

@@ -16,6 +16,8 @@ CASES = {
     "pointwise": ((2, 5, 7, 3), (1, 1, 3, 4), (1, 1), ((0, 0), (0, 0)), 1, "pointwise_conv"),
     "strided": ((2, 7, 6, 12), (1, 1, 12, 4), (2, 3), ((0, 0), (0, 0)), 1, "pointwise_conv"),
     "with padding": ((2, 4, 4, 3), (1, 1, 3, 4), (1, 1), ((1, 0), (2, 1)), 1, "pointwise_conv"),
+    "in the order": ((1, 3, 5, 128), (1, 1, 128, 256), (1, 1), ((0, 0),) * 2, 1, "pointwise_conv"),
+    "of columns": ((1, 3, 5, 256), (1, 1, 256, 128), (1, 1), ((0, 0),) * 2, 1, "pointwise_conv"),
     "one channel": ((3, 9, 8, 1), (5, 3, 1, 4), (1, 1), ((2, 1), (0, 1)), 1, "banded_matmul"),
     "few channels": ((2, 9, 7, 6), (3, 5, 6, 16), (1, 1), ((1, 1), (2, 2)), 1, "banded_matmul"),
     "depthwise": ((3, 6, 7, 5), (3, 3, 1, 5), (1, 1), ((1, 1), (1, 1)), 5, "depthwise_conv"),
@@ -171,3 +173,18 @@ def test_a_forward_pass_keeps_convolutions_out_of_library_fusions():
 
     program = sharding.jit_forward(net).lower(x, kernel).compile().as_text()
     assert "ynn" not in program
+
+
+@cpu_only
+@pytest.mark.parametrize(
+    ("lanes", "channels", "side", "ordered"),
+    [(8, 256, 8, True), (8, 192, 8, False), (8, 256, 128, False), (16, 256, 8, False)],
+)
+def test_a_pointwise_gradient_reads_rows_where_columns_share_lines_of_the_cache(
+    lanes, channels, side, ordered, monkeypatch
+):
+    """What is transposed stands behind a barrier then, beside that of both operands."""
+    monkeypatch.setattr(conv_implementations.cpu_kernels, "lanes", lambda: lanes)
+    x, kernel = jnp.zeros((1, side, side, channels)), jnp.zeros((1, 1, channels, 512))
+    run = jax.grad(lambda k: ops.convolution(x, k, (1, 1), "VALID").sum())
+    assert jax.jit(run).lower(kernel).as_text().count("optimization_barrier") == 1 + ordered

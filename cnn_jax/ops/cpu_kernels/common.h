@@ -76,7 +76,12 @@ inline __attribute__((always_inline)) void AccumulateProduct(Vector (&sums)[rows
                                                              const float* row) {
   Vector by[vectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < vectors; ++v) by[v] = reinterpret_cast<const Vector*>(row)[v];
+  for (int v = 0; v < vectors; ++v) {
+    by[v] = reinterpret_cast<const Vector*>(row)[v];
+#if defined(__AVX__) && !defined(__AVX512F__)
+    asm("" : "+x"(by[v]));  // GCC would load it once more for every row
+#endif
+  }
 #pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4

@@ -5,7 +5,9 @@
 // number of the input times a row of the kernel, [F]. The sums of a tile, some pixels times some
 // vectors of features, stay in registers over all k. The input is copied a few rows at a time so
 // that the pixels of a tile lie side by side.
-// Every number is summed in the order of k, whatever the number of threads.
+// Every number is summed in the order of k, whatever the number of threads. Where a tile is small
+// and sums are long, some channels are summed over all maps before the next ones, so that their
+// weights stay in the cache from tile to tile.
 
 #pragma once
 
@@ -19,11 +21,12 @@
 
 namespace cnn_jax {
 
-constexpr int kImagePitch = 16;                // floats between two pixels that lie across images
-constexpr int kMaxSmallWidth = 8;              // of maps that take tiles across images
-constexpr int64_t kMaxPackedFloats = 4 << 20;  // that these copy at once
-constexpr int64_t kCacheFloats = 64 << 10;     // of packed rows that stay in the cache
-constexpr int kPixelVectors = 0;               // of a block: its vectors are of pixels
+constexpr int kImagePitch = kLanes < 16 ? 8 : 16;  // floats between pixels that lie across images
+constexpr int kMaxSmallWidth = 8;                  // of maps that take tiles across images
+constexpr int64_t kMaxPackedFloats = 4 << 20;      // that these copy at once
+constexpr int64_t kCacheFloats = 64 << 10;         // of packed rows that stay in the cache
+constexpr int64_t kMaxSummed = 1152;               // products of a sum at once, of vectors under 16
+constexpr int kPixelVectors = 0;                   // of a block: its vectors are of pixels
 
 struct FeatureBlock {  // features of a group that a tile takes, and where their weights begin
   int64_t group, feature, features, weights;
@@ -36,11 +39,19 @@ struct DirectConv {
   float* out;
   int64_t batch, groups, channels, features;  // the last two of a group
   Axis y, x;
+  int64_t in_pitch;  // floats between two pixels
+  bool add = false;  // to what `out` holds
   std::vector<FeatureBlock> blocks = {};
   FloatBuffer weights = {};
 
   int64_t Channels() const { return groups * channels; }
   int64_t Features() const { return groups * features; }
+
+  // Channels [first, end) of one group alone, whose sums are added to those of the ones before.
+  DirectConv Part(int64_t first, int64_t end) const {
+    return {in + first, out, batch, groups, end - first, features, y, x, in_pitch, first > 0};
+  }
+
   const float* Weights(const FeatureBlock& b) const { return weights.get() + b.weights; }
 
   float* OutputAt(const FeatureBlock& b, int64_t n, int64_t t, int64_t s) const {
@@ -132,8 +143,7 @@ class RowTiling {
     const FloatBuffer packed =
         AllocateFloats(rows * row_ + 2 * kLanes);  // the last tile of pixels reads beyond
     for (int64_t r = std::max<int64_t>(0, -low); r < std::min(rows, y.size - low); ++r)
-      PackRow(conv_.in + (n * y.size + low + r) * x.size * conv_.Channels(),
-              packed.get() + r * row_);
+      PackRow(conv_.in + (n * y.size + low + r) * x.size * conv_.in_pitch, packed.get() + r * row_);
     const int64_t across = x.window * conv_.channels;
     for (const FeatureBlock& b : conv_.blocks)
       for (int64_t s = t; s < t_end; ++s) {
@@ -148,7 +158,8 @@ class RowTiling {
                 in + at, offsets_.data(), conv_.Weights(b), segments, out, apart, pixels);
           else
             SelectFeatureMicroKernel(b.vectors, pixels)(in + at, offsets_.data(), conv_.Weights(b),
-                                                        &segments, 1, out, apart, b.features);
+                                                        &segments, 1, out, apart, b.features,
+                                                        conv_.add);
         }
       }
   }
@@ -167,7 +178,7 @@ class RowTiling {
         std::fill(to + c * apart + end, to + c * apart + phase_, 0.0f);
       }
       if (skip < end)
-        Transpose(from + (first + skip * x.stride) * conv_.Channels(), x.stride * conv_.Channels(),
+        Transpose(from + (first + skip * x.stride) * conv_.in_pitch, x.stride * conv_.in_pitch,
                   to + skip, apart, end - skip, conv_.Channels());
     }
   }
@@ -198,10 +209,12 @@ class BatchTiling {
     const Axis &y = conv_.y, &x = conv_.x;
     const int64_t group = task / parts_, part = task % parts_, blocks = conv_.blocks.size();
     const int64_t n = conv_.batch * group / groups_, n_end = conv_.batch * (group + 1) / groups_;
-    const int64_t channels = conv_.Channels(), map = y.size * x.size * channels;
+    const int64_t channels = conv_.Channels(), map = y.size * x.size;
     const int64_t apart = y.whole * x.whole * conv_.Features();
-    const FloatBuffer packed = AllocateFloats(map * kImagePitch);
-    Transpose(conv_.in + n * map, map, packed.get(), kImagePitch, n_end - n, map);
+    const FloatBuffer packed = AllocateFloats(map * channels * kImagePitch);
+    for (int64_t pixel = 0; pixel < map; ++pixel)
+      Transpose(conv_.in + (n * map + pixel) * conv_.in_pitch, map * conv_.in_pitch,
+                packed.get() + pixel * channels * kImagePitch, kImagePitch, n_end - n, channels);
     std::vector<KSegment> segments(y.window);
     for (int64_t i = blocks * part / parts_; i < blocks * (part + 1) / parts_; ++i) {
       const FeatureBlock& b = conv_.blocks[i];
@@ -215,7 +228,7 @@ class BatchTiling {
           const int64_t from = corner * channels + b.group * conv_.channels;
           SelectFeatureMicroKernel(b.vectors, n_end - n)(
               packed.get() + from * kImagePitch, offsets_.data(), conv_.Weights(b), segments.data(),
-              count, conv_.OutputAt(b, n, t, s), apart, b.features);
+              count, conv_.OutputAt(b, n, t, s), apart, b.features, conv_.add);
         }
     }
   }
@@ -231,9 +244,8 @@ void RunTiling(const Tiling& tiling, const Threads& threads) {
   threads.parallel_for(tiling.Tasks(), [&](int64_t task) { tiling.Run(task); });
 }
 
-inline void RunConv(DirectConv conv, const float* kernel, const KernelStrides& by,
-                    const Threads& threads) {
-  if (conv.batch * conv.y.count * conv.x.count * conv.Features() <= 0) return;
+inline void RunChannels(DirectConv conv, const float* kernel, const KernelStrides& by,
+                        const Threads& threads) {
   const bool small = conv.y.size * conv.x.size * conv.Channels() * kImagePitch <= kMaxPackedFloats;
   const bool across = small && conv.x.count <= kMaxSmallWidth && conv.x.count <= conv.batch;
   const bool of_pixels = !across && conv.features <= kMaxPixelVectorFeatures;
@@ -249,19 +261,34 @@ inline void RunConv(DirectConv conv, const float* kernel, const KernelStrides& b
     RunTiling(RowTiling(conv, most, threads.count), threads);
 }
 
+// All channels at once, or some after the others.
+inline void RunConv(const DirectConv& conv, const float* kernel, const KernelStrides& by,
+                    const Threads& threads) {
+  if (conv.batch * conv.y.count * conv.x.count * conv.Features() <= 0) return;
+  const int64_t places = conv.y.window * conv.x.window;
+  const bool split = kLanes < 16 && conv.groups == 1 && conv.features > kMaxPixelVectorFeatures;
+  const int64_t most = std::max<int64_t>(1, kMaxSummed / std::max<int64_t>(1, places));
+  const int64_t parts = split ? (conv.channels + most - 1) / most : 1;
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t first = conv.channels * i / parts;
+    RunChannels(conv.Part(first, conv.channels * (i + 1) / parts), kernel + first * by.channel, by,
+                threads);
+  }
+}
+
 inline void Forward(const ConvShape& c, const float* in, const float* kernel, float* out,
                     const Threads& threads) {
   RunConv(DirectConv{in, out, c.batch, c.groups, c.GroupChannels(), c.GroupFeatures(), c.Down(),
-                     c.Across()},
+                     c.Across(), c.channels},
           kernel, c.ByChannel(), threads);
 }
 
 inline void InputGradient(const ConvShape& c, const float* gradient, const float* kernel,
                           float* out, const Threads& threads) {
   ForEachStridePhase(c, [&](const Axis& y, const Axis& x) {
-    RunConv(
-        DirectConv{gradient, out, c.batch, c.groups, c.GroupFeatures(), c.GroupChannels(), y, x},
-        kernel, c.ByFeature(), threads);
+    RunConv(DirectConv{gradient, out, c.batch, c.groups, c.GroupFeatures(), c.GroupChannels(), y, x,
+                       c.features},
+            kernel, c.ByFeature(), threads);
   });
 }
 

@@ -18,12 +18,21 @@ struct KSegment {  // of k
 };
 
 // The sums of `pixels` x (`vectors` * kLanes) over the segments, of which the first `features` are
-// stored, two pixels `apart`.
+// stored, two pixels `apart`; added to what lies there where `add` says so.
 template <int pixels, int vectors>
 void FeatureMicroKernel(const float* in, const int32_t* offsets, const float* weights,
                         const KSegment* segments, int64_t count, float* out, int64_t apart,
-                        int64_t features) {
+                        int64_t features, bool add) {
   Vector sums[pixels][vectors] = {};
+  // All loops over sums are unrolled, or they would not stay in registers.
+  if (add)
+#pragma GCC unroll 14
+    for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        const int64_t left = features - v * kLanes;
+        if (left > 0) sums[p][v] = LoadPartial(out + p * apart + v * kLanes, left);
+      }
   for (int64_t s = 0; s < count; ++s) {
     const float* row = weights + segments[s].from * vectors * kLanes;
     for (int64_t k = segments[s].from; k < segments[s].to; ++k, row += vectors * kLanes) {
@@ -31,7 +40,6 @@ void FeatureMicroKernel(const float* in, const int32_t* offsets, const float* we
       AccumulateProduct(sums, in + offsets[k], row);
     }
   }
-  // All loops over sums are unrolled, or they would not stay in registers.
 #pragma GCC unroll 14
   for (int p = 0; p < pixels; ++p)
 #pragma GCC unroll 4
@@ -58,7 +66,7 @@ void PixelMicroKernel(const float* in, const int32_t* offsets, const float* weig
 }
 
 using FeatureMicroKernelFn = void (*)(const float*, const int32_t*, const float*, const KSegment*,
-                                      int64_t, float*, int64_t, int64_t);
+                                      int64_t, float*, int64_t, int64_t, bool);
 
 constexpr int MaxTilePixels(int vectors) {
   return std::min(kMaxTilePixels, kAccumulators / vectors);
