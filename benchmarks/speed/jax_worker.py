@@ -25,6 +25,7 @@ from cnn_jax.analysis.stages import summarize
 from cnn_jax.data.dataset import Dataset, Split, Task
 from cnn_jax.data.loading.device_dataset import DeviceDataset, HostBatch
 from cnn_jax.models.variables import fresh_variables
+from cnn_jax.ops import cpu_kernels
 from cnn_jax.runtime import sharding
 from cnn_jax.runtime.clock import Clock
 from cnn_jax.runtime.malloc import retain_freed_memory
@@ -52,8 +53,10 @@ class JaxServer:
     ) -> dict[str, Any]:
         """Initialises and compiles; `examples` are those of the set that the loop goes through.
 
-        `compiler_options` take the place of those of `runtime.sharding` on the CPU.
+        `compiler_options` take the place of those of `runtime.sharding` on the CPU. Kernels that
+        a machine makes once are made before.
         """
+        cpu_kernels.library()
         if compiler_options is not None:
             sharding.CPU_OPTIONS = sharding.CPU_FORWARD = compiler_options
         case = Case(**case)

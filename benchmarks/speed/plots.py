@@ -125,15 +125,15 @@ def draw_growth(points_of: dict[str, list[dict[str, Any]]], out: Path) -> None:
         values = [point["value"] for point in points]
         for row, (title, (scale, lines)) in enumerate(rows):
             axes = panels[row, column]
-            for clock, key in lines.items():
-                heights = [scale * point[key] for point in points]
+            of_clocks = {c: [scale * point[key] for point in points] for c, key in lines.items()}
+            for clock, heights in of_clocks.items():
                 axes.plot(values, heights, "o-", ms=3, color=COLOURS[clock], label=NAMES[clock])
             axes.set_xscale("log", base=2)
             axes.set_yscale("log", base=2)
-            axes.set_ylim(*around(heights))
+            axes.set_ylim(*around([height for heights in of_clocks.values() for height in heights]))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-            power = exponent(values, heights)
+            power = exponent(values, list(of_clocks.values())[-1])
             tidy(axes, f"{title}: power {power:.2f}" if column == 0 else f"{power:.2f}")
         panels[-1, column].set_xlabel(name, color=INK)
     panels[0, 0].legend(frameon=False, fontsize=8)

@@ -162,6 +162,27 @@ def test_growth_is_told_by_its_power():
     assert plots.around([1.0, 100.0]) == pytest.approx((1 / 1.1, 110))
 
 
+def test_growth_shows_both_clocks(monkeypatch, tmp_path):
+    """A slow wall time lies within its panel, and the power is of CPU seconds."""
+    points = [
+        {
+            "value": d,
+            "seconds": 100 * d,
+            "cpu_seconds": d**2,
+            "peak_bytes": 1e6,
+            "compile_seconds": 1,
+        }
+        for d in (2.0, 4.0)
+    ]
+    shown = {}
+    monkeypatch.setattr(plots, "write_picture", lambda figure, out, dpi: shown.update(of=figure))
+    plots.draw_growth({"depth": points}, tmp_path / "growth.png")
+    axes = shown["of"].axes[0]
+    low, high = axes.get_ylim()
+    assert all(low < y < high for line in axes.lines for y in line.get_ydata())
+    assert axes.get_title(loc="left").endswith("power 2.00")
+
+
 def test_every_case_is_a_net_of_the_registry():
     grown = [case for points in growth.axes().values() for _, case, _ in points]
     for case in (*cases.ON_CPU, *cases.IN_LIBRARIES, *cases.ON_GPU, *grown):

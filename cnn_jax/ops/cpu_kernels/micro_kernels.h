@@ -35,6 +35,7 @@ void FeatureMicroKernel(const float* in, const int32_t* offsets, const float* we
       }
   for (int64_t s = 0; s < count; ++s) {
     const float* row = weights + segments[s].from * vectors * kLanes;
+#pragma GCC unroll 4
     for (int64_t k = segments[s].from; k < segments[s].to; ++k, row += vectors * kLanes) {
       __builtin_prefetch(in + offsets[k + kPrefetchDistance]);
       AccumulateProduct(sums, in + offsets[k], row);
