@@ -29,13 +29,13 @@ from cnn_jax.ops.window_slices import (
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 JOINED_CHANNELS = 32  # of one convolution that groups are joined to
-WIDE_CHANNELS = 128  # from here on XLA's forward pass is as fast, where there are
-FEW_PIXELS = 256  # (their weights take as long to be packed as to be used), or in vectors of
-FEW_LANES = 4  # floats, where it was not measured
-ALIASED_CHANNELS = 128  # at whose multiples a column's numbers fall on few lines of a cache
-AVX2_LANES = 8
-MOST_COPIED = 2 << 20  # floats that stay in a cache while they are brought into another order
 ALIGNED_CHANNELS = 8  # of 16 bits: what the matrix units of a GPU read at once
+# XLA's forward pass is as fast from so many channels on where pixels are few (the kernel's weights
+# take as long to be packed as to be used), or where a vector holds few floats (not measured).
+WIDE_CHANNELS, FEW_PIXELS, FEW_LANES = 128, 256, 4
+# On AVX2 a product takes up to twice as long to read columns whose numbers, a multiple of so many
+# floats apart, share few lines of a cache. It is worth a copy that stays in the cache.
+ALIASED_CHANNELS, AVX2_LANES, MOST_COPIED = 128, 8, 2 << 20
 
 Maps = Float[Array, "b h w c"]
 Kernel = Float[Array, "kh kw ci f"]
@@ -200,7 +200,7 @@ def _pointwise_backward(
 
 
 def _transposed(x: Float[Array, "pixels c"]) -> Float[Array, "c pixels"]:
-    """In memory too, where a product takes up to twice as long to read it by columns."""
+    """In memory too, where a product reads columns slowly: see `ALIASED_CHANNELS`."""
     aliased = x.shape[1] % ALIASED_CHANNELS == 0 and x.size <= MOST_COPIED
     if aliased and cpu_kernels.lanes() == AVX2_LANES:
         return lax.optimization_barrier(x.T)
