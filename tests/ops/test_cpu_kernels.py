@@ -268,7 +268,7 @@ import sys, jax, numpy as np
 from cnn_jax.ops import cpu_kernels
 cpu_kernels.library()
 numbers = np.random.RandomState(0)
-x, g = (numbers.randn(4, 12, 12, n).astype(np.float32) for n in (48, 64))
+x, g, many = (numbers.randn(4, 12, 12, n).astype(np.float32) for n in (48, 64, 150))
 few = numbers.randn(20, 6, 6, 5).astype(np.float32)
 kernel, side = numbers.randn(3, 3, 48, 64).astype(np.float32), (1, 1)
 results = (
@@ -278,6 +278,7 @@ results = (
     cpu_kernels.kernel_gradient(few, few, (3, 3, 5, 5), side, side),
     cpu_kernels.forward(few, kernel[:, :, :5], (20, 6, 6, 64), side, side),
     cpu_kernels.forward(x, kernel[:, :, :6], g.shape, side, side),
+    cpu_kernels.forward(many, np.resize(kernel, (3, 3, 150, 64)), g.shape, side, side),
     cpu_kernels.kernel_gradient(x, g, (3, 3, 6, 64), side, side),
     cpu_kernels.kernel_gradient(x, x, (3, 3, 24, 48), side, side),
     cpu_kernels.forward(x, kernel[:, :, :1, :48], x.shape, side, side),

@@ -27,6 +27,7 @@ constexpr int64_t kMaxPackedFloats = 4 << 20;      // that these copy at once
 constexpr int64_t kCacheFloats = 64 << 10;         // of packed rows that stay in the cache
 constexpr int64_t kMaxSummed = 1152;               // products of a sum at once, of vectors under 16
 constexpr int kPixelVectors = 0;                   // of a block: its vectors are of pixels
+static_assert(MaxTilePixels(2) <= kImagePitch && MaxTilePixels(4) <= kImagePitch);
 
 struct FeatureBlock {  // features of a group that a tile takes, and where their weights begin
   int64_t group, feature, features, weights;
