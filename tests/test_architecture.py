@@ -84,13 +84,8 @@ def test_benchmarks_import_no_experiments():
 
 
 def test_no_room_is_called_utils():
-    for folder in (
-        "cnn_jax",
-        "configs",
-        "experiments",
-        "benchmarks",
-        "tests",
-    ):  # and no environment
+    rooms = "cnn_jax", "configs", "experiments", "benchmarks", "tests"  # and no environment
+    for folder in rooms:
         assert not [path for path in (ROOT / folder).rglob("*.py") if "util" in path.stem]
 
 

@@ -213,9 +213,11 @@ class BatchTiling {
     const int64_t channels = conv_.Channels(), map = y.size * x.size;
     const int64_t apart = y.whole * x.whole * conv_.Features();
     const FloatBuffer packed = AllocateFloats(map * channels * kImagePitch);
-    for (int64_t pixel = 0; pixel < map; ++pixel)
+    const int64_t together = conv_.in_pitch == channels ? map : 1;  // pixels that lie side by side
+    for (int64_t pixel = 0; pixel < map; pixel += together)
       Transpose(conv_.in + (n * map + pixel) * conv_.in_pitch, map * conv_.in_pitch,
-                packed.get() + pixel * channels * kImagePitch, kImagePitch, n_end - n, channels);
+                packed.get() + pixel * channels * kImagePitch, kImagePitch, n_end - n,
+                together * channels);
     std::vector<KSegment> segments(y.window);
     for (int64_t i = blocks * part / parts_; i < blocks * (part + 1) / parts_; ++i) {
       const FeatureBlock& b = conv_.blocks[i];

@@ -11,7 +11,8 @@ namespace cnn_jax {
 
 constexpr int kMaxTilePixels = 14;
 constexpr int kMaxPixelVectorFeatures = kAccumulators < 16 ? 6 : 8;  // of a `PixelMicroKernel`
-constexpr int kPrefetchDistance = 6;  // k's that the input is fetched before its use
+constexpr int kPrefetchDistance = 6;                 // k's that the input is fetched before its use
+constexpr int kTermsTogether = kLanes < 16 ? 4 : 1;  // k's a loop: one of wide vectors is long
 
 struct KSegment {  // of k
   int64_t from, to;
@@ -35,7 +36,7 @@ void FeatureMicroKernel(const float* in, const int32_t* offsets, const float* we
       }
   for (int64_t s = 0; s < count; ++s) {
     const float* row = weights + segments[s].from * vectors * kLanes;
-#pragma GCC unroll 4
+#pragma GCC unroll kTermsTogether
     for (int64_t k = segments[s].from; k < segments[s].to; ++k, row += vectors * kLanes) {
       __builtin_prefetch(in + offsets[k + kPrefetchDistance]);
       AccumulateProduct(sums, in + offsets[k], row);
